@@ -1,0 +1,275 @@
+"""Delivers messages to listeners: in order, bounded, each isolated from the others.
+
+A sync listener is called inline. An async one has one worker and one bounded
+queue, so a slow listener delays itself only. What happens when its queue is full
+is its policy (`Overflow`), and `ListenerStats` counts it. A listener that raises
+is logged, counted, and called again with the next message.
+"""
+
+import inspect
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import anyio
+
+from mcpc.messages import MCPCMessage, prompt_of
+
+__all__ = ["DEFAULT_CAPACITY", "Dispatcher", "ListenerStats", "Overflow", "Queue", "Registration"]
+
+logger = logging.getLogger("mcpc")
+
+DEFAULT_CAPACITY = 10_000
+"""Messages that wait for one async listener before its policy decides."""
+
+Overflow = Literal["coalesce", "block", "drop_oldest", "disconnect"]
+"""What a full queue does with the next message:
+
+- `coalesce`: of each task keep the newest waiting update; never drop anything else. Where that frees nothing, as `block`.
+- `block`: take no more from the server for this channel until there is room; it keeps them for us, within its bounds.
+- `drop_oldest`: the oldest waiting message goes.
+- `disconnect`: the listener is removed.
+"""
+
+ListenerFn = Callable[[MCPCMessage], Any]
+Spawn = Callable[[Callable[[], Awaitable[None]]], None]
+"""Runs an async function in the background."""
+
+
+@dataclass(slots=True)
+class ListenerStats:
+    """What became of a listener's messages."""
+
+    delivered: int = 0
+    dropped: int = 0
+    """Given up by the policy (`coalesce` and `drop_oldest`)."""
+    errors: int = 0
+    """Calls that raised."""
+    waiting: int = 0
+    """In the queue now."""
+    disconnected: bool = False
+
+
+def _is_update(message: MCPCMessage) -> bool:
+    return message.type == "task" and message.event == "update" and prompt_of(message) is None
+
+
+class Queue:
+    """A bounded queue of messages with a policy for when it is full."""
+
+    def __init__(self, capacity: int, overflow: Overflow, stats: ListenerStats) -> None:
+        if capacity < 1:
+            raise ValueError("the capacity of a queue must be at least 1")
+        self.capacity = capacity
+        self.overflow: Overflow = overflow
+        self.stats = stats
+        self._items: deque[MCPCMessage] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def make_room(self) -> bool:
+        """Whether another message fits, after what the policy may do about it."""
+        if len(self._items) < self.capacity:
+            return True
+        if self.overflow == "drop_oldest":
+            self._items.popleft()
+            self.stats.dropped += 1
+            return True
+        if self.overflow == "coalesce":
+            self._coalesce()
+            return len(self._items) < self.capacity
+        return False
+
+    def _coalesce(self) -> None:
+        kept: list[MCPCMessage] = []
+        seen: set[str | None] = set()
+        for message in reversed(self._items):
+            if _is_update(message):
+                if message.task_id in seen:
+                    continue
+                seen.add(message.task_id)
+            kept.append(message)
+        self.stats.dropped += len(self._items) - len(kept)
+        self._items = deque(reversed(kept))
+
+    def put(self, message: MCPCMessage) -> None:
+        """Add a message; call `make_room` first."""
+        self._items.append(message)
+
+    def get(self) -> MCPCMessage:
+        """Take the oldest message."""
+        return self._items.popleft()
+
+
+class Registration:
+    """One listener as it was added. `remove()` ends it; `stats` tells what became of its messages."""
+
+    def __init__(
+        self, owner: "Dispatcher", listener: ListenerFn, matches: dict[str, str], queue: Queue, is_async: bool
+    ) -> None:
+        self.listener = listener
+        self._owner = owner
+        self._matches = tuple(matches.items())
+        self._queue = queue
+        self._is_async = is_async
+        self._working = False
+        self._wake: anyio.Event | None = None
+        self._removed = False
+
+    @property
+    def stats(self) -> ListenerStats:
+        """A reading of the counters, taken now."""
+        self._queue.stats.waiting = len(self._queue)
+        return self._queue.stats
+
+    def remove(self) -> None:
+        """Call the listener no more. What waits for it is dropped."""
+        self._removed = True
+        self._owner.discard(self)
+        if self._wake is not None:
+            self._wake.set()
+
+    def wants(self, message: MCPCMessage) -> bool:
+        """Whether the listener's filter lets `message` through."""
+        return all(getattr(message, name) == value for name, value in self._matches)
+
+    def has_room(self) -> bool:
+        """Whether the listener can take a message now. Where its policy is `disconnect` and it cannot, it is removed."""
+        if not self._is_async or self._queue.make_room():
+            return True
+        if self._queue.overflow != "disconnect":
+            return False
+        self._queue.stats.disconnected = True
+        logger.warning("a listener fell %d messages behind and was disconnected", self._queue.capacity)
+        self.remove()
+        return True
+
+    def offer(self, message: MCPCMessage) -> None:
+        """Give the listener a message it wants: call it, or queue it for its worker."""
+        if self._removed:
+            return
+        if self._is_async:
+            self._enqueue(message)
+            return
+        try:
+            outcome = self.listener(message)
+        except Exception:
+            self._failed(message)
+            return
+        self._queue.stats.delivered += 1
+        if outcome is not None and inspect.isawaitable(outcome):
+            # A plain function that returned an awaitable (a lambda, a partial): from now on it has a worker.
+            self._is_async = True
+            self._owner.spawn(lambda: self._finish(cast("Awaitable[Any]", outcome), message))
+
+    def _failed(self, message: MCPCMessage) -> None:
+        self._queue.stats.errors += 1
+        logger.exception("a listener raised on a %s %r message", message.type, message.event)
+
+    async def _finish(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
+        self._working = True
+        try:
+            await outcome
+        except Exception:
+            self._failed(message)
+        await self._work()
+
+    def _enqueue(self, message: MCPCMessage) -> None:
+        self._queue.put(message)
+        if self._wake is not None:
+            self._wake.set()
+        elif not self._working:
+            self._working = True
+            self._owner.spawn(self._work)
+
+    async def _work(self) -> None:
+        while not self._removed:
+            if not self._queue:
+                self._wake = anyio.Event()
+                await self._wake.wait()
+                self._wake = None
+                continue
+            message = self._queue.get()
+            self._owner.drained()
+            try:
+                await self.listener(message)
+                self._queue.stats.delivered += 1
+            except Exception:
+                self._failed(message)
+
+
+class Dispatcher:
+    """The listeners of one client.
+
+    Args:
+        spawn: Runs an async function in the background, for as long as the client lives.
+        on_drained: Called when a listener that had no room has some again.
+    """
+
+    def __init__(self, spawn: Spawn, *, on_drained: Callable[[], None] | None = None) -> None:
+        self.spawn = spawn
+        self._on_drained = on_drained
+        self._listeners: tuple[Registration, ...] = ()
+        self._congested = False
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def add(
+        self,
+        listener: ListenerFn,
+        *,
+        capacity: int = DEFAULT_CAPACITY,
+        overflow: Overflow = "coalesce",
+        **matches: str | None,
+    ) -> Registration:
+        """Add a listener, sync or async; see `Overflow` for the policies.
+
+        Args:
+            listener: Called with each message that matches.
+            capacity: Messages that may wait for an async listener.
+            overflow: What happens when that many wait.
+            matches: Members (`session_id`, `task_id`, `tool_name`, `type`, `event`) that must be equal.
+        """
+        unknown = set(matches) - {"session_id", "task_id", "tool_name", "type", "event"}
+        if unknown:
+            raise TypeError(f"cannot filter by {', '.join(sorted(unknown))}")
+        is_async = inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(
+            getattr(listener, "__call__", None)  # noqa: B004 - an object whose __call__ is async
+        )
+        wanted = {name: value for name, value in matches.items() if value is not None}
+        queue = Queue(capacity, overflow, ListenerStats())
+        registration = Registration(self, listener, wanted, queue, is_async)
+        self._listeners = (*self._listeners, registration)
+        return registration
+
+    def remove(self, listener: ListenerFn) -> None:
+        """Remove a listener, however often it was added; one that is not there is not an error."""
+        for registration in self._listeners:
+            if registration.listener == listener:
+                registration.remove()
+
+    def discard(self, registration: Registration) -> None:
+        """Forget a registration (`Registration.remove` calls this)."""
+        self._listeners = tuple(r for r in self._listeners if r is not registration)
+        self.drained()
+
+    def deliver(self, message: MCPCMessage) -> bool:
+        """Give a message to every listener that wants it, or to none: False says that one has no room for it."""
+        wanting = [r for r in self._listeners if r.wants(message)]
+        if not all([r.has_room() for r in wanting]):
+            self._congested = True
+            return False
+        for registration in wanting:
+            registration.offer(message)
+        return True
+
+    def drained(self) -> None:
+        """A queue has shrunk: let the flow go on if it had stopped."""
+        if self._congested:
+            self._congested = False
+            if self._on_drained is not None:
+                self._on_drained()

@@ -1,0 +1,187 @@
+"""Every error this library raises, and nothing else.
+
+::
+
+    MCPCError
+    ├── URIError                 the address is wrong; nothing was opened
+    │   ├── UnknownScheme            no installed transport serves it
+    │   ├── UnknownOption            the transport has no such option
+    │   └── MissingExtra             the transport needs a package that is not installed
+    ├── TransportError           a connection could not be made or kept
+    │   ├── ConnectFailed            nobody answered, or the peer refused us
+    │   ├── ListenFailed             the address cannot be served
+    │   ├── ChannelClosed            closed by us        (also anyio.ClosedResourceError)
+    │   ├── ChannelEnded             ended by the peer   (also anyio.EndOfStream)
+    │   ├── ChannelBroken            broken by the world (also anyio.BrokenResourceError)
+    │   └── ConnectionLost           the connection went away under a pending call or task
+    ├── FrameError               one frame was bad; the connection goes on
+    │   └── FrameTooLarge            it was over `max_message_size`
+    ├── MessageError             a value cannot be an MCPC message (also ValueError)
+    └── TaskError                something about one task
+        ├── TaskFailed               it ended as `failed`
+        │   └── TaskStopped              … because somebody stopped it
+        ├── TaskEnded                it has ended already; nothing can be sent to it
+        ├── UnknownTask              no such task on this channel
+        ├── DuplicateTask            the id of a new task is in use
+        ├── TooManyTasks             a limit on tasks is reached
+        ├── InputRefused             the task's queue of inputs is full
+        └── PromptError              no such open prompt, or the answer does not fit it
+
+Three endings of a channel are told apart (as in anyio's streams), so that a
+caller can treat "I closed it" and "the cable was cut" differently.
+"""
+
+from typing import Any
+
+import anyio
+
+__all__ = [
+    "ChannelBroken",
+    "ChannelClosed",
+    "ChannelEnded",
+    "ConnectFailed",
+    "ConnectionLost",
+    "DuplicateTask",
+    "FrameError",
+    "FrameTooLarge",
+    "InputRefused",
+    "ListenFailed",
+    "MCPCError",
+    "MessageError",
+    "MissingExtra",
+    "PromptError",
+    "TaskEnded",
+    "TaskError",
+    "TaskFailed",
+    "TaskStopped",
+    "TooManyTasks",
+    "TransportError",
+    "URIError",
+    "UnknownOption",
+    "UnknownScheme",
+    "UnknownTask",
+]
+
+
+class MCPCError(Exception):
+    """The root of every error here."""
+
+
+class URIError(MCPCError, ValueError):
+    """An address cannot be used; nothing was opened."""
+
+
+class UnknownScheme(URIError):
+    """No installed transport serves this scheme."""
+
+
+class UnknownOption(URIError):
+    """The transport does not take this option."""
+
+
+class MissingExtra(URIError):
+    """The transport needs a package that is not installed."""
+
+
+class TransportError(MCPCError):
+    """A connection could not be made or kept."""
+
+
+class ConnectFailed(TransportError, ConnectionError):
+    """Nobody answered at the address, or the peer refused us."""
+
+
+class ListenFailed(TransportError, OSError):
+    """The address cannot be served."""
+
+
+class ChannelClosed(TransportError, anyio.ClosedResourceError):
+    """Used after we closed it."""
+
+
+class ChannelEnded(TransportError, anyio.EndOfStream):
+    """The peer ended it in good order."""
+
+
+class ChannelBroken(TransportError, anyio.BrokenResourceError):
+    """It was cut, or can no longer be trusted."""
+
+
+class ConnectionLost(TransportError, ConnectionError):
+    """The connection went away while something waited on it."""
+
+
+class FrameError(MCPCError, ValueError):
+    """One frame was bad; the next one may be good.
+
+    Attributes:
+        code: The JSON-RPC error code to answer with.
+        request_id: The id to answer, or None where the frame had none that can be used.
+    """
+
+    def __init__(self, message: str, *, code: int = -32600, request_id: str | int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.request_id = request_id
+
+
+class FrameTooLarge(FrameError):
+    """A frame was over the limit.
+
+    Attributes:
+        limit: The limit that was passed, in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"message is over the limit of {limit} bytes")
+        self.limit = limit
+
+
+class MessageError(MCPCError, ValueError):
+    """A value cannot be an MCPC message."""
+
+
+class TaskError(MCPCError):
+    """Something about one task."""
+
+
+class TaskFailed(TaskError):
+    """The task ended as `failed`.
+
+    Attributes:
+        task_id: Which task.
+        result: What the terminal message carried, as it came.
+    """
+
+    def __init__(self, message: str, *, task_id: str | None = None, result: Any = None) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+        self.result = result
+
+
+class TaskStopped(TaskFailed):
+    """The task ended because somebody stopped it."""
+
+
+class TaskEnded(TaskError):
+    """The task has ended; nothing can be sent to it."""
+
+
+class UnknownTask(TaskError, LookupError):
+    """No such task on this channel. Another channel's task looks just the same."""
+
+
+class DuplicateTask(TaskError):
+    """The id of a new task is in use; nothing was started."""
+
+
+class TooManyTasks(TaskError):
+    """A limit on tasks is reached; nothing was started."""
+
+
+class InputRefused(TaskError):
+    """The task's queue of inputs is full; nothing was queued."""
+
+
+class PromptError(TaskError, ValueError):
+    """There is no such open prompt, or the answer does not fit it."""

@@ -1,0 +1,381 @@
+"""A frame channel <-> the SDK's (read, write) streams, with no task or queue for each message.
+
+The SDK pulls from the read stream, and the read stream pulls from the channel:
+a frame is decoded once, a callback leaves the SDK's path here and goes straight
+to its sink, everything else goes on. All that is sent goes through one writer a
+connection: the SDK's messages first, then what the attached sources have, so
+that an answer never waits behind callbacks, many messages share one write, and
+an adapter's `send` is never called twice at once.
+"""
+
+import contextvars
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Literal, Protocol
+
+import anyio
+import anyio.abc
+from anyio.lowlevel import checkpoint
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
+from typing_extensions import Self
+
+from mcpc.codec import DIRECT_ID, NOTIFICATION_PREFIX, decode_frame, encode_error, encode_rpc, rpc_message
+from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, TransportError
+from mcpc.transport import FrameChannel, Peer, StreamPair
+
+__all__ = ["Connection", "FrameReader", "FrameWriter", "InterceptingReader", "Sink", "Source", "current_connection"]
+
+logger = logging.getLogger("mcpc")
+
+HIGH_WATER = 256 * 1024
+"""Bytes of the SDK's messages that wait for the writer before `send` waits."""
+
+Sink = Callable[[dict[str, Any]], None]
+"""Takes a callback: the decoded JSON-RPC message. Called in the order of arrival; must not block."""
+
+current_connection: contextvars.ContextVar["Connection | None"] = contextvars.ContextVar("mcpc_connection", default=None)
+"""In a request handler: the connection that the request came over, where it is a framed one."""
+
+
+class Source(Protocol):
+    """Something that has frames of its own to send on a connection."""
+
+    def take(self) -> bytes | None:
+        """The next frame, made now; None where there is nothing to send."""
+        ...
+
+    def connection_closed(self) -> None:
+        """The connection is gone; nothing more will be taken."""
+        ...
+
+
+def _is_callback(message: dict[str, Any]) -> bool:
+    method = message.get("method")
+    if method is None:
+        return message.get("id") == DIRECT_ID and "result" in message
+    return method.startswith(NOTIFICATION_PREFIX) and "id" not in message
+
+
+class Connection:
+    """One frame channel with its reader, its writer and the sources attached to it.
+
+    Args:
+        channel: The channel; the connection closes it.
+        side: `server` answers bad frames with a JSON-RPC error; `client` skips and counts them, as a stray line
+            on a server's stdout is not worth a connection.
+        peer: Who is at the other end.
+    """
+
+    def __init__(self, channel: FrameChannel, *, side: Literal["client", "server"], peer: Peer | None = None) -> None:
+        self.channel = channel
+        self.side: Literal["client", "server"] = side
+        self.peer = peer or Peer()
+        self.sink: Sink | None = None
+        """Where callbacks go; None lets them pass to the SDK."""
+        self.bad_frames = 0
+        """Frames that were not sound MCP messages."""
+        self.state: dict[str, Any] = {}
+        """Room for what serves this connection."""
+        self.closed = anyio.Event()
+        """Set when nothing more will be read."""
+        self.reader = FrameReader(self)
+        self.writer = FrameWriter(self)
+        self._queue: list[bytes] = []
+        self._queued = 0
+        self._sources: list[Source] = []
+        self._wake = anyio.Event()
+        self._idle = anyio.Event()
+        self._failure: TransportError | None = None
+        self._answer_hooks: dict[RequestId, Callable[[], None]] = {}
+
+    @property
+    def streams(self) -> StreamPair:
+        """The SDK's side of the connection."""
+        return self.reader, self.writer
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Self]:
+        """Run the writer for as long as the context lasts; then flush within a second and close the channel."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._write_loop)
+            try:
+                yield self
+            finally:
+                with anyio.move_on_after(1, shield=True):
+                    await self.flush()
+                tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await self.channel.aclose()
+                self._lost(ChannelClosed("the connection is closed"))
+
+    # --- sending ---
+
+    def attach(self, source: Source) -> None:
+        """Let `source` send on this connection; it is asked at once."""
+        if self._failure is not None:
+            source.connection_closed()
+            return
+        self._sources.append(source)
+        self.wake()
+
+    def detach(self, source: Source) -> None:
+        """Ask `source` no more."""
+        if source in self._sources:
+            self._sources.remove(source)
+
+    def wake(self) -> None:
+        """Tell the writer that there is something to send."""
+        self._wake.set()
+
+    def on_answer(self, request_id: RequestId, hook: Callable[[], None]) -> None:
+        """Call `hook` once the answer to `request_id` is ahead of all that is sent later, or will never be sent."""
+        if self._failure is not None:
+            hook()
+        else:
+            self._answer_hooks[request_id] = hook
+
+    def push(self, frame: bytes) -> None:
+        """Queue one frame, without waiting for room: for what is small and rare."""
+        self._queue.append(frame)
+        self._queued += len(frame)
+        self._wake.set()
+
+    async def send(self, frame: bytes) -> None:
+        """Queue one frame; wait while too much waits already. A frame once queued is sent whole.
+
+        Raises:
+            TransportError: the connection is closed or broken.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self.push(frame)
+        while self._queued > HIGH_WATER and self._failure is None:
+            await self._idle.wait()
+
+    async def flush(self) -> None:
+        """Wait until everything queued is handed to the channel."""
+        while self._queued and self._failure is None:
+            await self._idle.wait()
+
+    def answered(self, request_id: RequestId | None) -> None:
+        """An answer is queued: call its hook."""
+        if self._answer_hooks and request_id is not None:
+            hook = self._answer_hooks.pop(request_id, None)
+            if hook is not None:
+                hook()
+
+    async def _write_loop(self) -> None:
+        try:
+            while True:
+                frames = self._collect()
+                if frames:
+                    await self.channel.send(*frames)
+                    self._sent(frames)
+                else:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+        except (ChannelBroken, ChannelClosed) as exc:
+            self._lost(exc)
+
+    def _collect(self) -> list[bytes]:
+        """What to write next: all that the SDK has queued, then one frame of each source."""
+        frames = self._queue
+        self._queue = []
+        for source in tuple(self._sources):
+            frame = source.take()
+            if frame is not None:
+                frames.append(frame)
+        return frames
+
+    def _sent(self, frames: list[bytes]) -> None:
+        if self._queued:
+            self._queued = sum(map(len, self._queue))
+            self._idle.set()
+            self._idle = anyio.Event()
+
+    def _lost(self, failure: TransportError) -> None:
+        """Nothing more can be sent: wake whoever waits."""
+        if self._failure is not None:
+            return
+        self._failure = failure
+        self.closed.set()
+        self._queue.clear()
+        self._idle.set()
+        for hook in list(self._answer_hooks.values()):
+            hook()
+        self._answer_hooks.clear()
+        for source in self._sources:
+            source.connection_closed()
+        self._sources.clear()
+
+    # --- receiving ---
+
+    async def next_message(self) -> SessionMessage:
+        """The next message for the SDK; callbacks that come before it go to the sink.
+
+        Raises:
+            TransportError: the channel has ended.
+        """
+        while True:
+            try:
+                message = decode_frame(await self.channel.receive())
+            except FrameError as exc:
+                await self._refuse(exc)
+                continue
+            except TransportError:
+                self.closed.set()
+                raise
+            if self.sink is not None and _is_callback(message):
+                self.sink(message)
+                continue
+            return SessionMessage(rpc_message(message))
+
+    async def _refuse(self, error: FrameError) -> None:
+        self.bad_frames += 1
+        if self.side == "server":
+            logger.debug("refused a frame: %s", error)
+            await self.send(encode_error(error))
+            return
+        if self.bad_frames == 1:
+            logger.warning("skipped something from the server that is not an MCP message: %s (said once)", error)
+        await checkpoint()
+
+
+class _Stream:
+    """What both streams share: context management and closing."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def aclose(self) -> None:
+        await checkpoint()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class FrameReader(_Stream):
+    """The SDK's read stream over a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        context = contextvars.copy_context()
+        context.run(current_connection.set, connection)
+        self.last_context = context
+        """What the SDK runs a message's handler in: it holds `current_connection`."""
+
+    async def receive(self) -> SessionMessage:
+        """The next message.
+
+        Raises:
+            TransportError: the channel has ended.
+        """
+        return await self.connection.next_message()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage:
+        try:
+            return await self.connection.next_message()
+        except (ChannelEnded, ChannelClosed) as exc:
+            raise StopAsyncIteration from exc
+        except ChannelBroken as exc:
+            logger.debug("connection broken: %s", exc)
+            raise StopAsyncIteration from exc
+
+
+class FrameWriter(_Stream):
+    """The SDK's write stream over a connection."""
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Queue one message for the writer.
+
+        Raises:
+            TransportError: the connection is closed or broken.
+        """
+        message = item.message
+        try:
+            await self.connection.send(encode_rpc(message))
+        finally:
+            if isinstance(message, JSONRPCResponse | JSONRPCError):
+                self.connection.answered(message.id)
+
+    async def aclose(self) -> None:
+        """Hand what is queued to the channel, within a second."""
+        with anyio.move_on_after(1):
+            await self.connection.flush()
+
+
+class InterceptingReader:
+    """A read stream of the SDK's (HTTP, or any other) whose callbacks leave for a sink: one cheap test a message."""
+
+    def __init__(self, inner: Any, sink: Sink, on_end: Callable[[], None] | None = None) -> None:
+        self._inner = inner
+        self._sink = sink
+        self._on_end = on_end
+
+    @property
+    def last_context(self) -> contextvars.Context | None:
+        """The sender's context, where the inner stream carries one."""
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> Any:
+        """The next message that is not a callback."""
+        try:
+            while True:
+                item = await self._inner.receive()
+                if not self._intercept(item):
+                    return item
+        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            if self._on_end is not None:
+                self._on_end()
+            raise
+
+    def _intercept(self, item: Any) -> bool:
+        message: Any = getattr(item, "message", None)
+        method = getattr(message, "method", None)
+        if method is not None:
+            if not method.startswith(NOTIFICATION_PREFIX) or hasattr(message, "id"):
+                return False
+            self._sink({"method": method, "params": message.params})
+            return True
+        if getattr(message, "id", None) == DIRECT_ID and isinstance(message, JSONRPCResponse):
+            self._sink({"id": DIRECT_ID, "result": message.result})
+            return True
+        return False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        """Close the inner stream."""
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+def framed(channel: FrameChannel, *, side: Literal["client", "server"]) -> AbstractAsyncContextManager[Connection]:
+    """A running connection over `channel`."""
+    return Connection(channel, side=side).open()

@@ -1,0 +1,170 @@
+"""One channel's log of messages: numbered, bounded, and read again after any number.
+
+Messages are bytes, encoded once. Numbers start at 1 and never repeat. When the
+log is full the oldest message makes room. A terminal message (a task's last) is
+set aside instead and stays readable, until its time to live ends or, once it has
+been sent, until newer ones need the room.
+
+No I/O and no clock: the time is passed in, in seconds.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+__all__ = ["Batch", "Mailbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages with contiguous numbers."""
+
+    first: int
+    messages: list[bytes]
+
+    @property
+    def last(self) -> int:
+        """The number of the last message."""
+        return self.first + len(self.messages) - 1
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A terminal message that the log has let go of."""
+
+    data: bytes
+    expires_at: float
+
+
+class Mailbox:
+    """A numbered, bounded log.
+
+    Args:
+        max_messages: How many messages the log holds.
+        max_bytes: How many bytes of messages the log holds. A single larger message is still held, alone.
+        max_kept: How many terminal messages are set aside when the log lets go of them.
+    """
+
+    def __init__(self, *, max_messages: int = 10_000, max_bytes: int = 16 * 1024 * 1024, max_kept: int = 10_000) -> None:
+        if min(max_messages, max_bytes, max_kept) < 1:
+            raise ValueError("the bounds of a mailbox must be at least 1")
+        self.max_messages = max_messages
+        self.max_bytes = max_bytes
+        self.max_kept = max_kept
+        self.head = 0
+        """The number of the newest message; 0 where there was none."""
+        self.size = 0
+        """Bytes of the messages in the log."""
+        self.evicted = 0
+        """How many messages were let go of (terminal ones set aside not counted)."""
+        self._log: list[bytes] = []
+        self._start = 0
+        """Where the log begins in the list; what lies before it is cut off now and then, not at each eviction."""
+        self._pins: dict[int, float] = {}
+        """Terminal messages in the log: number -> when their time to live ends."""
+        self._kept: dict[int, _Kept] = {}
+
+    @property
+    def oldest(self) -> int:
+        """The number from which the log is whole, up to `head`; `head + 1` where it is empty."""
+        return self.head - len(self) + 1
+
+    @property
+    def kept(self) -> int:
+        """How many terminal messages are set aside."""
+        return len(self._kept)
+
+    def __len__(self) -> int:
+        """How many messages the log holds (those set aside not counted)."""
+        return len(self._log) - self._start
+
+    def would_evict(self, size: int) -> bool:
+        """Whether appending a message of `size` bytes makes the oldest one go."""
+        held = len(self._log) - self._start
+        return held >= self.max_messages or (held > 0 and self.size + size > self.max_bytes)
+
+    def append(self, data: bytes, *, expires_at: float | None = None, sent: int = 0) -> int:
+        """Add a message and return its number.
+
+        Args:
+            data: The message, encoded.
+            expires_at: For a terminal message: when its time to live ends. None for any other.
+            sent: The highest number that a listener was sent: set-aside messages up to it may be given up first.
+        """
+        while self.would_evict(len(data)):
+            self._evict(sent)
+        self._log.append(data)
+        self.size += len(data)
+        self.head += 1
+        if expires_at is not None:
+            self._pins[self.head] = expires_at
+        return self.head
+
+    def _evict(self, sent: int) -> None:
+        number = self.oldest
+        data = self._log[self._start]
+        self._log[self._start] = b""
+        self._start += 1
+        self.size -= len(data)
+        if self._start >= 1024 and self._start * 2 >= len(self._log):
+            del self._log[: self._start]
+            self._start = 0
+        expires_at = self._pins.pop(number, None)
+        if expires_at is None:
+            self.evicted += 1
+            return
+        self._kept[number] = _Kept(data, expires_at)
+        if len(self._kept) > self.max_kept:
+            self._give_up_sent(sent)
+
+    def _give_up_sent(self, sent: int) -> None:
+        """Let go of the oldest set-aside message if a listener has been sent it."""
+        oldest = next(iter(self._kept))
+        if oldest <= sent:
+            del self._kept[oldest]
+            self.evicted += 1
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more terminal messages wait to be read than the bound allows; no new task should start then."""
+        return len(self._kept) >= self.max_kept
+
+    def expire(self, now: float) -> None:
+        """Let go of set-aside messages whose time to live has ended by `now`."""
+        for number in [n for n, message in self._kept.items() if message.expires_at <= now]:
+            del self._kept[number]
+            self.evicted += 1
+
+    def acknowledge(self, number: int) -> None:
+        """The listener has everything up to `number`: set-aside messages up to it can go."""
+        for old in [n for n in self._kept if n <= number]:
+            del self._kept[old]
+
+    def read(self, after: int, *, max_messages: int, max_bytes: int) -> Batch | None:
+        """The next messages after number `after`, or None where there are none.
+
+        At least one message, at most `max_messages`, and no more than `max_bytes` unless the first alone is larger.
+        A batch that does not start at `after + 1` follows a gap.
+        """
+        kept = self._first_kept(after)
+        if kept is not None:
+            return Batch(kept, [self._kept[kept].data])
+        start = max(after + 1, self.oldest)
+        if start > self.head:
+            return None
+        index = self._start + start - self.oldest
+        return Batch(start, list(self._within(index, max_messages, max_bytes)))
+
+    def _first_kept(self, after: int) -> int | None:
+        # Numbers are set aside in rising order, and a reader ahead of all of them is the usual case.
+        if not self._kept or after >= next(reversed(self._kept)):
+            return None
+        return next(n for n in self._kept if n > after)
+
+    def _within(self, index: int, max_messages: int, max_bytes: int) -> Iterator[bytes]:
+        room = max_bytes
+        for position, data in enumerate(islice(self._log[index : index + max_messages], max_messages)):
+            room -= len(data)
+            if room < 0 and position > 0:
+                return
+            yield data

@@ -1,0 +1,117 @@
+"""The messages of the protocol as values: what an application sees.
+
+Knows nothing of JSON-RPC (that is `codec`) and nothing of delivery.
+"""
+
+import uuid
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from mcpc.errors import MessageError
+
+__all__ = [
+    "PROTOCOL",
+    "TASK_EVENTS",
+    "TERMINAL_EVENTS",
+    "VERSION",
+    "EventType",
+    "MCPCInformation",
+    "MCPCMessage",
+    "MCPCToolParameters",
+    "MessageType",
+    "Prompt",
+    "check_message",
+    "prompt_of",
+]
+
+PROTOCOL = "mcpc"
+VERSION = "1.0.0"
+"""The version of the wire that this code speaks, as `mcpc_version`."""
+
+MessageType = Literal["task", "server_event"]
+EventType = Literal["created", "update", "complete", "failed"]
+
+TASK_EVENTS = frozenset(("created", "update", "complete", "failed"))
+TERMINAL_EVENTS = frozenset(("complete", "failed"))
+
+
+class MCPCMessage(BaseModel):
+    """One callback: an update of a task, or a server event.
+
+    Construction is lenient, as it was in mcpc 0.2; `check_message` is the gate
+    that everything sent or received passes.
+    """
+
+    type: MessageType = "task"
+    event: str
+    session_id: str | None = None
+    task_id: str | None = None
+    tool_name: str | None = None
+    result: Any = None
+    protocol: str = PROTOCOL
+
+    @property
+    def terminal(self) -> bool:
+        """Whether this ends its task."""
+        return self.type == "task" and self.event in TERMINAL_EVENTS
+
+
+class MCPCInformation(BaseModel):
+    """What one side says of itself in the handshake."""
+
+    mcpc_enabled: bool = True
+    mcpc_version: str = VERSION
+    mcpc_provider: str
+    mcpc_direct_updates: bool = True
+
+
+class MCPCToolParameters(BaseModel):
+    """The session and task of one tool call, as mcpc 0.2.6 put them into `arguments`."""
+
+    session_id: str = "default"
+    task_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+
+
+class Prompt(BaseModel):
+    """A question that a running task asks its client (`task.ask`)."""
+
+    id: str
+    message: str
+    choices: list[Any] | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    task_id: str | None = None
+    session_id: str | None = None
+    tool_name: str | None = None
+
+
+def check_message(message: MCPCMessage) -> MCPCMessage:
+    """Return `message` if it may travel.
+
+    Raises:
+        MessageError: a member that its type needs is missing, or the event is not one of a task's four.
+    """
+    if message.type == "task":
+        if message.event not in TASK_EVENTS:
+            raise MessageError(f"task messages must use one of: created, update, complete, failed; got {message.event!r}")
+        if not (message.session_id and message.task_id and message.tool_name):
+            raise MessageError("tool_name, session_id, and task_id are required for task messages")
+    elif not message.event:
+        raise MessageError("event is required for server event messages")
+    elif not message.session_id:
+        raise MessageError("session_id is required for server event messages")
+    return message
+
+
+def prompt_of(message: MCPCMessage) -> Prompt | None:
+    """The prompt that `message` carries, or None where it is an ordinary message."""
+    if message.event != "update" or not isinstance(message.result, dict):
+        return None
+    found: Any = message.result.get("prompt")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(found, dict) or not isinstance(found.get("id"), str):  # pyright: ignore[reportUnknownMemberType]
+        return None
+    about = {"task_id": message.task_id, "session_id": message.session_id, "tool_name": message.tool_name}
+    try:
+        return Prompt.model_validate({**found, **about})
+    except ValueError:
+        return None
