@@ -118,6 +118,7 @@ class Registration:
         self._working = False
         self._wake: anyio.Event | None = None
         self._removed = False
+        self._closing = False
 
     @property
     def stats(self) -> ListenerStats:
@@ -185,9 +186,24 @@ class Registration:
             self._working = True
             self._owner.spawn(self._work)
 
+    def close(self) -> None:
+        """Let the worker end when its queue is empty; a later message starts it anew."""
+        self._closing = True
+        if self._wake is not None:
+            self._wake.set()
+
     async def _work(self) -> None:
+        try:
+            await self._work_off()
+        finally:
+            self._working = self._closing = False
+            self._wake = None
+
+    async def _work_off(self) -> None:
         while not self._removed:
             if not self._queue:
+                if self._closing:
+                    return
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 self._wake = None
@@ -266,6 +282,11 @@ class Dispatcher:
         for registration in wanting:
             registration.offer(message)
         return True
+
+    def close(self) -> None:
+        """No more messages come: let the workers end once their queues are empty."""
+        for registration in self._listeners:
+            registration.close()
 
     def drained(self) -> None:
         """A queue has shrunk: let the flow go on if it had stopped."""

@@ -43,8 +43,8 @@ current_connection: contextvars.ContextVar["Connection | None"] = contextvars.Co
 class Source(Protocol):
     """Something that has frames of its own to send on a connection."""
 
-    def take(self) -> bytes | None:
-        """The next frame, made now; None where there is nothing to send."""
+    def take(self) -> list[bytes]:
+        """The next frames, made now; none where there is nothing to send."""
         ...
 
     def connection_closed(self) -> None:
@@ -181,13 +181,11 @@ class Connection:
             self._lost(exc)
 
     def _collect(self) -> list[bytes]:
-        """What to write next: all that the SDK has queued, then one frame of each source."""
+        """What to write next: all that the SDK has queued, then what each source has for now."""
         frames = self._queue
         self._queue = []
         for source in tuple(self._sources):
-            frame = source.take()
-            if frame is not None:
-                frames.append(frame)
+            frames.extend(source.take())
         return frames
 
     def _sent(self, frames: list[bytes]) -> None:

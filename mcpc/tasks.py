@@ -151,6 +151,10 @@ class TaskRegistry:
             raise UnknownTask("unknown task")
         return record
 
+    def find(self, task_id: str) -> TaskRecord | None:
+        """The task of that id, whoever's it is: for the application's own side, never for a client's request."""
+        return self._records.get(task_id)
+
     def of(self, owner: str) -> list[TaskRecord]:
         """The tasks of `owner`, oldest first."""
         return [record for record in self._records.values() if record.owner == owner]

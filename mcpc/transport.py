@@ -211,9 +211,13 @@ class Endpoint(Protocol):
 
 
 class Transport(Protocol):
-    """One family of addresses: how to dial one, how to serve one."""
+    """One family of addresses: how to dial one, how to serve one.
 
-    def connect(self, uri: URI, /) -> "AbstractAsyncContextManager[FrameChannel | StreamPair]":
+    A stream transport whose listener runs `Endpoint.server` itself, lifespan included, has a class attribute
+    `drives_server = True`.
+    """
+
+    def connect(self, uri: URI, /, **options: Any) -> "AbstractAsyncContextManager[FrameChannel | StreamPair]":
         """Dial `uri`. Options are keyword-only parameters of the implementation.
 
         Raises:
@@ -222,7 +226,7 @@ class Transport(Protocol):
         """
         ...
 
-    def listen(self, uri: URI, endpoint: Endpoint, /) -> "AbstractAsyncContextManager[Listener]":
+    def listen(self, uri: URI, endpoint: Endpoint, /, **options: Any) -> "AbstractAsyncContextManager[Listener]":
         """Serve `uri` until the context ends; connections end with it.
 
         Raises:

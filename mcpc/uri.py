@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from mcpc.errors import MissingExtra, UnknownOption, UnknownScheme, URIError
 from mcpc.transport import URI, Endpoint, FrameChannel, Listener, StreamPair, Transport
 
-__all__ = ["dial", "listen_at", "parse_uri", "register_transport", "resolve", "schemes", "transport_options"]
+__all__ = ["dial", "listen_at", "parse_uri", "prepare", "register_transport", "resolve", "schemes", "transport_options"]
 
 GROUP = "mcpc.transports"
 
@@ -133,12 +133,22 @@ def transport_options(transport: Transport, method: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def _check_options(uri: URI, transport: Transport, method: str, options: Mapping[str, Any]) -> None:
+def prepare(uri: str | URI, method: str, options: Mapping[str, Any]) -> tuple[URI, Transport]:
+    """Check an address and options for `method` (`connect` or `listen`) without opening anything.
+
+    Raises:
+        URIError: the address or an option cannot be used.
+    """
+    parsed = parse_uri(uri)
+    transport = resolve(parsed.scheme)
     known = transport_options(transport, method)
     unknown = [name for name in options if name not in known]
     if unknown:
         names = ", ".join(map(repr, unknown))
-        raise UnknownOption(f"{uri.scheme}: {method} does not take {names}; it takes: {', '.join(known) or 'no options'}")
+        raise UnknownOption(
+            f"{parsed.scheme}: {method} does not take {names}; it takes: {', '.join(known) or 'no options'}"
+        )
+    return parsed, transport
 
 
 def dial(uri: str | URI, **options: Any) -> "AbstractAsyncContextManager[FrameChannel | StreamPair]":
@@ -147,9 +157,7 @@ def dial(uri: str | URI, **options: Any) -> "AbstractAsyncContextManager[FrameCh
     Raises:
         URIError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
     """
-    parsed = parse_uri(uri)
-    transport: Any = resolve(parsed.scheme)
-    _check_options(parsed, transport, "connect", options)
+    parsed, transport = prepare(uri, "connect", options)
     return transport.connect(parsed, **options)
 
 
@@ -159,7 +167,5 @@ def listen_at(uri: str | URI, endpoint: Endpoint, **options: Any) -> "AbstractAs
     Raises:
         URIError: the address or an option cannot be used. (On entering: `ListenFailed`.)
     """
-    parsed = parse_uri(uri)
-    transport: Any = resolve(parsed.scheme)
-    _check_options(parsed, transport, "listen", options)
+    parsed, transport = prepare(uri, "listen", options)
     return transport.listen(parsed, endpoint, **options)

@@ -1,0 +1,8 @@
+"""The client's side: callbacks, tasks and prompts, over any transport."""
+
+from mcpc.client.client import Client
+from mcpc.client.connecting import connect
+from mcpc.client.handle import TaskHandle
+from mcpc.client.handler import MCPCHandler
+
+__all__ = ["Client", "MCPCHandler", "TaskHandle", "connect"]

@@ -1,0 +1,8 @@
+"""The server's side: background tools, their channels, and serving them at a URI."""
+
+from mcpc.server.helper import MCPCHelper
+from mcpc.server.limits import Limits
+from mcpc.server.serving import listen, run, serve
+from mcpc.server.task import SyncTask, Task
+
+__all__ = ["Limits", "MCPCHelper", "SyncTask", "Task", "listen", "run", "serve"]

@@ -1,0 +1,499 @@
+"""`Client`: everything `mcp.Client` does, plus callbacks, over any transport, with reconnection."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import secrets
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from types import TracebackType
+from typing import Any, cast
+
+import anyio
+import anyio.abc
+import mcp
+from mcp.client import ClientExtension, ClientSession, advertise
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult
+from typing_extensions import Self
+
+from mcpc.client.connecting import Connector, InProcess
+from mcpc.client.handle import TaskHandle, result_value
+from mcpc.client.inbox import Inbox
+from mcpc.client.peer import (
+    Backoff,
+    Form,
+    keep_listening,
+    send_input,
+    shake_hands,
+    stop_task,
+    task_state,
+    typed,
+)
+from mcpc.client.tap import tap
+from mcpc.codec import CALLBACKS_EXTENSION, call_meta, messages_in_content
+from mcpc.dispatcher import DEFAULT_CAPACITY, Dispatcher, Overflow, Registration
+from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError, UnknownTask
+from mcpc.messages import MCPCInformation, MCPCMessage, Prompt, prompt_of
+from mcpc.transport import URI, StreamPair
+
+__all__ = ["Client", "PromptHandler"]
+
+logger = logging.getLogger("mcpc")
+
+PromptHandler = Callable[[Prompt], Any]
+"""Answers a prompt: its return value (or what it awaits to) is the answer."""
+
+NO_RECONNECT = frozenset(("stdio", "memory"))
+"""Schemes that are not dialled again unless asked: a new process, or a new server, is another one."""
+
+_SDK_OPTIONS = frozenset(f.name for f in fields(mcp.Client) if f.init) - {"server"}
+
+
+class _TappedTransport:
+    """A transport whose streams pass our taps; entered once for each connection."""
+
+    def __init__(self, inner: Any, enter: Callable[[StreamPair], StreamPair]) -> None:
+        self._inner = inner
+        self._enter = enter
+
+    async def __aenter__(self) -> StreamPair:
+        return self._enter(await self._inner.__aenter__())
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+class Client(mcp.Client):
+    """An MCP client with callbacks.
+
+    Args:
+        server: A URI, one of the SDK's transports, or a server object (connected in memory).
+        provider: Our name in the handshake.
+        reconnect: Dial again when the connection is lost; by default for sockets and HTTP.
+        reconnect_timeout: Seconds after which to give up dialling; None never gives up.
+        on_connection: Called with `connected`, `lost` and `closed`.
+        options: What `mcp.Client` takes (`mode`, `read_timeout_seconds`, `extensions`, …), and for a URI the
+            transport's options for connecting (`headers`, `token`, `max_message_size`, …).
+
+    Raises:
+        URIError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        *,
+        provider: str = "mcpc",
+        reconnect: bool | None = None,
+        reconnect_timeout: float | None = 60.0,
+        on_connection: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> None:
+        sdk_options = {name: value for name, value in options.items() if name in _SDK_OPTIONS}
+        transport_options = {name: value for name, value in options.items() if name not in _SDK_OPTIONS}
+        transport, can_redial = _transport_of(server, transport_options)
+        extensions: Sequence[ClientExtension] = sdk_options.pop("extensions", None) or ()
+        if not any(extension.identifier == CALLBACKS_EXTENSION for extension in extensions):
+            extensions = (*extensions, advertise(CALLBACKS_EXTENSION))
+        super().__init__(
+            cast("Any", _TappedTransport(transport, self._tap)), extensions=extensions, **sdk_options
+        )
+        self.provider = provider
+        self.reconnect = can_redial if reconnect is None else reconnect
+        self.reconnect_timeout = reconnect_timeout
+        self.server_information: MCPCInformation | None = None
+        """What the server said of itself in the handshake; None for a standard server."""
+        self.tasks: dict[str, TaskHandle] = {}
+        """The tasks that have not ended, by id."""
+        self._form: Form = ""
+        self._channel = secrets.token_urlsafe(24)
+        self._on_connection = on_connection
+        self._dispatcher = Dispatcher(self._spawn, on_drained=self.drained)
+        self._inbox = Inbox(self._deliver, self._pause)
+        self._inbox.on_lost_tasks = self._lose_unknown
+        self._prompt_handlers: list[PromptHandler] = []
+        self._tasks_group: anyio.abc.TaskGroup | None = None
+        self._lost = anyio.Event()
+        self._room = anyio.Event()
+        self._listen_scope: anyio.CancelScope | None = None
+
+    # --- its life ---
+
+    async def __aenter__(self) -> Self:
+        """Connect, shake hands, and listen.
+
+        Raises:
+            ConnectFailed: nobody answered, or the peer refused us.
+        """
+        if self._tasks_group is not None:
+            raise RuntimeError("Client is already entered; cannot reenter")
+        group = anyio.create_task_group()
+        await group.__aenter__()
+        self._tasks_group = group
+        try:
+            await group.start(self._live)
+        except BaseException as exc:
+            self._tasks_group = None
+            group.cancel_scope.cancel()
+            group.cancel_scope.shield = True  # a scope of its own would end before the group it is inside of
+            await group.__aexit__(None, None, None)
+            raise _unwrapped(exc) from None
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        """Leave. Tasks on the server go on; their handles here end as lost."""
+        group, self._tasks_group = self._tasks_group, None
+        if group is None:
+            return
+        self._lose_all(ConnectionLost("the client was closed"))
+        group.cancel_scope.cancel()
+        await group.__aexit__(exc_type, exc_val, exc_tb)
+        self._report("closed")
+
+    async def _live(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """Hold a connection, and make a new one when it is lost."""
+        await self._hold_connection(task_status)
+        while self.reconnect:
+            if not await self._redial():
+                break
+        self._lose_all(ConnectionLost("the connection to the server was lost"))
+
+    async def _redial(self) -> bool:
+        """Dial until a connection is made and lost again; False when it is time to give up."""
+        backoff = Backoff()
+        status = _Started()
+        give_up_at = anyio.current_time() + (float("inf") if self.reconnect_timeout is None else self.reconnect_timeout)
+        while anyio.current_time() < give_up_at:
+            await backoff.wait()
+            try:
+                await self._hold_connection(status)
+            except Exception as exc:
+                logger.debug("dialling again failed: %s", _unwrapped(exc))
+            if status.was_started:
+                return True
+        return False
+
+    async def _hold_connection(self, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """One connection, from dialling to its loss."""
+        self._entered = False
+        self._lost = anyio.Event()
+        await super().__aenter__()
+        try:
+            async with anyio.create_task_group() as group:
+                await self._begin(group)
+                self._report("connected")
+                task_status.started()
+                await self._lost.wait()
+                group.cancel_scope.cancel()
+        finally:
+            self._inbox.abandon_calls()
+            await super().__aexit__(None, None, None)
+            self._report("lost")
+
+    async def _begin(self, group: anyio.abc.TaskGroup) -> None:
+        self._form, self.server_information = await shake_hands(self.session, self.provider)
+        if self._form != "meta":
+            return
+        self._inbox.stopped_listening()
+        group.start_soon(self._listen, self.session)
+        with anyio.move_on_after(10) as patience:
+            await self._inbox.listening.wait()
+        if patience.cancelled_caught:
+            raise ConnectFailed("the server did not confirm that it lets us listen within 10 seconds")
+
+    async def _listen(self, session: ClientSession) -> None:
+        try:
+            await keep_listening(session, self._inbox, self._channel, running=self._set_scope, room=lambda: self._room)
+        except (MCPError, MCPCError) as exc:
+            logger.warning("listening for callbacks failed: %s", exc)
+            self._lost.set()
+
+    def _set_scope(self, scope: anyio.CancelScope) -> None:
+        self._listen_scope = scope
+
+    def _tap(self, streams: StreamPair) -> StreamPair:
+        return tap(streams, self._inbox, channel=lambda: self._channel, on_end=self._connection_ended)
+
+    def _connection_ended(self) -> None:
+        self._lost.set()
+
+    def _report(self, state: str) -> None:
+        if self._on_connection is not None:
+            try:
+                self._on_connection(state)
+            except Exception:
+                logger.exception("on_connection raised")
+
+    def _spawn(self, main: Callable[[], Awaitable[None]]) -> None:
+        if self._tasks_group is not None:
+            self._tasks_group.start_soon(main)
+
+    @property
+    def session(self) -> ClientSession:
+        """The session of the present connection.
+
+        Raises:
+            ConnectionLost: there is no connection now.
+            RuntimeError: the client was not entered.
+        """
+        if self._session is None and self._tasks_group is not None:
+            raise ConnectionLost("there is no connection to the server now")
+        return super().session
+
+    @property
+    def supports_mcpc(self) -> bool:
+        """Whether the server speaks MCPC in any form."""
+        return self._form != ""
+
+    # --- messages ---
+
+    def add_event_listener(
+        self,
+        listener: Callable[[MCPCMessage], Any],
+        *,
+        capacity: int = DEFAULT_CAPACITY,
+        overflow: Overflow = "coalesce",
+        **matches: str | None,
+    ) -> Registration:
+        """Call `listener`, sync or async, with every message that matches; server events too.
+
+        Args:
+            listener: The listener.
+            capacity: Messages that may wait for an async listener.
+            overflow: What happens when that many wait; see `mcpc.dispatcher.Overflow`.
+            matches: Members (`session_id`, `task_id`, `tool_name`, `type`, `event`) that must be equal.
+        """
+        return self._dispatcher.add(listener, capacity=capacity, overflow=overflow, **matches)
+
+    def remove_event_listener(self, listener: Callable[[MCPCMessage], Any]) -> None:
+        """Call `listener` no more."""
+        self._dispatcher.remove(listener)
+
+    def on_prompt(self, handler: PromptHandler) -> PromptHandler:
+        """Let `handler`, sync or async, answer what tasks ask (`task.ask`). Usable as a decorator."""
+        self._prompt_handlers.append(handler)
+        return handler
+
+    def drained(self) -> None:
+        """A queue has room again: go on listening if that had stopped."""
+        if self._inbox.paused:
+            self._room.set()
+
+    def _pause(self) -> None:
+        """A queue is full: stop listening; what is sent meanwhile stays with the server."""
+        self._room = anyio.Event()
+        if self._listen_scope is not None:
+            self._listen_scope.cancel()
+
+    def _deliver(self, message: MCPCMessage) -> bool:
+        handle = self.tasks.get(message.task_id) if message.task_id is not None else None
+        if handle is not None and not handle.has_room():
+            return False
+        if not self._dispatcher.deliver(message):
+            return False
+        if handle is not None:
+            handle.feed(message)
+            if message.terminal:
+                self.tasks.pop(handle.task_id, None)
+        if self._prompt_handlers and (prompt := prompt_of(message)) is not None:
+            self._spawn(partial(self._answer, prompt))
+        return True
+
+    async def _answer(self, prompt: Prompt) -> None:
+        handler = self._prompt_handlers[-1]
+        try:
+            answer = handler(prompt)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            assert prompt.task_id is not None
+            await send_input(self.session, self._channel, prompt.task_id, answer, prompt.id)
+        except (MCPCError, MCPError) as exc:
+            logger.info("the answer to a prompt of %s came to nothing: %s", prompt.tool_name, exc)
+        except Exception:
+            logger.exception("a prompt of %s was not answered", prompt.tool_name)
+
+    def _lose_unknown(self, known: set[str]) -> None:
+        lost = ConnectionLost("the server was restarted and no longer knows this task")
+        for handle in list(self.tasks.values()):
+            if handle.task_id not in known:
+                handle.lose(lost)
+                self.tasks.pop(handle.task_id, None)
+
+    def _lose_all(self, failure: Exception) -> None:
+        for handle in self.tasks.values():
+            handle.lose(failure)
+        self.tasks.clear()
+        self._dispatcher.close()
+
+    # --- tasks ---
+
+    async def start_task(
+        self,
+        tool_name: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        session_id: str = "default",
+        capacity: int = DEFAULT_CAPACITY,
+        overflow: Overflow = "coalesce",
+    ) -> TaskHandle:
+        """Call a tool as a task, and return its handle.
+
+        On a server that speaks MCPC this returns when the server has answered: at once, for a background tool. On a
+        standard server the tool runs as an ordinary call, its progress comes as updates, and the handle completes
+        with its result.
+
+        Args:
+            tool_name: The tool.
+            arguments: Its arguments.
+            session_id: The conversation it belongs to, as you name it.
+            capacity: Messages that wait in the handle until they are iterated over.
+            overflow: What happens when that many wait; see `mcpc.dispatcher.Overflow`.
+
+        Raises:
+            MCPError: the server refused the call.
+            ConnectionLost: there is no connection, or it went away before the answer.
+        """
+        task_id = str(uuid.uuid4())
+        handle = TaskHandle(self, task_id, tool_name, session_id, capacity=capacity, overflow=overflow)
+        session = self.session
+        self.tasks[task_id] = handle
+        if not self._form:
+            self._emit(handle, "created", f"{tool_name} was called")
+            self._spawn(partial(self._run_standard, handle, dict(arguments or {})))
+            return handle
+        try:
+            result = await self._call(handle, dict(arguments or {}))
+        except MCPError as exc:
+            self.tasks.pop(task_id, None)
+            raise typed(exc) from exc
+        except BaseException:
+            self.tasks.pop(task_id, None)
+            raise
+        del session
+        if not any(message.task_id == task_id for message in messages_in_content(result.content)):
+            self._finish(handle, result)
+        return handle
+
+    async def _call(self, handle: TaskHandle, arguments: dict[str, Any]) -> CallToolResult:
+        """Call the tool with the metadata in the form that the server takes."""
+        session_id, task_id = handle.session_id, handle.task_id
+        if self._form == "meta":
+            meta: Any = call_meta(channel=self._channel, session_id=session_id, task_id=task_id)
+            return await self.call_tool(handle.tool_name, arguments, meta=meta)
+        if self._form == "0.2.6":
+            arguments["mcpc_params"] = {"session_id": session_id, "task_id": task_id}
+        else:
+            arguments["_metadata"] = {"mcpc_session_id": session_id, "mcpc_task_id": task_id}
+        return await self.call_tool(handle.tool_name, arguments)
+
+    async def _run_standard(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
+        """An ordinary call that looks like a task from outside."""
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            update = {"progress": progress, "total": total, "status": message}
+            self._emit(handle, "update", {name: value for name, value in update.items() if value is not None})
+
+        try:
+            with anyio.CancelScope() as handle.call_scope:
+                result = await self.call_tool(handle.tool_name, arguments, progress_callback=on_progress)
+        except MCPError as exc:
+            self._fail(handle, typed(exc))
+        except Exception as exc:
+            self._fail(handle, exc)
+        else:
+            if handle.call_scope.cancelled_caught:
+                self._emit(handle, "failed", {"error": "stopped", "message": "the call was cancelled"})
+            else:
+                self._finish(handle, result)
+
+    def _fail(self, handle: TaskHandle, exc: Exception) -> None:
+        if isinstance(exc, ConnectionLost):
+            handle.lose(exc)
+            self.tasks.pop(handle.task_id, None)
+        else:
+            self._emit(handle, "failed", {"error": type(exc).__name__, "message": str(exc)})
+
+    def _finish(self, handle: TaskHandle, result: CallToolResult) -> None:
+        """End a handle with an ordinary tool result."""
+        value = result_value(result)
+        if result.is_error:
+            self._emit(handle, "failed", {"error": "ToolError", "message": value if isinstance(value, str) else str(value)})
+        else:
+            self._emit(handle, "complete", value)
+
+    def _emit(self, handle: TaskHandle, event: str, result: Any) -> None:
+        """A message that we make ourselves, for a call that the server does not know as a task."""
+        message = MCPCMessage(
+            event=event,
+            session_id=handle.session_id,
+            task_id=handle.task_id,
+            tool_name=handle.tool_name,
+            result=result,
+        )
+        if not self._deliver(message) and message.terminal:
+            handle.feed(message)
+
+    # --- steering (called by handles) ---
+
+    async def send_input(self, handle: TaskHandle, value: Any, prompt_id: str | None = None) -> None:
+        """See `TaskHandle.send` and `TaskHandle.answer`."""
+        self._needs_mcpc(handle)
+        await send_input(self.session, self._channel, handle.task_id, value, prompt_id)
+
+    async def stop_task(self, handle: TaskHandle) -> None:
+        """See `TaskHandle.stop`."""
+        if handle.call_scope is not None:
+            handle.call_scope.cancel()
+            return
+        self._needs_mcpc(handle)
+        await stop_task(self.session, self._channel, handle.task_id)
+
+    async def task_state(self, handle: TaskHandle) -> dict[str, Any]:
+        """See `TaskHandle.state`."""
+        self._needs_mcpc(handle)
+        return await task_state(self.session, self._channel, handle.task_id)
+
+    def _needs_mcpc(self, handle: TaskHandle) -> None:
+        if self._form != "meta":
+            raise UnknownTask(f"this server cannot be asked about a running task ({handle.tool_name})")
+
+
+class _Started:
+    """A task status that remembers whether it was started."""
+
+    def __init__(self) -> None:
+        self.was_started = False
+
+    def started(self, value: Any = None) -> None:
+        """Remember it."""
+        self.was_started = True
+
+
+def _transport_of(server: Any, options: dict[str, Any]) -> tuple[Any, bool]:
+    """A transport for what a client was given, and whether it can be dialled again."""
+    if isinstance(server, str | URI):
+        connector = Connector(server, options)
+        return connector, connector.uri.scheme not in NO_RECONNECT
+    if options:
+        names = ", ".join(map(repr, options))
+        raise TypeError(f"Client does not take {names} where the server is not given by a URI")
+    if isinstance(server, Connector):
+        return server, server.uri.scheme not in NO_RECONNECT
+    if hasattr(server, "__aenter__"):
+        return server, False
+    return InProcess(server), False
+
+
+def _unwrapped(exc: BaseException) -> BaseException:
+    """The one error inside nested groups of one."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc

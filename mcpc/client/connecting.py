@@ -1,0 +1,83 @@
+"""`connect`: a URI as one of the SDK's transports, for `mcp.Client`, `ClientSession`, and our own client."""
+
+import secrets
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any
+
+from mcpc.errors import MCPCError
+from mcpc.framing import Connection
+from mcpc.transport import URI, FrameChannel, StreamPair
+from mcpc.uri import dial, prepare
+
+__all__ = ["Connector", "InProcess", "connect"]
+
+
+class Connector:
+    """One of the SDK's transports: `async with` it for the streams. May be entered again once it is left.
+
+    Raises:
+        URIError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
+    """
+
+    def __init__(self, uri: str | URI, options: Mapping[str, Any]) -> None:
+        self.uri, self._transport = prepare(uri, "connect", options)
+        self._options = dict(options)
+        self._stack: AsyncExitStack | None = None
+
+    async def __aenter__(self) -> StreamPair:
+        if self._stack is not None:
+            raise MCPCError("this connection is in use; call mcpc.connect() once for each")
+        async with AsyncExitStack() as stack:
+            opened = await stack.enter_async_context(dial(self.uri, **self._options))
+            if isinstance(opened, FrameChannel):
+                connection = Connection(opened, side="client")
+                opened = (await stack.enter_async_context(connection.open())).streams
+            self._stack = stack.pop_all()
+        return opened
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        stack, self._stack = self._stack, None
+        return None if stack is None else await stack.__aexit__(exc_type, exc_val, exc_tb)
+
+    def __repr__(self) -> str:
+        return f"<mcpc connection to {self.uri}>"
+
+
+class InProcess:
+    """A server object as a transport: served on a memory address of its own, real bytes between the two."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._stack: AsyncExitStack | None = None
+
+    async def __aenter__(self) -> StreamPair:
+        from mcpc.server.serving import listen  # noqa: PLC0415 - only a client of a server object needs the server's side
+
+        async with AsyncExitStack() as stack:
+            listener = await stack.enter_async_context(listen(self._server, f"memory://{secrets.token_hex(8)}"))
+            streams = await stack.enter_async_context(Connector(listener.uri, {}))
+            self._stack = stack.pop_all()
+        return streams
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        stack, self._stack = self._stack, None
+        return None if stack is None else await stack.__aexit__(exc_type, exc_val, exc_tb)
+
+
+def connect(uri: str | URI, **options: Any) -> Connector:
+    """One of the SDK's transports for `uri`: `mcp.Client(mcpc.connect(uri))`, or `async with` it for the streams.
+
+    Args:
+        uri: Where, such as `ws://127.0.0.1:8765/mcp` or `stdio:python server.py`.
+        options: The transport's options for connecting.
+
+    Raises:
+        URIError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
+    """
+    return Connector(uri, options)

@@ -1,0 +1,195 @@
+"""`TaskHandle`: one task as its client sees it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+from mcp_types import CallToolResult, TextContent
+from typing_extensions import Self
+
+from mcpc.dispatcher import ListenerStats, Overflow, Queue
+from mcpc.errors import TaskFailed, TaskStopped
+from mcpc.messages import MCPCMessage, prompt_of
+
+if TYPE_CHECKING:
+    from mcpc.client.client import Client
+
+__all__ = ["TaskHandle", "result_value"]
+
+
+def result_value(result: CallToolResult) -> Any:
+    """An ordinary tool result as the value it stands for: structured content, else JSON text, else the text."""
+    structured = cast("dict[str, Any] | None", result.structured_content)
+    if structured is not None:
+        return structured["result"] if set(structured) == {"result"} else structured
+    texts = [block.text for block in result.content if isinstance(block, TextContent)]
+    if len(texts) != 1 or len(result.content) != 1:
+        return result.model_dump(mode="json", by_alias=True, exclude_none=True)["content"]
+    try:
+        return json.loads(texts[0])
+    except ValueError:
+        return texts[0]
+
+
+class TaskHandle:
+    """One task. Iterate over it for its messages, `await result()` for its outcome.
+
+    Messages wait here until they are iterated over: `capacity` of them, then `overflow` decides
+    (see `mcpc.dispatcher.Overflow`); `stats` counts.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        task_id: str,
+        tool_name: str,
+        session_id: str,
+        *,
+        capacity: int,
+        overflow: Overflow,
+    ) -> None:
+        self.task_id = task_id
+        self.tool_name = tool_name
+        self.session_id = session_id
+        self.status = "running"
+        """The last status heard of: `running`, `waiting`, `complete`, `failed` or `lost`."""
+        self.prompts: dict[str, MCPCMessage] = {}
+        """The messages that asked something and were not answered by us yet, by prompt id."""
+        self._client = client
+        self._queue = Queue(capacity, overflow, ListenerStats())
+        self._came = anyio.Event()
+        self._ended = anyio.Event()
+        self.call_scope: anyio.CancelScope | None = None
+        """Where the task is an ordinary call of ours: what ends it."""
+        self._terminal: MCPCMessage | None = None
+        self._failure: Exception | None = None
+
+    # --- what it is fed ---
+
+    def has_room(self) -> bool:
+        """Whether it can take a message now."""
+        return self._queue.make_room()
+
+    def feed(self, message: MCPCMessage) -> None:
+        """Take a message of this task."""
+        if self._terminal is not None:
+            return
+        self._queue.put(message)
+        prompt = prompt_of(message)
+        if prompt is not None:
+            self.status = "waiting"
+            self.prompts[prompt.id] = message
+        if message.terminal:
+            self.status = message.event
+            self._terminal = message
+            self._ended.set()
+        self._came.set()
+
+    def lose(self, failure: Exception) -> None:
+        """End it without a terminal message: nobody knows any more how it went."""
+        if self._ended.is_set():
+            return
+        self.status = "lost"
+        self._failure = failure
+        self._ended.set()
+        self._came.set()
+
+    # --- what its owner does ---
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, as far as is known here."""
+        return self._ended.is_set()
+
+    @property
+    def stats(self) -> ListenerStats:
+        """What became of the messages that waited here."""
+        self._queue.stats.waiting = len(self._queue)
+        return self._queue.stats
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> MCPCMessage:
+        """The next message; the iteration ends after the terminal one.
+
+        Raises:
+            ConnectionLost: the task was lost from sight (after what had come of it).
+        """
+        while not self._queue:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended.is_set():
+                raise StopAsyncIteration
+            self._came = anyio.Event()
+            await self._came.wait()
+        message = self._queue.get()
+        self._queue.stats.delivered += 1
+        self._client.drained()
+        return message
+
+    async def result(self) -> Any:
+        """The value of the task's `complete`.
+
+        Raises:
+            TaskStopped: it was stopped.
+            TaskFailed: it failed; `.result` has what the terminal message carried.
+            ConnectionLost: it was lost from sight.
+        """
+        await self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+        assert self._terminal is not None
+        value = self._terminal.result
+        if self._terminal.event == "complete":
+            return value
+        details: dict[str, Any] = value if isinstance(value, dict) else {}
+        error, text = details.get("error"), details.get("message")
+        if error == "stopped":
+            raise TaskStopped("the task was stopped", task_id=self.task_id, result=value)
+        raise TaskFailed(f"{error}: {text}" if error else str(value), task_id=self.task_id, result=value)
+
+    async def send(self, value: Any) -> None:
+        """Send a value to the running task (`task.inputs()` in its worker).
+
+        Raises:
+            TaskEnded: it has ended.
+            InputRefused: too many wait already.
+            UnknownTask: the server does not know it.
+            ConnectionLost: the connection is gone.
+        """
+        await self._client.send_input(self, value)
+
+    async def answer(self, prompt_id: str, value: Any) -> None:
+        """Answer one of the task's prompts.
+
+        Raises:
+            PromptError: no such prompt is open, or the answer does not fit it.
+            TaskEnded, UnknownTask, ConnectionLost: see `send`.
+        """
+        await self._client.send_input(self, value, prompt_id)
+        self.prompts.pop(prompt_id, None)
+        if not self.prompts and self.status == "waiting":
+            self.status = "running"
+
+    async def stop(self) -> None:
+        """Ask the task to stop; it ends as stopped within the server's grace. Once it has ended this does nothing.
+
+        Raises:
+            UnknownTask, ConnectionLost: see `send`.
+        """
+        if not self.ended:
+            await self._client.stop_task(self)
+
+    async def state(self) -> dict[str, Any]:
+        """What the server knows of it: `status`, `createdAt`, `lastUpdatedAt`, `lastMessage`, …
+
+        Raises:
+            UnknownTask, ConnectionLost: see `send`.
+        """
+        return await self._client.task_state(self)
+
+    def __repr__(self) -> str:
+        return f"<task {self.task_id} of {self.tool_name}: {self.status}>"

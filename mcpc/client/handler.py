@@ -1,0 +1,148 @@
+"""`MCPCHandler`: callbacks for a `ClientSession` of your own, as in mcpc 0.2, over any pair of streams."""
+
+import logging
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+from mcp.client import ClientSession
+from mcp.shared.exceptions import MCPError
+
+from mcpc.client.inbox import Inbox
+from mcpc.client.peer import Form, keep_listening, shake_hands
+from mcpc.client.tap import tap
+from mcpc.detached import spawn_detached
+from mcpc.dispatcher import DEFAULT_CAPACITY, Dispatcher, Overflow, Registration
+from mcpc.errors import MCPCError
+from mcpc.messages import VERSION, MCPCMessage
+from mcpc.transport import StreamPair
+
+__all__ = ["MCPCHandler"]
+
+logger = logging.getLogger("mcpc")
+
+
+class MCPCHandler:
+    """Callbacks for one connection.
+
+    Wrap a transport's streams, make the session over them, ask whether the server speaks MCPC, and add metadata to
+    the arguments of each call that shall be a task.
+
+    Args:
+        provider_name: Our name in the handshake.
+        config: Kept for mcpc 0.2; `log_level` is not applied (set the level of the logger `mcpc` instead).
+    """
+
+    def __init__(self, provider_name: str, **config: Any) -> None:
+        self.provider_name = provider_name
+        self.config = config
+        self.supports_mcpc = False
+        self.protocol_version: str | None = VERSION
+        self._form: Form = ""
+        self._channel = secrets.token_urlsafe(24)
+        self._dispatcher = Dispatcher(lambda main: spawn_detached(_as_coroutine(main)), on_drained=self._drained)
+        self._inbox = Inbox(self._dispatcher.deliver, self._pause)
+        self._ended = anyio.Event()
+        self._room = anyio.Event()
+        self._listen_scope: anyio.CancelScope | None = None
+
+    def add_event_listener(
+        self,
+        listener: Callable[[MCPCMessage], Any],
+        *,
+        capacity: int = DEFAULT_CAPACITY,
+        overflow: Overflow = "coalesce",
+        **matches: str | None,
+    ) -> Registration:
+        """Call `listener`, sync or async, with every message that matches; see `Client.add_event_listener`."""
+        return self._dispatcher.add(listener, capacity=capacity, overflow=overflow, **matches)
+
+    def remove_event_listener(self, listener: Callable[[MCPCMessage], Any]) -> None:
+        """Call `listener` no more."""
+        self._dispatcher.remove(listener)
+
+    async def wrap_streams(self, reader: Any, writer: Any) -> StreamPair:
+        """The same streams, from which callbacks leave for the listeners."""
+        self._ended = anyio.Event()
+        return tap((reader, writer), self._inbox, channel=self._our_channel, on_end=self._stream_ended)
+
+    async def check_mcpc_support(self, session: ClientSession) -> bool:
+        """Ask the server whether it speaks MCPC; if it does, callbacks come from now on.
+
+        Raises:
+            MCPError: the connection failed.
+        """
+        self._form, information = await shake_hands(session, self.provider_name)
+        self.supports_mcpc = bool(self._form)
+        self.protocol_version = None if information is None else information.mcpc_version
+        if self._form == "meta":
+            spawn_detached(lambda: self._listen(session))
+            with anyio.move_on_after(10):
+                await self._inbox.listening.wait()
+        return self.supports_mcpc
+
+    async def init_mcpc(self, session: ClientSession) -> bool:
+        """The name of `check_mcpc_support` in mcpc 0.2.6."""
+        return await self.check_mcpc_support(session)
+
+    def add_metadata(self, args: Mapping[str, Any] | None, session_id: str) -> dict[str, Any]:
+        """The arguments with a new task's metadata, in the form that the server takes; unchanged for a standard server.
+
+        Args:
+            args: The tool's arguments.
+            session_id: The conversation that the task belongs to, as you name it.
+        """
+        arguments = dict(args or {})
+        if not self.supports_mcpc:
+            return arguments
+        task_id = str(uuid.uuid4())
+        if self._form == "0.2.6":
+            arguments["mcpc_params"] = {"session_id": session_id, "task_id": task_id}
+        else:
+            metadata = dict(arguments.get("_metadata") or {})
+            arguments["_metadata"] = {**metadata, "mcpc_session_id": session_id, "mcpc_task_id": task_id}
+        return arguments
+
+    def _our_channel(self) -> str | None:
+        return self._channel if self._form == "meta" else None
+
+    async def _listen(self, session: ClientSession) -> None:
+        """Listen for as long as the streams last."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._until_ended, group.cancel_scope)
+                await keep_listening(
+                    session, self._inbox, self._channel, running=self._set_scope, room=lambda: self._room
+                )
+        except* (MCPError, MCPCError, anyio.ClosedResourceError, RuntimeError) as group_of_errors:
+            logger.debug("listening ended: %s", group_of_errors.exceptions[0])
+
+    async def _until_ended(self, scope: anyio.CancelScope) -> None:
+        await self._ended.wait()
+        scope.cancel()
+
+    def _stream_ended(self) -> None:
+        self._ended.set()
+        self._inbox.abandon_calls()
+        self._dispatcher.close()
+
+    def _set_scope(self, scope: anyio.CancelScope) -> None:
+        self._listen_scope = scope
+
+    def _pause(self) -> None:
+        self._room = anyio.Event()
+        if self._listen_scope is not None:
+            self._listen_scope.cancel()
+
+    def _drained(self) -> None:
+        if self._inbox.paused:
+            self._room.set()
+
+
+def _as_coroutine(main: Callable[[], Any]) -> Callable[[], Any]:
+    async def run() -> None:
+        await main()
+
+    return run

@@ -1,0 +1,101 @@
+"""The client's streams, tapped: callbacks leave for the inbox, and tool calls and their answers are seen passing."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
+from typing_extensions import Self
+
+from mcpc.client.inbox import Inbox
+from mcpc.codec import call_meta, read_call
+from mcpc.errors import MessageError
+from mcpc.framing import FrameReader, InterceptingReader
+from mcpc.transport import StreamPair
+
+__all__ = ["TapReader", "TapWriter", "tap"]
+
+
+class TapReader(InterceptingReader):
+    """The read stream: callbacks go to the inbox, answers to tool calls are shown to it on their way.
+
+    Over a framed connection the callbacks leave further down, before the SDK's messages are made.
+    """
+
+    def __init__(self, inner: Any, inbox: Inbox, on_end: Callable[[], None] | None) -> None:
+        super().__init__(inner, inbox.take, on_end)
+        self._inbox = inbox
+        if isinstance(inner, FrameReader):
+            inner.connection.sink = inbox.take
+
+    async def receive(self) -> Any:
+        """The next message for the SDK."""
+        item = await super().receive()
+        message: Any = getattr(item, "message", None)
+        if isinstance(message, JSONRPCResponse):
+            self._inbox.call_answered(message.id, message.result)
+        elif isinstance(message, JSONRPCError) and message.id is not None:
+            self._inbox.call_answered(message.id, None)
+        return item
+
+
+class TapWriter:
+    """The write stream: the inbox learns of each tool call; metadata in mcpc 0.2's place gets our form beside it.
+
+    Args:
+        inner: The stream.
+        inbox: The inbox.
+        channel: Gives our channel where the peer listens to it; None where it does not.
+    """
+
+    def __init__(self, inner: Any, inbox: Inbox, channel: Callable[[], str | None]) -> None:
+        self._inner = inner
+        self._inbox = inbox
+        self._channel = channel
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Send a message."""
+        message = item.message
+        if isinstance(message, JSONRPCRequest) and message.method == "tools/call":
+            self._see_call(message)
+        await self._inner.send(item)
+
+    def _see_call(self, request: JSONRPCRequest) -> None:
+        params: dict[str, Any] = dict(request.params or {})
+        try:
+            call = read_call(params)
+        except MessageError:
+            return  # the server will say so
+        if call.form == "none":
+            return
+        channel = self._channel()
+        if call.form != "meta" and channel is not None and call.task_id is not None:
+            meta = call_meta(channel=channel, session_id=call.session_id, task_id=call.task_id)
+            request.params = {**params, "_meta": {**(params.get("_meta") or {}), **meta}}
+        self._inbox.call_sent(request.id, call.task_id)
+
+    async def aclose(self) -> None:
+        """Close the inner stream."""
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+def tap(
+    streams: StreamPair,
+    inbox: Inbox,
+    *,
+    channel: Callable[[], str | None],
+    on_end: Callable[[], None] | None = None,
+) -> StreamPair:
+    """The same streams, tapped."""
+    read, write = streams
+    return TapReader(read, inbox, on_end), TapWriter(write, inbox, channel)

@@ -1,0 +1,54 @@
+"""One `tools/call` as its tool sees it: who calls, over what, and what the caller can do."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import principal_components
+from mcp.server.session import ServerSession
+from mcp_types import RequestId
+
+from mcpc.codec import CallMetadata
+from mcpc.framing import Connection, current_connection
+from mcpc.server.channel import Channel
+
+if TYPE_CHECKING:
+    from mcpc.server.binding import Binding
+
+__all__ = ["Call", "current_call", "current_principal"]
+
+
+@dataclass(eq=False)
+class Call:
+    """The call that is being handled."""
+
+    binding: Binding
+    tool_name: str
+    metadata: CallMetadata
+    session: ServerSession
+    request_id: RequestId
+    channel: Channel | None
+    """The caller's channel; None for a caller that speaks no MCPC."""
+    connection: Connection | None = None
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    task_extension: bool = False
+    """Whether the caller declared `io.modelcontextprotocol/tasks` on this request."""
+    outcome: dict[str, Any] | None = None
+    """A result that replaces the tool's own, for shapes that a tool cannot return (SEP-2663)."""
+
+
+current_call: contextvars.ContextVar[Call | None] = contextvars.ContextVar("mcpc_call", default=None)
+"""The call being handled, in its tool and in the tasks it started."""
+
+
+def current_principal() -> Hashable | None:
+    """Whom the transport authenticated for this request; None where it does not."""
+    connection = current_connection.get()
+    if connection is not None and connection.peer.principal is not None:
+        return connection.peer.principal
+    token = get_access_token()
+    return None if token is None else tuple(principal_components(token))

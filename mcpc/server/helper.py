@@ -1,0 +1,324 @@
+"""`MCPCHelper`: what the author of a server holds. The names of mcpc 0.2 work as they did there."""
+
+import functools
+import inspect
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Literal, TypeVar
+
+import anyio
+import anyio.to_thread
+from mcp_types import TextContent
+
+from mcpc.codec import CallMetadata, decode_message, encode_message
+from mcpc.errors import MCPCError, MessageError, TaskEnded
+from mcpc.messages import MCPCInformation, MCPCMessage, check_message
+from mcpc.server.binding import EVERY_SESSION, Binding, bind
+from mcpc.server.call import Call, current_call
+from mcpc.server.limits import Limits
+from mcpc.server.outlets import CollectOutlet
+from mcpc.server.running import NullOutlet, RunningTask
+from mcpc.server.tools import BackgroundTool
+
+__all__ = ["MCPCHelper", "StartedTask"]
+
+logger = logging.getLogger("mcpc")
+
+WorkerT = TypeVar("WorkerT", bound=Callable[..., Any])
+
+
+class StartedTask:
+    """What `MCPCHelper.start_task` returns. The task runs already; awaiting it is optional.
+
+    Awaited, it gives the messages for a caller that speaks no MCPC (mcpc 0.2.6), once the worker has ended
+    or the timeout is over; for one that does, an empty list at once.
+    """
+
+    def __init__(self, running: RunningTask, timeout: float) -> None:
+        self._running = running
+        self._timeout = timeout
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return self._running.record.task_id
+
+    def __await__(self) -> Generator[Any, Any, list[MCPCMessage]]:
+        return self._collect().__await__()
+
+    async def _collect(self) -> list[MCPCMessage]:
+        outlet = self._running.outlet
+        if not isinstance(outlet, CollectOutlet):
+            return []
+        with anyio.move_on_after(self._timeout):
+            await self._running.ended.wait()
+        return list(outlet.messages)
+
+
+class MCPCHelper:
+    """Background tools and callbacks for one MCP server.
+
+    Args:
+        server: An `mcp.server.MCPServer`, a lowlevel `mcp.server.Server` or a `fastmcp.FastMCP`. A bare name works
+            too, as in mcpc 0.2: the server is then the one that is being called, served by `mcpc.serve`.
+        limits: The bounds, by the names in `Limits`.
+
+    Raises:
+        MCPCError: it is not a server, or it has a helper with other limits.
+        TypeError: there is no such limit.
+    """
+
+    def __init__(self, server: Any, **limits: Any) -> None:
+        self._binding: Binding | None = None
+        self._limits = Limits(**limits)
+        self.background_tasks: dict[str, dict[str, Any]] = {}
+        """The tasks made with `start_task`, until `cleanup_task`."""
+        if isinstance(server, str):
+            self.provider_name = server
+        else:
+            self._binding = bind(server, self._limits if limits else None)
+            self.provider_name = self._binding.name
+
+    @property
+    def binding(self) -> Binding:
+        """The MCPC side of the server.
+
+        Raises:
+            MCPCError: the helper was made with a bare name, and no call is being handled.
+        """
+        if self._binding is None:
+            call = current_call.get()
+            if call is None:
+                raise MCPCError(
+                    "this helper knows its server by name only, and no tool call is being handled; "
+                    "make it with the server itself: MCPCHelper(server)"
+                )
+            self._binding = call.binding
+        return self._binding
+
+    # --- background tools ---
+
+    def tool(
+        self, name: str | None = None, *, description: str | None = None, **options: Any
+    ) -> Callable[[WorkerT], WorkerT]:
+        """Make a function a tool whose body is a background task.
+
+        Args:
+            name: The tool's name; the function's where none is given.
+            description: What the model reads; the docstring where none is given.
+            options: `title`, `annotations`, `icons`, `meta`, as the server's own tools take them.
+
+        Raises:
+            TypeError: used without parentheses.
+        """
+        if callable(name):
+            raise TypeError("write @callbacks.tool(), with the parentheses")
+
+        def decorate(worker: WorkerT) -> WorkerT:
+            BackgroundTool(self.binding, worker, name, description, options).register()
+            return worker
+
+        return decorate
+
+    async def emit(self, event: str, result: Any = None, *, session_id: str | None = None) -> int:
+        """Send a server event to the channels of a session, or to every channel; how many there were.
+
+        May be called from any event loop.
+
+        Raises:
+            MessageError: the result is not a JSON value, or the event is empty.
+        """
+        message = MCPCMessage(type="server_event", event=event, session_id=session_id or EVERY_SESSION, result=result)
+        return await self.binding.host.acall(lambda: self.binding.emit(message))
+
+    # --- tasks, mcpc 0.2 style ---
+
+    def start_task(
+        self,
+        task_id: str,
+        worker_func: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: float = 60.0,
+    ) -> StartedTask:
+        """Run a worker in the background; returns at once.
+
+        The worker is a coroutine function, a plain function (which gets a thread), or a generator of either kind
+        that yields messages. It ends its task with a terminal message; if it does not, its end is sent for it.
+
+        Args:
+            task_id: The task's id, as the call gave it.
+            worker_func: The worker.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+            timeout: Seconds to wait for the messages, for a caller that speaks no MCPC.
+
+        Raises:
+            TooManyTasks: a limit is reached.
+            DuplicateTask: the id is in use.
+            MCPCError: no tool call is being handled, or the server is not being served.
+        """
+        call = current_call.get()
+        binding = self.binding
+        running = self._enter(binding, call, task_id)
+        work = functools.partial(self._work, running, worker_func, args, dict(kwargs or {}))
+        binding.host.spawn(lambda: running.run(work))
+        binding.release(running, call if call is not None and call.channel is not None else None)
+        self.background_tasks[task_id] = {"status": "running", "start_time": time.time(), "task": running}
+        return StartedTask(running, timeout)
+
+    def _enter(self, binding: Binding, call: Call | None, task_id: str) -> RunningTask:
+        metadata = call.metadata if call is not None else CallMetadata()
+        given = CallMetadata(metadata.session_id, task_id, metadata.channel, metadata.form)
+        tool_name = call.tool_name if call is not None else "task"
+        if call is not None and call.channel is not None:
+            return binding.start(tool_name=tool_name, metadata=given, channel=call.channel)
+        outlet = CollectOutlet(binding.limits.max_messages) if call is not None else NullOutlet()
+        return binding.start(tool_name=tool_name, metadata=given, channel=None, outlet=outlet)
+
+    async def _work(
+        self, running: RunningTask, worker: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if inspect.isasyncgenfunction(worker):
+            async for message in worker(*args, **kwargs):
+                await self._post(running, _yielded(message))
+            return None
+        if inspect.iscoroutinefunction(worker):
+            return await worker(*args, **kwargs)
+        limiter = self.binding.thread_limiter()
+        if inspect.isgeneratorfunction(worker):
+            messages = iter(worker(*args, **kwargs))
+            end = object()
+            while (message := await anyio.to_thread.run_sync(next, messages, end, limiter=limiter)) is not end:
+                await self._post(running, _yielded(message))
+            return None
+        call = functools.partial(worker, *args, **kwargs)
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
+
+    async def _post(self, running: RunningTask, message: MCPCMessage) -> None:
+        """Send a message that the application made, on its task's behalf."""
+        if message.event == "update":
+            await running.update(message.result)
+        else:
+            running.send_nowait(message.event, message.result)
+
+    def check_task(self, task_id: str) -> dict[str, Any]:
+        """What is known of a task: `status`, `start_time`, `is_running`; empty for an unknown one."""
+        known = self.background_tasks.get(task_id)
+        if known is None:
+            return {}
+        running: RunningTask = known["task"]
+        status = known["status"] if known["status"] == "stopping" else str(running.record.status)
+        return {"status": status, "start_time": known["start_time"], "is_running": not running.record.ended}
+
+    def stop_task(self, task_id: str) -> bool:
+        """Ask a task to stop; after a grace its worker is cancelled. False for an unknown one."""
+        running = self.binding.running_by_id(task_id)
+        if running is None:
+            return False
+        if task_id in self.background_tasks:
+            self.background_tasks[task_id]["status"] = "stopping"
+        self.binding.host.call(lambda: self.binding.stop(running))
+        return True
+
+    def cleanup_task(self, task_id: str) -> None:
+        """Forget a task that `start_task` began. Its messages are kept for the client all the same."""
+        self.background_tasks.pop(task_id, None)
+
+    # --- messages, mcpc 0.2 style ---
+
+    def create_message(
+        self,
+        type: Literal["task", "server_event"],  # noqa: A002 - the name is the protocol's
+        event: str,
+        session_id: str | None = None,
+        tool_name: str | None = None,
+        task_id: str | None = None,
+        result: Any = None,
+    ) -> MCPCMessage:
+        """Make a message.
+
+        Raises:
+            MessageError: a member that its type needs is missing, or the event is not one of a task's four.
+        """
+        if type == "server_event":
+            return check_message(MCPCMessage(type=type, event=event, session_id=session_id, result=result))
+        message = MCPCMessage(
+            type=type, event=event, session_id=session_id, tool_name=tool_name, task_id=task_id, result=result
+        )
+        return check_message(message)
+
+    def create_task_event(
+        self, event: str, tool_name: str, session_id: str, task_id: str, result: Any = None
+    ) -> MCPCMessage:
+        """Make a task message; see `create_message`."""
+        return self.create_message("task", event, session_id, tool_name, task_id, result)
+
+    def create_server_event(self, session_id: str, result: Any, event: str) -> MCPCMessage:
+        """Make a server event; see `create_message`."""
+        return self.create_message("server_event", event, session_id, result=result)
+
+    async def send(self, message: MCPCMessage) -> bool:
+        """Send a message to the client it is for, from any thread or event loop; whether there was one.
+
+        A task message goes to the client that called for its task, a server event to the channels of its session.
+        After a task's end nothing more is sent for it.
+        """
+        try:
+            check_message(message)
+            binding = self.binding
+            if binding.host.is_here:
+                return await self._send_here(binding, message)
+            return await binding.host.acall(lambda: self._send_nowait(binding, message))
+        except MCPCError as exc:
+            logger.warning("a callback was not sent: %s", exc)
+            return False
+
+    async def send_direct(self, message: str) -> bool:
+        """Send a message given as JSON text; see `send`."""
+        try:
+            return await self.send(decode_message(message))
+        except MessageError as exc:
+            logger.warning("a callback was not sent: %s", exc)
+            return False
+
+    async def _send_here(self, binding: Binding, message: MCPCMessage) -> bool:
+        running = binding.running_by_id(message.task_id) if message.type == "task" else None
+        if running is None or message.event != "update":
+            return self._send_nowait(binding, message)
+        try:
+            await running.update(message.result)
+        except TaskEnded:
+            return False
+        return True
+
+    def _send_nowait(self, binding: Binding, message: MCPCMessage) -> bool:
+        if message.type == "server_event":
+            return binding.emit(message) > 0
+        running = binding.running_by_id(message.task_id)
+        if running is None:
+            return self._send_to_caller(message)
+        return running.send_nowait(message.event, message.result)
+
+    def _send_to_caller(self, message: MCPCMessage) -> bool:
+        """A task that was not made by `start_task`: its message goes to the client that is being answered."""
+        call = current_call.get()
+        if call is None or call.channel is None:
+            return False
+        call.channel.post(encode_message(message))
+        return True
+
+    def messages_to_text_content(self, messages: list[MCPCMessage]) -> list[TextContent]:
+        """The messages as a tool's content, for a caller that speaks no MCPC."""
+        return [TextContent(type="text", text=encode_message(message).decode()) for message in messages]
+
+    def get_protocol_info(self) -> MCPCInformation:
+        """Who this server is, in the handshake's words."""
+        return MCPCInformation(mcpc_provider=self.provider_name)
+
+
+def _yielded(message: Any) -> MCPCMessage:
+    if not isinstance(message, MCPCMessage):
+        raise MessageError("a worker that is a generator must yield MCPCMessage objects")
+    return check_message(message)

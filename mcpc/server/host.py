@@ -1,0 +1,112 @@
+"""Where background work of a server lives: a task group that outlives requests and connections.
+
+A request's own task group ends with its connection, and the SDK may enter a
+server's lifespan once for each connection, so neither can hold a task that
+outlives a drop. The host is a task of its own, there for as long as anything
+holds it.
+"""
+
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+
+from mcpc.detached import spawn_detached
+from mcpc.errors import MCPCError
+
+__all__ = ["Host"]
+
+T = TypeVar("T")
+
+class Host:
+    """A home for background tasks; `async with host.hold():` keeps it open."""
+
+    def __init__(self) -> None:
+        self.holders = 0
+        """How many hold it open."""
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._token: Any = None
+        self._thread = 0
+        self._ended: anyio.Event | None = None
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncGenerator[None]:
+        """Keep the host open; the last one out cancels what still runs and waits for it."""
+        self._check_loop()
+        self.holders += 1
+        try:
+            if self._tasks is None:
+                await self._open()
+            yield
+        finally:
+            self.holders -= 1
+            if self.holders == 0:
+                await self._close()
+
+    def _check_loop(self) -> None:
+        if self.holders and self._thread != threading.get_ident():
+            raise MCPCError("this server is being served by another event loop; serve it from one loop at a time")
+
+    async def _open(self) -> None:
+        ready, ended = anyio.Event(), anyio.Event()
+
+        async def main() -> None:
+            try:
+                async with anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    ready.set()
+                    await anyio.sleep_forever()
+            finally:
+                self._tasks = None
+                ended.set()
+
+        self._thread = threading.get_ident()
+        self._token = anyio.lowlevel.current_token()
+        self._ended = ended
+        spawn_detached(main)
+        await ready.wait()
+
+    async def _close(self) -> None:
+        if self._tasks is None or self._ended is None:
+            return
+        self._tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._ended.wait()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether background tasks can be started."""
+        return self._tasks is not None
+
+    def spawn(self, main: Callable[[], Awaitable[None]]) -> None:
+        """Run `main` in the background. It must not raise.
+
+        Raises:
+            MCPCError: the server is not being served.
+        """
+        if self._tasks is None:
+            raise MCPCError("the server is not being served, so nothing can run in the background")
+        self._tasks.start_soon(main)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller runs in the host's thread."""
+        return self._thread == threading.get_ident()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run `function` in the host's loop, from any thread, and wait for its result."""
+        if self.is_here or self._token is None:
+            return function()
+        return anyio.from_thread.run_sync(function, token=self._token)
+
+    async def acall(self, function: Callable[[], T]) -> T:
+        """Run `function` in the host's loop, from any loop, without blocking the caller's."""
+        if self.is_here or self._token is None:
+            return function()
+        return await anyio.to_thread.run_sync(self.call, function)

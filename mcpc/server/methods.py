@@ -1,0 +1,202 @@
+"""The `mcpc/*` methods, and the originals' handshakes, as handlers on a server."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, Notification, RequestParams
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import from_json
+
+from mcpc.codec import (
+    INFO_METHOD,
+    LISTEN_METHOD,
+    LISTENING_METHOD,
+    MESSAGES_METHOD,
+    SEND_METHOD,
+    STOP_METHOD,
+    SUBSCRIPTION_META,
+    TASK_METHOD,
+)
+from mcpc.errors import InputRefused, PromptError, TaskEnded, TaskError, UnknownTask
+from mcpc.framing import current_connection
+from mcpc.mailbox import Batch
+from mcpc.messages import MCPCInformation
+from mcpc.server.call import current_principal
+from mcpc.server.channel import ListenStream
+from mcpc.tasks import TaskRecord
+
+if TYPE_CHECKING:
+    from mcpc.server.binding import Binding
+
+__all__ = ["add_methods", "answer_old_handshake"]
+
+Context = ServerRequestContext[Any, Any]
+ParamsT = TypeVar("ParamsT", bound=RequestParams)
+
+REASONS: dict[type[TaskError], str] = {
+    TaskEnded: "task_ended",
+    InputRefused: "input_refused",
+    PromptError: "prompt",
+    UnknownTask: "unknown_task",
+}
+"""What `error.data.reason` says, so that a client can raise the same error."""
+
+ChannelKey = Field(min_length=16, max_length=256)
+
+
+class _Params(RequestParams):
+    model_config = ConfigDict(populate_by_name=True, extra="ignore")
+
+
+class InfoParams(_Params):
+    """Of `mcpc/info`."""
+
+    mcpc_info: dict[str, Any] = Field(default_factory=dict)
+
+
+class ListenParams(_Params):
+    """Of `mcpc/listen`."""
+
+    channel: str = ChannelKey
+    after: int = Field(ge=0, strict=True)
+    epoch: str | None = Field(default=None, max_length=256)
+
+
+class TaskParams(_Params):
+    """Of `mcpc/task` and `mcpc/stop`."""
+
+    channel: str = ChannelKey
+    task_id: str = Field(alias="taskId", min_length=1, max_length=1024)
+
+
+class SendParams(TaskParams):
+    """Of `mcpc/send`."""
+
+    input: Any = None
+    prompt_id: str | None = Field(default=None, alias="promptId", max_length=1024)
+
+
+class _Raw(BaseModel):
+    """Notification params that travel as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def add_methods(binding: "Binding") -> None:
+    """Register the methods on the binding's server."""
+    methods = _Methods(binding)
+
+    def add(name: str, params: type[ParamsT], handler: Callable[[Context, ParamsT], Awaitable[dict[str, Any]]]) -> None:
+        binding.lowlevel.add_request_handler(name, params, handler)
+
+    add(INFO_METHOD, InfoParams, methods.info)
+    add(LISTEN_METHOD, ListenParams, methods.listen)
+    add(TASK_METHOD, TaskParams, methods.task)
+    add(SEND_METHOD, SendParams, methods.send)
+    add(STOP_METHOD, TaskParams, methods.stop)
+
+
+class _Methods:
+    """The handlers."""
+
+    def __init__(self, binding: "Binding") -> None:
+        self._binding = binding
+
+    async def info(self, ctx: Context, params: InfoParams) -> dict[str, Any]:
+        """Who we are."""
+        return MCPCInformation(mcpc_provider=self._binding.name).model_dump()
+
+    async def task(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+        """A task's state."""
+        return self._binding.describe(self._record(params))
+
+    async def send(self, ctx: Context, params: SendParams) -> dict[str, Any]:
+        """An input for a running task, or the answer to one of its prompts."""
+        running = self._binding.running(self._record(params))
+        try:
+            if params.prompt_id is not None:
+                running.answer(params.prompt_id, params.input)
+            else:
+                running.give(params.input)
+        except TaskError as exc:
+            raise _refusal(exc) from exc
+        return {}
+
+    async def stop(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+        """Stop a task; one that has ended is left as it is."""
+        self._binding.stop(self._binding.running(self._record(params)))
+        return {}
+
+    def _record(self, params: TaskParams) -> TaskRecord:
+        """The caller's task. A foreign id, an unknown one and a foreign channel all give the same error."""
+        channel = self._binding.channels.find(params.channel, current_principal())
+        try:
+            if channel is None:
+                raise UnknownTask("unknown task")
+            return self._binding.registry.get(channel.key, params.task_id)
+        except UnknownTask as exc:
+            raise _refusal(exc) from exc
+
+    async def listen(self, ctx: Context, params: ListenParams) -> dict[str, Any]:
+        """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
+        channel = self._binding.open_channel(params.channel)
+        assert ctx.request_id is not None
+        stream = ListenStream(channel, ctx.request_id, params.after, params.epoch)
+        channel.listen(stream)
+        connection = current_connection.get()
+        try:
+            if connection is None:
+                await _pump(ctx, stream)
+            else:
+                stream.bind(connection.wake)
+                connection.attach(stream)
+                await stream.ended.wait()
+        finally:
+            if connection is not None:
+                connection.detach(stream)
+            channel.leave(stream)
+        return {}
+
+
+def _refusal(exc: TaskError) -> MCPError:
+    reason = next(reason for kind, reason in REASONS.items() if isinstance(exc, kind))
+    return MCPError(INVALID_PARAMS, str(exc), {"reason": reason})
+
+
+async def _pump(ctx: Context, stream: ListenStream) -> None:
+    """Send what the stream has as notifications of its request, through the SDK."""
+    while not stream.ended.is_set():
+        item = stream.next()
+        if item is None:
+            if not stream.ended.is_set():
+                await stream.ready()
+            continue
+        method, params = LISTENING_METHOD, item
+        if isinstance(item, Batch):
+            method = MESSAGES_METHOD
+            params = {"first": item.first, "messages": [from_json(message) for message in item.messages]}
+        notification: Any = Notification[_Raw, str](method=method, params=_Raw.model_validate(params))
+        notification.params.__pydantic_extra__["_meta"] = {SUBSCRIPTION_META: stream.listen_id}
+        await ctx.session.send_notification(notification, related_request_id=stream.listen_id)
+        await anyio.lowlevel.checkpoint()
+
+
+HANDSHAKE_TOOLS = {"_mcpc_init": "0.2.6", "is_mcpc_enabled": "0.2.1"}
+
+
+def answer_old_handshake(binding: "Binding", params: Mapping[str, Any], ctx: Context) -> dict[str, Any] | None:
+    """The answer to an original's handshake tool, or None where the call is of another tool."""
+    if params.get("name") not in HANDSHAKE_TOOLS:
+        return None
+    connection = current_connection.get()
+    if connection is not None:
+        binding.open_direct(connection)
+    info = MCPCInformation(mcpc_provider=binding.name)
+    result: dict[str, Any] = {"content": [{"type": "text", "text": info.model_dump_json()}], "isError": False}
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        result["resultType"] = "complete"
+    return result

@@ -1,0 +1,137 @@
+"""Where a task's messages go, by what its caller can do: a channel, progress notifications, or a list."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+from mcp.server.session import ServerSession
+from mcp_types import ClientCapabilities, ElicitationCapability, RequestId
+
+from mcpc.codec import decode_message, encode_json
+from mcpc.errors import PromptError
+from mcpc.messages import MCPCMessage
+from mcpc.server.channel import Channel
+from mcpc.server.elicitation import answer_from_form, form_schema
+from mcpc.server.running import OpenPrompt, RunningTask
+
+__all__ = ["ChannelOutlet", "CollectOutlet", "ProgressOutlet"]
+
+
+class ChannelOutlet:
+    """For a client that speaks MCPC: messages go to its channel.
+
+    Args:
+        channel: The channel.
+        expiry: Gives the time at which a terminal message sent now may be forgotten.
+    """
+
+    def __init__(self, channel: Channel, expiry: Callable[[], float]) -> None:
+        self.channel = channel
+        self._expiry = expiry
+        channel.running += 1
+
+    async def update(self, data: bytes, result: Any) -> None:
+        """Post it, under the channel's back-pressure."""
+        await self.channel.post_with_pressure(data)
+
+    def post(self, data: bytes) -> None:
+        """Post it."""
+        self.channel.post(data)
+
+    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
+        """Post the prompt as an update."""
+        await self.channel.post_with_pressure(running.encode("update", {"prompt": prompt.describe()}))
+
+    def end(self, data: bytes, event: str, result: Any) -> None:
+        """Post it, to be kept until its time is over."""
+        self.channel.running -= 1
+        self.channel.post(data, expires_at=self._expiry())
+
+
+class ProgressOutlet:
+    """For a plain MCP caller: progress notifications on its request, if it sent a token; prompts as elicitations."""
+
+    def __init__(self, session: ServerSession | None, request_id: RequestId | None) -> None:
+        self._session = session
+        self._request_id = request_id
+        self._last = -math.inf
+
+    async def update(self, data: bytes, result: Any) -> None:
+        """Report progress; the SDK leaves it out where there is no token."""
+        if self._session is None:
+            await checkpoint()
+            return
+        progress, total, text = self._read(result)
+        await self._session.report_progress(progress, total, text)
+
+    def post(self, data: bytes) -> None:
+        """Left out: progress is sent by `update`, which may wait."""
+
+    def _read(self, result: Any) -> tuple[float, float | None, str | None]:
+        """Progress, total and text of an update. MCP wants the progress to rise with each notification."""
+        members: dict[str, Any] = result if isinstance(result, dict) else {}
+        progress = _number(members.get("progress"))
+        if progress is None:
+            progress = math.floor(self._last) + 1.0 if math.isfinite(self._last) else 0.0
+        elif progress <= self._last:
+            progress = math.nextafter(self._last, math.inf)
+        self._last = progress
+        text = members.get("status") or members.get("message")
+        if text is None:
+            text = result if isinstance(result, str) else encode_json(result).decode()
+        return progress, _number(members.get("total")), str(text)
+
+    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
+        """Ask by elicitation, where the caller declared that it can be asked so."""
+        can = ClientCapabilities(elicitation=ElicitationCapability())
+        session = self._session
+        if session is None or not session.can_send_request or not session.check_client_capability(can):
+            raise PromptError("this caller cannot be asked: it speaks no MCPC and declared no elicitation")
+        outcome = await session.elicit_form(prompt.message, form_schema(prompt), related_request_id=self._request_id)
+        if outcome.action != "accept":
+            raise PromptError(f"the user chose to {outcome.action} the question")
+        prompt.accept(answer_from_form(prompt, dict(outcome.content or {})))
+
+    def end(self, data: bytes, event: str, result: Any) -> None:
+        """Nothing is sent: the result is the call's answer."""
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+class CollectOutlet:
+    """For mcpc 0.2 style servers with a plain caller: messages are kept for the answer.
+
+    Args:
+        limit: How many are kept; beyond it the oldest goes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.messages: list[MCPCMessage] = []
+        self._limit = limit
+
+    async def update(self, data: bytes, result: Any) -> None:
+        """Keep it."""
+        self._keep(data)
+        await checkpoint()
+
+    def post(self, data: bytes) -> None:
+        """Keep it."""
+        self._keep(data)
+
+    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
+        """A caller that waits for one answer cannot be asked."""
+        raise PromptError("this caller cannot be asked: it speaks no MCPC")
+
+    def end(self, data: bytes, event: str, result: Any) -> None:
+        """Keep it."""
+        self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        self.messages.append(decode_message(data))
+        if len(self.messages) > self._limit:
+            del self.messages[0]

@@ -1,0 +1,139 @@
+"""Serving a server at a URI: `listen`, `serve`, `run`."""
+
+import logging
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import anyio
+from mcp.server import Server
+from mcp.server.runner import serve_dual_era_loop
+
+from mcpc.framing import Connection
+from mcpc.server.binding import Binding, bind
+from mcpc.transport import URI, FrameChannel, Listener, Peer
+from mcpc.uri import listen_at, parse_uri, resolve
+
+__all__ = ["ServerEndpoint", "listen", "run", "serve"]
+
+logger = logging.getLogger("mcpc")
+
+
+class ServerEndpoint:
+    """The core's side of the connections that a listener accepts (see `transport.Endpoint`)."""
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+        self._state: Any = None
+
+    @property
+    def server(self) -> Server[Any]:
+        """The lowlevel server."""
+        return self._binding.lowlevel
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """The server's lifespan, entered once for all connections of the listener."""
+        async with self.server.lifespan(self.server) as self._state:
+            yield
+
+    async def serve_channel(self, channel: FrameChannel, peer: Peer) -> None:
+        """Serve one framed connection until it ends."""
+        async with Connection(channel, side="server", peer=peer).open() as connection:
+            await self._serve(*connection.streams)
+
+    async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
+        """Serve one pair of the SDK's streams until it ends."""
+        await self._serve(read, write)
+
+    async def _serve(self, read: Any, write: Any) -> None:
+        try:
+            await serve_dual_era_loop(
+                self.server,
+                read,
+                write,
+                lifespan_state=self._state,
+                init_options=self.server.create_initialization_options(),
+            )
+        except Exception:
+            # One connection's trouble is its own: the listener goes on.
+            logger.exception("a connection ended with an error")
+
+
+@asynccontextmanager
+async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[Listener]:
+    """Serve `server` at `uri` for as long as the context lasts; `listener.uri` can be dialled.
+
+    On leaving, running tasks are asked to stop, then cancelled, and clients are sent the last messages, all within
+    the server's `shutdown_grace` (unless the server is being served elsewhere too: then only this address closes).
+
+    Args:
+        server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
+        uri: Where, such as `ws://127.0.0.1:0/mcp`; port 0 means any free port.
+        options: The transport's options for listening.
+
+    Raises:
+        URIError: the address or an option cannot be used.
+        ListenFailed: the address is taken, or may not be served.
+        MCPCError: it is not a server.
+    """
+    binding = bind(server)
+    endpoint = ServerEndpoint(binding)
+    opened = listen_at(uri, endpoint, **options)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(binding.hold())
+        if not getattr(resolve(parse_uri(uri).scheme), "drives_server", False):
+            await stack.enter_async_context(endpoint.lifespan())
+        listener = await stack.enter_async_context(opened)
+        binding.listeners += 1
+        try:
+            yield listener
+        finally:
+            binding.listeners -= 1
+            if binding.listeners == 0:
+                with anyio.CancelScope(shield=True):
+                    await binding.wind_down()
+
+
+async def serve(server: Any, uri: str | URI, **options: Any) -> None:
+    """Serve `server` at `uri` until cancelled; over `stdio:`, until the client closes our stdin.
+
+    Raises:
+        URIError, ListenFailed, MCPCError: see `listen`.
+    """
+    async with listen(server, uri, **options) as listener:
+        finished: anyio.Event | None = getattr(listener, "finished", None)
+        if finished is None:
+            await anyio.sleep_forever()
+        else:
+            await finished.wait()
+
+
+def run(server: Any, uri: str | URI = "stdio:", *, backend: str = "asyncio", **options: Any) -> None:
+    """Serve `server` at `uri`, blocking, until Ctrl-C or SIGTERM (or, over `stdio:`, until the client leaves).
+
+    Args:
+        server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
+        uri: Where.
+        backend: The event loop: `asyncio` or `trio`.
+        options: The transport's options for listening.
+
+    Raises:
+        URIError, ListenFailed, MCPCError: see `listen`.
+    """
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def until_signal() -> None:
+                with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                    async for _ in signals:
+                        tasks.cancel_scope.cancel()
+                        return
+
+            tasks.start_soon(until_signal)
+            await serve(server, uri, **options)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main, backend=backend)

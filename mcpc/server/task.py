@@ -1,0 +1,124 @@
+"""What a worker is handed: `Task` in an async worker, `SyncTask` in a thread. The same names in both."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import anyio.from_thread
+
+from mcpc.errors import TaskStopped
+from mcpc.server.running import RunningTask
+
+__all__ = ["SyncTask", "Task"]
+
+
+class _Handle:
+    """What both kinds share: who the task is, and whether it shall stop."""
+
+    def __init__(self, running: RunningTask) -> None:
+        self._running = running
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return self._running.record.task_id
+
+    @property
+    def session_id(self) -> str:
+        """The conversation that the task belongs to, as the client named it."""
+        return self._running.record.session_id
+
+    @property
+    def tool_name(self) -> str:
+        """The tool that the task is a call of."""
+        return self._running.record.tool_name
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the task shall stop. After a grace the worker is cancelled."""
+        return self._running.stop.is_set()
+
+    def check_stopped(self) -> None:
+        """Go on, or raise if the task shall stop.
+
+        Raises:
+            TaskStopped: it shall. Let it pass: the task then ends as stopped.
+        """
+        if self._running.stop.is_set() or self._running.record.ended:
+            raise TaskStopped("the task was stopped", task_id=self.task_id)
+
+
+class Task(_Handle):
+    """A running task, in the hands of its async worker."""
+
+    async def update(self, result: Any = None) -> None:
+        """Send an update; any JSON value.
+
+        Waits while a connected client is a whole log behind, at most `stall_timeout`.
+
+        Raises:
+            MessageError: the value is not JSON; nothing was sent.
+        """
+        await self._running.update(result)
+
+    async def ask(
+        self,
+        message: str,
+        *,
+        choices: list[Any] | None = None,
+        schema: dict[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Ask the client a question and wait for the answer, which fits `choices` and the JSON `schema`.
+
+        Args:
+            message: The question.
+            choices: The answers that are allowed.
+            schema: A JSON schema that the answer must fit.
+            timeout: Seconds to wait for the answer; None waits for ever.
+
+        Raises:
+            TaskStopped: the task is being stopped.
+            TimeoutError: no answer came in time.
+            PromptError: the caller cannot be asked, too many prompts are open, or the schema is not one.
+        """
+        return await self._running.ask(message, choices, schema, timeout)
+
+    async def inputs(self) -> AsyncIterator[Any]:
+        """What the client sends to the running task, in order. Ends when the task shall stop."""
+        while (item := await self._running.next_input()) is not None:
+            yield item[0]
+
+    async def stopping(self) -> None:
+        """Wait until the task shall stop."""
+        await self._running.stop.wait()
+
+
+class SyncTask(_Handle):
+    """A running task, in the hands of its worker in a thread: the same names, blocking."""
+
+    def update(self, result: Any = None) -> None:
+        """Send an update; see `Task.update`.
+
+        Raises:
+            MessageError: the value is not JSON; nothing was sent.
+            TaskStopped: the task has ended meanwhile.
+        """
+        if self._running.record.ended:
+            raise TaskStopped("the task was stopped", task_id=self.task_id)
+        anyio.from_thread.run(self._running.update, result)
+
+    def ask(
+        self,
+        message: str,
+        *,
+        choices: list[Any] | None = None,
+        schema: dict[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Ask the client a question and wait for the answer; see `Task.ask`."""
+        return anyio.from_thread.run(self._running.ask, message, choices, schema, timeout)
+
+    def inputs(self) -> Iterator[Any]:
+        """What the client sends to the running task, in order. Ends when the task shall stop."""
+        while (item := anyio.from_thread.run(self._running.next_input)) is not None:
+            yield item[0]

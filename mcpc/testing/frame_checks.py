@@ -1,0 +1,301 @@
+"""The clauses about frames: whole, in order, within their limits, and never lost by a cancelled call."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from mcpc.errors import ChannelBroken, FrameTooLarge, TransportError
+from mcpc.framing import Connection
+from mcpc.testing.loads import Load, make_frame, read_index
+from mcpc.testing.peers import MAX_BUFFERED, Sender, ask, collect, first_difference, send_in_batches
+from mcpc.testing.subject import LIMIT, NotApplicable, RemotePeer, Subject, check, expect, promptly
+from mcpc.transport import FrameChannel
+
+__all__: list[str] = []
+
+
+async def _same(channel: FrameChannel, load: Load, **how: Any) -> None:
+    difference = await first_difference(channel, load, **how)
+    expect(difference is None, f"receiving: {difference}")
+
+
+async def _verdict(channel: FrameChannel) -> None:
+    difference = json.loads(await channel.receive())["difference"]
+    expect(difference is None, f"the accepting end, receiving: {difference}")
+
+
+# --- whole and in order ---
+
+
+@check()
+async def frames_arrive_whole_and_in_order(subject: Subject) -> None:
+    """Frames arrive as they were sent: in order, each whole."""
+    load = Load(count=200, high=8192)
+    async with subject.peer("take", load=load.describe()) as peer:
+        await send_in_batches(peer.channel, load, 1)
+        await _verdict(peer.channel)
+        await peer.channel.send(ask("give", load=load.describe()))
+        await _same(peer.channel, load)
+
+
+@check()
+async def many_frames_go_in_one_send(subject: Subject) -> None:
+    """One `send` takes any number of frames."""
+    load = Load(count=1000, high=500, seed=1)
+    async with subject.peer("take", load=load.describe()) as peer:
+        await send_in_batches(peer.channel, load, 1000)
+        await _verdict(peer.channel)
+        await peer.channel.send(ask("give", load=load.describe(), batch=1000))
+        await _same(peer.channel, load)
+
+
+@check()
+async def frames_of_every_size_pass(subject: Subject) -> None:
+    """Frames of one byte up to `max_message_size` pass, both ways at once."""
+    there, back = Load(count=60, high=LIMIT, seed=2), Load(count=60, high=LIMIT, seed=3)
+    role = {"take": there.describe(), "give": back.describe()}
+    async with subject.peer("give_and_take", limits=subject.limits, **role) as peer:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send_in_batches, peer.channel, there, 1)
+            await _same(peer.channel, back)
+        await _verdict(peer.channel)
+
+
+@check()
+async def a_lockstep_exchange_works(subject: Subject) -> None:
+    """Each frame can be an answer to the one before: nothing waits for more to be sent."""
+    async with subject.peer("echo") as peer:
+        for index in range(100):
+            frame = make_frame(index, 100 + index)
+            await peer.channel.send(frame)
+            with promptly("an echo"):
+                expect(await peer.channel.receive() == frame, f"frame {index} came back as another")
+
+
+@check()
+async def connections_are_isolated(subject: Subject) -> None:
+    """Many connections at once: what is sent on one arrives there, and nowhere else."""
+
+    async def use(uri: str, seed: int) -> None:
+        load = Load(count=40, high=2000, seed=seed)
+        async with subject.peer("echo", uri=uri) as peer, anyio.create_task_group() as tasks:
+            tasks.start_soon(send_in_batches, peer.channel, load, 4)
+            await _same(peer.channel, load)
+
+    async with subject.serving() as uri, anyio.create_task_group() as tasks:
+        for seed in range(subject.connections):
+            tasks.start_soon(use, uri, 100 + seed)
+
+
+@check()
+async def concurrent_sends_through_a_connection_stay_whole(subject: Subject) -> None:
+    """What many tasks send through one `mcpc.framing.Connection` arrives whole, each task's in order."""
+    tasks_count, each = 10, 30
+    async with subject.peer("collect") as peer:
+
+        async def send(first: int) -> None:
+            for index in range(first, first + each):
+                await connection.send(make_frame(index, 100 + 37 * index))
+
+        async with Connection(peer.channel, side="client").open() as connection:
+            async with anyio.create_task_group() as tasks:
+                for number in range(tasks_count):
+                    tasks.start_soon(send, number * 1000)
+        with promptly("the accepting end's report"):
+            report = await peer.report()
+    expect(report["torn"] == 0, f"{report['torn']} frames arrived torn")
+    for number in range(tasks_count):
+        got = [index % 1000 for index in report["indexes"] if index // 1000 == number]
+        expect(got == list(range(each)), f"task {number}'s frames arrived as {got}")
+
+
+# --- too large ---
+
+
+@check()
+async def a_frame_over_the_limit_is_refused_by_the_listener(subject: Subject) -> None:
+    """A frame of `max_message_size` is accepted, one byte more never: it is skipped with `FrameTooLarge`, or ends
+    the connection; the next connection works.
+    """
+    limits = _limits(subject)
+    async with subject.serving(limits) as uri:
+        async with subject.peer("note", uri=uri, limits=limits) as peer:
+            await peer.channel.send(make_frame(0, LIMIT))
+            noted = json.loads(await peer.channel.receive())
+            expect(noted == {"size": LIMIT}, f"a frame of exactly {LIMIT} bytes: {noted}")
+            await _send_too_large(peer.channel)
+        with promptly("a connection after the refusal", 10):
+            await subject.exchange(uri)
+
+
+async def _send_too_large(channel: FrameChannel) -> None:
+    try:
+        await channel.send(make_frame(1, LIMIT + 1))
+        await channel.send(make_frame(2, 100))
+        noted = json.loads(await channel.receive())
+    except TransportError:
+        return  # the connection ended: refused
+    expect(noted == {"refused": "FrameTooLarge"}, f"a frame of {LIMIT + 1} bytes: {noted}")
+    noted = json.loads(await channel.receive())
+    expect(noted == {"size": 100}, f"the frame after the one refused: {noted}")
+
+
+@check()
+async def a_frame_over_the_limit_is_refused_by_the_dialler(subject: Subject) -> None:
+    """A frame over `max_message_size` is not received: `receive` raises `FrameTooLarge` and goes on with the next, or
+    the connection ends.
+    """
+    limits = _limits(subject)
+    async with subject.peer("oversize", size=LIMIT, limits=limits) as peer:
+        expect(len(await peer.channel.receive()) == LIMIT, f"a frame of exactly {LIMIT} bytes came otherwise")
+        expect(read_index(await peer.channel.receive()) == 1, "the next one came otherwise")
+    async with subject.peer("oversize", size=LIMIT + 1, limits=limits) as peer:
+        try:
+            got = await peer.channel.receive()
+        except FrameTooLarge:
+            got = await peer.channel.receive()
+        except TransportError:
+            return
+        expect(read_index(got) == 1, f"what came was a frame of {len(got)} bytes")
+
+
+def _limits(subject: Subject) -> dict[str, Any]:
+    if not subject.limits:
+        raise NotApplicable("the transport has no option max_message_size")
+    return subject.limits
+
+
+# --- back-pressure ---
+
+
+@check()
+async def a_send_waits_while_the_peer_does_not_read(subject: Subject) -> None:
+    """`send` to a peer that does not read waits, after a bounded number of bytes, and goes on when the peer reads."""
+    async with subject.peer("collect", wait=True) as peer:
+        sender = Sender(peer.channel)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sender.run)
+            expect(await sender.blocked(), _unbounded(sender))
+            sender.stopping = True
+            peer.release()
+            with promptly("the waiting send, once the peer reads", 10):
+                await sender.done.wait()
+        expect(sender.failure is None, f"the waiting send raised {sender.failure!r}")
+        await peer.channel.aclose()
+        report = await peer.report()
+    _in_order(report, sender.sent)
+
+
+def _unbounded(sender: Sender) -> str:
+    if sender.failure is not None:
+        return f"a send raised {sender.failure!r}"
+    return f"{sender.sent * sender.size} bytes were taken with no reader (at most {MAX_BUFFERED} may be)"
+
+
+def _in_order(report: dict[str, Any], count: int) -> None:
+    expect(report["torn"] == 0, f"{report['torn']} frames arrived torn")
+    got = report["indexes"]
+    expect(got == list(range(count)), f"of frames 0 to {count - 1} there arrived {len(got)}, from {got[:1]} to {got[-1:]}")
+
+
+@check()
+async def an_accepted_send_waits_while_the_dialler_does_not_read(subject: Subject) -> None:
+    """`send` of the accepting end waits too, while the dialling end does not read."""
+    async with subject.peer("flood", size=LIMIT) as peer:
+        with promptly("filling the connection", 20):
+            flooded = await peer.report()
+        expect(flooded["blocked"], f"{flooded['sent']} frames of {LIMIT} bytes were taken with no reader")
+        with promptly("reading what was sent", 20):
+            report = await collect(peer.channel)
+    expect(len(report["indexes"]) >= flooded["sent"], f"of {flooded['sent']} frames {len(report['indexes'])} came")
+    _in_order(report, len(report["indexes"]))
+
+
+# --- cancellation ---
+
+
+@check()
+async def a_cancelled_receive_loses_nothing(subject: Subject) -> None:
+    """A cancelled `receive` loses no frame and no order, at whatever step it was cancelled."""
+    small, large = Load(count=200, high=200, seed=4), Load(count=12, low=LIMIT, high=4 * LIMIT, seed=5)
+    for load in (small, large):
+        async with subject.peer("give", load=load.describe(), batch=3) as peer:
+            await _same(peer.channel, load, impatiently=True)
+
+
+@check()
+async def a_cancelled_receive_of_an_accepted_channel_loses_nothing(subject: Subject) -> None:
+    """The same at the accepting end."""
+    load = Load(count=200, high=2000, seed=6)
+    async with subject.peer("take", load=load.describe(), impatiently=True) as peer:
+        await send_in_batches(peer.channel, load, 3)
+        await _verdict(peer.channel)
+
+
+@check()
+async def a_send_cancelled_in_the_middle_tears_nothing(subject: Subject) -> None:
+    """A cancelled `send` leaves whole frames, or a channel that refuses to send more: no torn frame is received."""
+    async with subject.peer("collect", wait=True) as peer:
+        sender = Sender(peer.channel, size=2 * 1024 * 1024)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sender.run)
+            expect(await sender.blocked(), _unbounded(sender))
+            tasks.cancel_scope.cancel()
+        await _judge_cancelled_sends(peer, sender.sent)
+
+
+@check()
+async def a_send_cancelled_at_any_step_tears_nothing(subject: Subject) -> None:
+    """The same, wherever the send is cancelled: after 0, 1, 2, … scheduling steps."""
+    async with subject.peer("collect") as peer:
+        sent = 0
+        for steps in range(16):
+            try:
+                await _cancel_after(steps, lambda: peer.channel.send(make_frame(sent, 256 * 1024)))
+                await peer.channel.send(make_frame(sent + 1, 256 * 1024))
+            except ChannelBroken:
+                break
+            sent += 2
+        await _judge_cancelled_sends(peer, sent)
+
+
+async def _cancel_after(steps: int, operation: Callable[[], Awaitable[None]]) -> None:
+    failures: list[ChannelBroken] = []
+
+    async def run() -> None:
+        try:
+            await operation()
+        except ChannelBroken as exc:
+            failures.append(exc)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        for _ in range(steps):
+            await checkpoint()
+        tasks.cancel_scope.cancel()
+    if failures:
+        raise failures[0]
+
+
+async def _judge_cancelled_sends(peer: RemotePeer, sent: int) -> None:
+    """Send once more, close, and look at what arrived."""
+    peer.release()
+    last = 1_000_000
+    refused = False
+    try:
+        await peer.channel.send(make_frame(last, 100))
+    except ChannelBroken:
+        refused = True
+    await peer.channel.aclose()
+    with promptly("the accepting end's report", 10):
+        report = await peer.report()
+    indexes = report["indexes"]
+    expect(report["torn"] == 0, f"{report['torn']} torn frames were received")
+    expect(indexes == sorted(set(indexes)), f"frames came in the order {indexes}")
+    if not refused:
+        expect(indexes[-1:] == [last], "a send after the cancelled one succeeded, and its frame did not arrive")
+
+
