@@ -138,7 +138,7 @@ def _has_infinity(value: Any) -> bool:
 _ENVELOPE = (b'"jsonrpc"', b'"id"', b'"method"', b'"params"', b'"result"', b'"error"')
 
 
-def decode_frame(frame: bytes | bytearray | memoryview) -> dict[str, Any]:
+def decode_frame(frame: bytes | bytearray) -> dict[str, Any]:
     """One JSON-RPC message as a dict whose envelope is known to be sound.
 
     Raises:
@@ -276,7 +276,13 @@ def encode_message(message: MCPCMessage) -> bytes:
 
 def message_prefix(event: str, *, session_id: str, task_id: str, tool_name: str) -> bytes:
     """What a task's messages of one kind begin with, up to the result; see `message_with_result`."""
-    head = {"type": "task", "event": event, "session_id": session_id, "task_id": task_id, "tool_name": tool_name}
+    head = {
+        "type": "task",
+        "event": event,
+        "session_id": session_id,
+        "task_id": task_id,
+        "tool_name": tool_name,
+    }
     return encode_json(head)[:-1] + b',"protocol":"mcpc","result":'
 
 
@@ -354,7 +360,10 @@ def encode_listening(listen_id: RequestId, params: dict[str, Any]) -> bytes:
 def encode_direct(message: bytes) -> bytes:
     """A message in the original's form: an unsolicited response whose text is the message."""
     text = to_json(message.decode())
-    return b'{"jsonrpc":"2.0","id":"MCPC_CALLBACK","result":{"content":[{"type":"text","text":%b}],"isError":false}}' % text
+    return (
+        b'{"jsonrpc":"2.0","id":"MCPC_CALLBACK","result":{"content":[{"type":"text","text":%b}],"isError":false}}'
+        % text
+    )
 
 
 def decode_direct(result: dict[str, Any]) -> list[MCPCMessage]:
@@ -371,7 +380,9 @@ def messages_in_content(content: Any) -> list[MCPCMessage]:
     if not isinstance(content, Sequence) or isinstance(content, str | bytes):
         return found
     for block in cast("Sequence[Any]", content):
-        text: Any = cast("dict[str, Any]", block).get("text") if isinstance(block, dict) else getattr(block, "text", None)
+        text: Any = (
+            cast("dict[str, Any]", block).get("text") if isinstance(block, dict) else getattr(block, "text", None)
+        )
         if isinstance(text, str) and '"mcpc"' in text:
             message = _message_or_none(text)
             if message is not None:

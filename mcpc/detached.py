@@ -14,7 +14,7 @@ def spawn_detached(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        import trio  # noqa: PLC0415 - only there where trio runs the loop
+        import trio
 
         trio.lowlevel.spawn_system_task(main)
         return

@@ -9,9 +9,9 @@ is logged, counted, and called again with the next message.
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import anyio
 
@@ -27,14 +27,14 @@ DEFAULT_CAPACITY = 10_000
 Overflow = Literal["coalesce", "block", "drop_oldest", "disconnect"]
 """What a full queue does with the next message:
 
-- `coalesce`: of each task keep the newest waiting update; never drop anything else. Where that frees nothing, as `block`.
+- `coalesce`: of each task keep the newest waiting update, and all that is no update. Where that frees nothing, as `block`.
 - `block`: take no more from the server for this channel until there is room; it keeps them for us, within its bounds.
 - `drop_oldest`: the oldest waiting message goes.
 - `disconnect`: the listener is removed.
 """
 
 ListenerFn = Callable[[MCPCMessage], Any]
-Spawn = Callable[[Callable[[], Awaitable[None]]], None]
+Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 """Runs an async function in the background."""
 
 
@@ -138,7 +138,7 @@ class Registration:
         return all(getattr(message, name) == value for name, value in self._matches)
 
     def has_room(self) -> bool:
-        """Whether the listener can take a message now. Where its policy is `disconnect` and it cannot, it is removed."""
+        """Whether the listener can take a message now; one whose policy is `disconnect` is removed where it cannot."""
         if not self._is_async or self._queue.make_room():
             return True
         if self._queue.overflow != "disconnect":
@@ -164,7 +164,7 @@ class Registration:
         if outcome is not None and inspect.isawaitable(outcome):
             # A plain function that returned an awaitable (a lambda, a partial): from now on it has a worker.
             self._is_async = True
-            self._owner.spawn(lambda: self._finish(cast("Awaitable[Any]", outcome), message))
+            self._owner.spawn(lambda: self._finish(outcome, message))
 
     def _failed(self, message: MCPCMessage) -> None:
         self._queue.stats.errors += 1

@@ -13,20 +13,26 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import anyio
-import anyio.abc
 from anyio.lowlevel import checkpoint
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
-from typing_extensions import Self
 
 from mcpc.codec import DIRECT_ID, NOTIFICATION_PREFIX, decode_frame, encode_error, encode_rpc, rpc_message
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, TransportError
 from mcpc.transport import FrameChannel, Peer, StreamPair
 
-__all__ = ["Connection", "FrameReader", "FrameWriter", "InterceptingReader", "Sink", "Source", "current_connection"]
+__all__ = [
+    "Connection",
+    "FrameReader",
+    "FrameWriter",
+    "InterceptingReader",
+    "Sink",
+    "Source",
+    "current_connection",
+]
 
 logger = logging.getLogger("mcpc")
 
@@ -36,7 +42,9 @@ HIGH_WATER = 256 * 1024
 Sink = Callable[[dict[str, Any]], None]
 """Takes a callback: the decoded JSON-RPC message. Called in the order of arrival; must not block."""
 
-current_connection: contextvars.ContextVar["Connection | None"] = contextvars.ContextVar("mcpc_connection", default=None)
+current_connection: contextvars.ContextVar["Connection | None"] = contextvars.ContextVar(
+    "mcpc_connection", default=None
+)
 """In a request handler: the connection that the request came over, where it is a framed one."""
 
 
@@ -255,7 +263,10 @@ class _Stream:
         return self
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> None:
         await self.aclose()
 
@@ -369,7 +380,10 @@ class InterceptingReader:
         return self
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> bool | None:
         return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
 

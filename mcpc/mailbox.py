@@ -45,7 +45,9 @@ class Mailbox:
         max_kept: How many terminal messages are set aside when the log lets go of them.
     """
 
-    def __init__(self, *, max_messages: int = 10_000, max_bytes: int = 16 * 1024 * 1024, max_kept: int = 10_000) -> None:
+    def __init__(
+        self, *, max_messages: int = 10_000, max_bytes: int = 16 * 1024 * 1024, max_kept: int = 10_000
+    ) -> None:
         if min(max_messages, max_bytes, max_kept) < 1:
             raise ValueError("the bounds of a mailbox must be at least 1")
         self.max_messages = max_messages

@@ -93,7 +93,9 @@ def check_message(message: MCPCMessage) -> MCPCMessage:
     """
     if message.type == "task":
         if message.event not in TASK_EVENTS:
-            raise MessageError(f"task messages must use one of: created, update, complete, failed; got {message.event!r}")
+            raise MessageError(
+                f"task messages must use one of: created, update, complete, failed; got {message.event!r}"
+            )
         if not (message.session_id and message.task_id and message.tool_name):
             raise MessageError("tool_name, session_id, and task_id are required for task messages")
     elif not message.event:

@@ -130,7 +130,9 @@ class TaskRegistry:
         """
         self.forget_expired()
         if self.running >= self.max_running:
-            raise TooManyTasks(f"{self.max_running} tasks are running, which is the limit; try again when one has ended")
+            raise TooManyTasks(
+                f"{self.max_running} tasks are running, which is the limit; try again when one has ended"
+            )
         task_id = task_id or str(uuid.uuid4())
         if task_id in self._records:
             raise DuplicateTask("this task id is in use; make a new one for each call")

@@ -45,12 +45,11 @@ from collections.abc import Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 from urllib.parse import unquote
 
 from mcp.server import Server
 from mcp.shared.message import SessionMessage
-from typing_extensions import Self
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_SIZE",
@@ -110,7 +109,9 @@ class URI:
     def __str__(self) -> str:
         if not self.rest.startswith("//"):
             return f"{self.scheme}:{self.rest}"
-        user = "" if self.username is None else f"{self.username}@" if self.password is None else f"{self.username}:***@"
+        user = (
+            "" if self.username is None else f"{self.username}@" if self.password is None else f"{self.username}:***@"
+        )
         query = "?…" if self.query else ""
         return f"{self.scheme}://{user}{self.authority}{self.path}{query}"
 
@@ -133,7 +134,10 @@ class ReadStream(Protocol[T_co]):
     async def __anext__(self) -> T_co: ...
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> bool | None: ...
 
 
@@ -144,7 +148,10 @@ class WriteStream(Protocol[T_contra]):
     async def aclose(self) -> None: ...
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> bool | None: ...
 
 

@@ -17,7 +17,16 @@ from urllib.parse import urlsplit
 from mcpc.errors import MissingExtra, UnknownOption, UnknownScheme, URIError
 from mcpc.transport import URI, Endpoint, FrameChannel, Listener, StreamPair, Transport
 
-__all__ = ["dial", "listen_at", "parse_uri", "prepare", "register_transport", "resolve", "schemes", "transport_options"]
+__all__ = [
+    "dial",
+    "listen_at",
+    "parse_uri",
+    "prepare",
+    "register_transport",
+    "resolve",
+    "schemes",
+    "transport_options",
+]
 
 GROUP = "mcpc.transports"
 
@@ -120,9 +129,10 @@ def _load(point: EntryPoint) -> Transport:
     try:
         loaded: Any = point.load()
     except ImportError as exc:
-        missing = exc.name or "a package"
+        missing = (exc.name or "a package").partition(".")[0]
         raise MissingExtra(
-            f"the transport for {point.name!r}{package} needs {missing!r}, which is not installed: pip install {missing}"
+            f"the transport for {point.name!r}{package} needs {missing!r}, "
+            f"which is not installed: pip install {missing}"
         ) from exc
     return loaded() if isinstance(loaded, type) else loaded
 

@@ -6,11 +6,11 @@ import inspect
 import logging
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import fields
 from functools import partial
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import anyio
 import anyio.abc
@@ -18,7 +18,6 @@ import mcp
 from mcp.client import ClientExtension, ClientSession, advertise
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
-from typing_extensions import Self
 
 from mcpc.client.connecting import Connector, InProcess
 from mcpc.client.handle import TaskHandle, result_value
@@ -64,7 +63,10 @@ class _TappedTransport:
         return self._enter(await self._inner.__aenter__())
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> bool | None:
         return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
 
@@ -101,9 +103,7 @@ class Client(mcp.Client):
         extensions: Sequence[ClientExtension] = sdk_options.pop("extensions", None) or ()
         if not any(extension.identifier == CALLBACKS_EXTENSION for extension in extensions):
             extensions = (*extensions, advertise(CALLBACKS_EXTENSION))
-        super().__init__(
-            cast("Any", _TappedTransport(transport, self._tap)), extensions=extensions, **sdk_options
-        )
+        super().__init__(cast("Any", _TappedTransport(transport, self._tap)), extensions=extensions, **sdk_options)
         self.provider = provider
         self.reconnect = can_redial if reconnect is None else reconnect
         self.reconnect_timeout = reconnect_timeout
@@ -147,7 +147,10 @@ class Client(mcp.Client):
         return self
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> None:
         """Leave. Tasks on the server go on; their handles here end as lost."""
         group, self._tasks_group = self._tasks_group, None
@@ -232,7 +235,7 @@ class Client(mcp.Client):
             except Exception:
                 logger.exception("on_connection raised")
 
-    def _spawn(self, main: Callable[[], Awaitable[None]]) -> None:
+    def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._tasks_group is not None:
             self._tasks_group.start_soon(main)
 
@@ -363,7 +366,7 @@ class Client(mcp.Client):
         """
         task_id = str(uuid.uuid4())
         handle = TaskHandle(self, task_id, tool_name, session_id, capacity=capacity, overflow=overflow)
-        session = self.session
+        self.session  # noqa: B018 - raises where there is no connection
         self.tasks[task_id] = handle
         if not self._form:
             self._emit(handle, "created", f"{tool_name} was called")
@@ -377,7 +380,6 @@ class Client(mcp.Client):
         except BaseException:
             self.tasks.pop(task_id, None)
             raise
-        del session
         if not any(message.task_id == task_id for message in messages_in_content(result.content)):
             self._finish(handle, result)
         return handle
@@ -403,16 +405,13 @@ class Client(mcp.Client):
 
         try:
             with anyio.CancelScope() as handle.call_scope:
-                result = await self.call_tool(handle.tool_name, arguments, progress_callback=on_progress)
+                self._finish(handle, await self.call_tool(handle.tool_name, arguments, progress_callback=on_progress))
         except MCPError as exc:
             self._fail(handle, typed(exc))
         except Exception as exc:
             self._fail(handle, exc)
-        else:
-            if handle.call_scope.cancelled_caught:
-                self._emit(handle, "failed", {"error": "stopped", "message": "the call was cancelled"})
-            else:
-                self._finish(handle, result)
+        if handle.call_scope is not None and handle.call_scope.cancelled_caught:
+            self._emit(handle, "failed", {"error": "stopped", "message": "the call was cancelled"})
 
     def _fail(self, handle: TaskHandle, exc: Exception) -> None:
         if isinstance(exc, ConnectionLost):
@@ -425,7 +424,11 @@ class Client(mcp.Client):
         """End a handle with an ordinary tool result."""
         value = result_value(result)
         if result.is_error:
-            self._emit(handle, "failed", {"error": "ToolError", "message": value if isinstance(value, str) else str(value)})
+            self._emit(
+                handle,
+                "failed",
+                {"error": "ToolError", "message": value if isinstance(value, str) else str(value)},
+            )
         else:
             self._emit(handle, "complete", value)
 
@@ -494,6 +497,10 @@ def _transport_of(server: Any, options: dict[str, Any]) -> tuple[Any, bool]:
 
 def _unwrapped(exc: BaseException) -> BaseException:
     """The one error inside nested groups of one."""
-    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
-        exc = exc.exceptions[0]
-    return exc
+    found = exc
+    while isinstance(found, BaseExceptionGroup):
+        inner = cast("BaseExceptionGroup[BaseException]", found).exceptions
+        if len(inner) != 1:
+            return exc
+        found = inner[0]
+    return found

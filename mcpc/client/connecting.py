@@ -38,7 +38,10 @@ class Connector:
         return opened
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> bool | None:
         stack, self._stack = self._stack, None
         return None if stack is None else await stack.__aexit__(exc_type, exc_val, exc_tb)
@@ -55,7 +58,7 @@ class InProcess:
         self._stack: AsyncExitStack | None = None
 
     async def __aenter__(self) -> StreamPair:
-        from mcpc.server.serving import listen  # noqa: PLC0415 - only a client of a server object needs the server's side
+        from mcpc.server.serving import listen
 
         async with AsyncExitStack() as stack:
             listener = await stack.enter_async_context(listen(self._server, f"memory://{secrets.token_hex(8)}"))
@@ -64,7 +67,10 @@ class InProcess:
         return streams
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
     ) -> bool | None:
         stack, self._stack = self._stack, None
         return None if stack is None else await stack.__aexit__(exc_type, exc_val, exc_tb)

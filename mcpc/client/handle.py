@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import anyio
 from mcp_types import CallToolResult, TextContent
-from typing_extensions import Self
 
 from mcpc.dispatcher import ListenerStats, Overflow, Queue
 from mcpc.errors import TaskFailed, TaskStopped
@@ -142,14 +141,14 @@ class TaskHandle:
         if self._failure is not None:
             raise self._failure
         assert self._terminal is not None
-        value = self._terminal.result
+        value: Any = self._terminal.result
         if self._terminal.event == "complete":
             return value
-        details: dict[str, Any] = value if isinstance(value, dict) else {}
+        details = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         error, text = details.get("error"), details.get("message")
         if error == "stopped":
             raise TaskStopped("the task was stopped", task_id=self.task_id, result=value)
-        raise TaskFailed(f"{error}: {text}" if error else str(value), task_id=self.task_id, result=value)
+        raise TaskFailed(f"{error}: {text}" if error else f"{value}", task_id=self.task_id, result=value)
 
     async def send(self, value: Any) -> None:
         """Send a value to the running task (`task.inputs()` in its worker).

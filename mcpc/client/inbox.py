@@ -124,7 +124,12 @@ class Inbox:
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""
         self.gaps += 1
-        result = {"first": first, "last": last, "epoch": self.epoch, "tasks": tasks if isinstance(tasks, list) else None}
+        result = {
+            "first": first,
+            "last": last,
+            "epoch": self.epoch,
+            "tasks": tasks if isinstance(tasks, list) else None,
+        }
         self._deliver(MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result))
 
     def resume(self) -> None:
@@ -169,5 +174,7 @@ class Inbox:
 
 
 def _ids(tasks: Any) -> set[str]:
+    """The ids in a list of task states."""
     found = cast("list[Any]", tasks) if isinstance(tasks, list) else []
-    return {task["taskId"] for task in found if isinstance(task, dict) and isinstance(task.get("taskId"), str)}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    ids = [cast("dict[str, Any]", task).get("taskId") for task in found if isinstance(task, dict)]
+    return {task_id for task_id in ids if isinstance(task_id, str)}

@@ -8,7 +8,15 @@ from typing import Any, cast
 import anyio
 from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, EmptyResult, Request, RequestParams, Result, TextContent
+from mcp_types import (
+    CONNECTION_CLOSED,
+    METHOD_NOT_FOUND,
+    EmptyResult,
+    Request,
+    RequestParams,
+    Result,
+    TextContent,
+)
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict, ValidationError
 
@@ -17,7 +25,16 @@ from mcpc.codec import CALLBACKS_EXTENSION, INFO_METHOD, LISTEN_METHOD, SEND_MET
 from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError, TaskEnded, UnknownTask
 from mcpc.messages import MCPCInformation
 
-__all__ = ["Backoff", "Form", "ask_server", "keep_listening", "send_input", "shake_hands", "stop_task", "task_state"]
+__all__ = [
+    "Backoff",
+    "Form",
+    "ask_server",
+    "keep_listening",
+    "send_input",
+    "shake_hands",
+    "stop_task",
+    "task_state",
+]
 
 logger = logging.getLogger("mcpc")
 
@@ -133,7 +150,7 @@ class Backoff:
     """
 
     def __init__(self, first: float = 0.1, maximum: float = 5.0, random: Callable[[], float] | None = None) -> None:
-        import random as module  # noqa: PLC0415 - the name is the parameter's
+        import random as module
 
         self.first = first
         self.maximum = maximum

@@ -110,7 +110,7 @@ class Binding:
 
     def install(self) -> None:
         """Add what MCPC needs to the server. Done once."""
-        from mcpc.server.methods import add_methods  # noqa: PLC0415 - methods are built on bindings
+        from mcpc.server.methods import add_methods
 
         self.lowlevel.middleware.append(self._middleware)
         self.lowlevel.extensions[CALLBACKS_EXTENSION] = {}
@@ -281,7 +281,7 @@ class Binding:
 
     def _handshake(self, params: Mapping[str, Any], ctx: ServerRequestContext[Any, Any]) -> dict[str, Any] | None:
         """The answer to an original's handshake, which is a tool call; see protocol.md."""
-        from mcpc.server.methods import answer_old_handshake  # noqa: PLC0415 - methods are built on bindings
+        from mcpc.server.methods import answer_old_handshake
 
         return answer_old_handshake(self, params, ctx)
 
@@ -349,15 +349,19 @@ class Binding:
         arguments.pop("mcpc_params", None)
         name = params.get("name")
         if self.server is self.lowlevel and name not in self.background_tools:
-            arguments["_metadata"] = {"mcpc_session_id": metadata.session_id, "mcpc_task_id": metadata.task_id}
+            arguments["_metadata"] = {
+                "mcpc_session_id": metadata.session_id,
+                "mcpc_task_id": metadata.task_id,
+            }
         elif self._takes_mcpc_params(name):
             arguments["mcpc_params"] = {"session_id": metadata.session_id, "task_id": metadata.task_id}
         return arguments
 
     def _takes_mcpc_params(self, name: Any) -> bool:
-        if not isinstance(self.server, MCPServer) or not isinstance(name, str):
+        server: Any = self.server
+        if not isinstance(server, MCPServer) or not isinstance(name, str):
             return False
-        tool = cast("MCPServer[Any]", self.server)._tool_manager.get_tool(name)  # pyright: ignore[reportPrivateUsage]
+        tool = cast("MCPServer[Any]", server)._tool_manager.get_tool(name)  # pyright: ignore[reportPrivateUsage]
         return tool is not None and "mcpc_params" in tool.parameters.get("properties", {})
 
     def _hide_parameters(self, result: HandlerResult) -> HandlerResult:

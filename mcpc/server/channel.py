@@ -147,7 +147,9 @@ class Channel:
         self.key = key
         self.principal = principal
         self.epoch = epoch
-        self.mailbox = Mailbox(max_messages=limits.max_messages, max_bytes=limits.max_bytes, max_kept=limits.max_ended_tasks)
+        self.mailbox = Mailbox(
+            max_messages=limits.max_messages, max_bytes=limits.max_bytes, max_kept=limits.max_ended_tasks
+        )
         self.stream: ListenStream | None = None
         self.sessions: dict[str, None] = {}
         self.sent = 0

@@ -7,7 +7,7 @@ holds it.
 """
 
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from mcpc.errors import MCPCError
 __all__ = ["Host"]
 
 T = TypeVar("T")
+
 
 class Host:
     """A home for background tasks; `async with host.hold():` keeps it open."""
@@ -84,7 +85,7 @@ class Host:
         """Whether background tasks can be started."""
         return self._tasks is not None
 
-    def spawn(self, main: Callable[[], Awaitable[None]]) -> None:
+    def spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `main` in the background. It must not raise.
 
         Raises:

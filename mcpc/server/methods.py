@@ -8,7 +8,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Notification, RequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
 from mcpc.codec import (
@@ -78,12 +78,6 @@ class SendParams(TaskParams):
 
     input: Any = None
     prompt_id: str | None = Field(default=None, alias="promptId", max_length=1024)
-
-
-class _Raw(BaseModel):
-    """Notification params that travel as they are."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 def add_methods(binding: "Binding") -> None:
@@ -175,12 +169,14 @@ async def _pump(ctx: Context, stream: ListenStream) -> None:
             if not stream.ended.is_set():
                 await stream.ready()
             continue
-        method, params = LISTENING_METHOD, item
+        params: dict[str, Any] = {"_meta": {SUBSCRIPTION_META: stream.listen_id}}
         if isinstance(item, Batch):
             method = MESSAGES_METHOD
-            params = {"first": item.first, "messages": [from_json(message) for message in item.messages]}
-        notification: Any = Notification[_Raw, str](method=method, params=_Raw.model_validate(params))
-        notification.params.__pydantic_extra__["_meta"] = {SUBSCRIPTION_META: stream.listen_id}
+            params.update(first=item.first, messages=[from_json(message) for message in item.messages])
+        else:
+            method = LISTENING_METHOD
+            params.update(item)
+        notification: Any = Notification[dict[str, Any], str](method=method, params=params)
         await ctx.session.send_notification(notification, related_request_id=stream.listen_id)
         await anyio.lowlevel.checkpoint()
 

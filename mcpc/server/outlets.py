@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from anyio.lowlevel import checkpoint
 from mcp.server.session import ServerSession
@@ -70,7 +70,7 @@ class ProgressOutlet:
 
     def _read(self, result: Any) -> tuple[float, float | None, str | None]:
         """Progress, total and text of an update. MCP wants the progress to rise with each notification."""
-        members: dict[str, Any] = result if isinstance(result, dict) else {}
+        members = cast("dict[str, Any]", result) if isinstance(result, dict) else {}
         progress = _number(members.get("progress"))
         if progress is None:
             progress = math.floor(self._last) + 1.0 if math.isfinite(self._last) else 0.0

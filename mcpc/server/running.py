@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import anyio
 import jsonschema
 from anyio.lowlevel import checkpoint
+from jsonschema.validators import validator_for
 
 from mcpc.codec import message_prefix, message_with_result
 from mcpc.errors import InputRefused, MessageError, PromptError, TaskEnded, TaskStopped
@@ -215,7 +216,10 @@ class RunningTask:
         try:
             data = self.encode(event, result)
         except MessageError as exc:
-            event, result = "failed", {"error": "MessageError", "message": f"the result is not a JSON value: {exc}"}
+            event, result = (
+                "failed",
+                {"error": "MessageError", "message": f"the result is not a JSON value: {exc}"},
+            )
             data = self.encode(event, result)
         self._registry.move(self.record, Move.COMPLETE if event == "complete" else Move.FAIL)
         self.record.last_message = data
@@ -289,7 +293,7 @@ class RunningTask:
             raise PromptError(f"{self.limits.max_prompts} prompts are open, which is the limit")
         if schema is not None:
             try:
-                jsonschema.validators.validator_for(schema).check_schema(schema)
+                validator_for(schema).check_schema(schema)
             except jsonschema.SchemaError as exc:
                 raise PromptError(f"not a JSON schema: {exc.message}") from exc
         prompt = OpenPrompt(str(uuid.uuid4()), message, choices, schema)

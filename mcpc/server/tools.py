@@ -70,7 +70,12 @@ class BackgroundTool:
     """
 
     def __init__(
-        self, binding: Binding, worker: Worker, name: str | None, description: str | None, options: dict[str, Any]
+        self,
+        binding: Binding,
+        worker: Worker,
+        name: str | None,
+        description: str | None,
+        options: dict[str, Any],
     ) -> None:
         self.binding = binding
         self.worker = worker
@@ -103,12 +108,18 @@ class BackgroundTool:
         server = self.binding.server
         if isinstance(server, MCPServer):
             cast("MCPServer[Any]", server).add_tool(
-                self._function(), self.name, description=self.description, structured_output=False, **self.options
+                self._function(),
+                self.name,
+                description=self.description,
+                structured_output=False,
+                **self.options,
             )
         elif isinstance(server, Server):
             _lowlevel_tools(cast("Server[Any]", server)).add(self)
         else:
-            server.tool(name=self.name, description=self.description, output_schema=None, **self.options)(self._function())
+            server.tool(name=self.name, description=self.description, output_schema=None, **self.options)(
+                self._function()
+            )
 
     def _function(self) -> Callable[..., Awaitable[CallToolResult]]:
         """The tool's function as a server sees it: the worker's parameters, without the task."""
@@ -242,5 +253,3 @@ def _lowlevel_tools(server: Server[Any]) -> _LowlevelTools:
         tools = _LowlevelTools(server)
         setattr(server, _LOWLEVEL, tools)
     return tools
-
-

@@ -31,7 +31,9 @@ async def serve(uri: str, options: dict[str, Any]) -> None:
 
 def main() -> None:
     """Read the command line and serve."""
-    parser = argparse.ArgumentParser(prog="python -m mcpc.testing", description="A peer of the transport contract's checks.")
+    parser = argparse.ArgumentParser(
+        prog="python -m mcpc.testing", description="A peer of the transport contract's checks."
+    )
     parser.add_argument("uri", nargs="?", default="stdio:", help="address to serve")
     parser.add_argument("--options", type=json.loads, default={}, help="options of the listener, as a JSON object")
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop to run on")

@@ -62,7 +62,7 @@ async def settle() -> None:
 
 
 async def receive_impatiently(channel: FrameChannel, count: int) -> list[bytes]:
-    """Receive `count` frames, and give up most receives: after 0, 1, 2, … scheduling steps, or after a moment."""
+    """Receive `count` frames, giving up most receives: after 0, 1, 2, … steps of the scheduler, or a moment."""
     got: list[bytes] = []
 
     async def attempt() -> None:
@@ -153,7 +153,7 @@ class Sender:
 
 
 async def collect(channel: FrameChannel) -> dict[str, Any]:
-    """Receive numbered frames until the channel ends: which came whole, how many did not, and how it ended."""
+    """Receive numbered frames until the channel ends: which came whole, how many did not, how it ended."""
     indexes: list[int] = []
     torn = 0
     while True:
@@ -268,7 +268,7 @@ async def _close(channel: FrameChannel, parameters: Parameters) -> Answer:
         outcomes["aclose"] = await _outcome(channel.aclose)
     outcomes["second aclose"] = await _outcome(channel.aclose)
     outcomes["receive"] = await _outcome(channel.receive)
-    outcomes["send"] = await _outcome(lambda: channel.send(b"1"))
+    outcomes["send"] = await _outcome(lambda: channel.send(b"{}"))
     return outcomes
 
 
@@ -322,7 +322,7 @@ ROLES: dict[str, Callable[[FrameChannel, Parameters], Awaitable[Answer]]] = {
 
 async def _passed(gate: str) -> None:
     """Wait until the check opens the gate."""
-    while not os.path.exists(gate):  # noqa: ASYNC240 - a stat of a local file, in a test
+    while not os.path.exists(gate):  # noqa: ASYNC110, ASYNC240 - the check may be in another process
         await anyio.sleep(POLL)
 
 

@@ -1,15 +1,15 @@
-"""What is under test, and what a check is: the machinery of the contract suite, without any of its clauses."""
+"""What is under test, and what a check is: the machinery of the contract suite, without its clauses."""
 
 import gc
 import json
 import shlex
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import anyio
 import anyio.abc
@@ -24,15 +24,14 @@ from mcpc.transport import Endpoint, FrameChannel, StreamPair
 from mcpc.uri import dial, listen_at, parse_uri, resolve, transport_options
 
 __all__ = [
-    "CHECKS",
     "LIMIT",
     "Check",
+    "Clauses",
     "ContractViolation",
     "NotApplicable",
     "RemotePeer",
     "Serve",
     "Subject",
-    "check",
     "expect",
     "expecting",
     "in_child",
@@ -43,7 +42,7 @@ __all__ = [
 Kind = Literal["frames", "streams"]
 Place = Literal["here", "process"]
 Serve = Callable[[Endpoint, Mapping[str, Any]], AbstractAsyncContextManager[str]]
-"""Starts the peers and gives the address to dial. Takes an endpoint, for a peer in this process, and the listener's options."""
+"""Starts the peers and gives the address to dial. Takes the endpoint to serve, and the listener's options."""
 
 LIMIT = 64 * 1024
 """`max_message_size` where a check needs one."""
@@ -51,7 +50,7 @@ PROMPTLY = 5.0
 """Seconds within which what should happen at once must have happened, on a machine that is busy."""
 
 
-class ContractViolation(AssertionError):
+class ContractViolation(AssertionError):  # noqa: N818 - the name says it
     """A transport breaks the contract.
 
     Attributes:
@@ -75,13 +74,17 @@ class RemotePeer:
         self._report = report
         self._gate = gate
 
+    async def ask(self, role: str, **parameters: Any) -> None:
+        """Ask for a role: the first, or one after another that has ended."""
+        await self.channel.send(ask(role, report=str(self._report), gate=str(self._gate), **parameters))
+
     def release(self) -> None:
         """Let a peer that waits go on."""
         self._gate.touch()
 
     async def report(self) -> dict[str, Any]:
         """What the peer reports, once it does."""
-        while not self._report.exists():
+        while not self._report.exists():  # noqa: ASYNC110 - the peer may be in another process
             await anyio.sleep(POLL)
         return json.loads(self._report.read_text())
 
@@ -93,8 +96,8 @@ class Subject:
         uri: The address to serve, as for `mcpc.listen`: `tcp://127.0.0.1:0`, `memory://contract`, …
         connect_options: Options for every dial.
         listen_options: Options for every listener.
-        serve: Starts the peers elsewhere, by running `python -m mcpc.testing` there; by default they are served at
-            `uri` in this process, or for `stdio:` in a child.
+        serve: Starts the peers elsewhere, by running `python -m mcpc.testing` there; by default they are
+            served at `uri` in this process, or for `stdio:` in a child.
         nowhere: An address of the scheme that nobody serves, for peers that are elsewhere.
         connections: How many connections are opened at once where a check needs many.
         deadline: Seconds that one check may take.
@@ -120,8 +123,8 @@ class Subject:
         self.place: Place = "here" if serve is None else "process"
         self.nowhere = nowhere
         self.connections = connections or (30 if serve is None else 3)
-        self._connect_options = dict(connect_options or {})
-        self._listen_options = dict(listen_options or {})
+        self.connect_options = dict(connect_options or {})
+        self.listen_options = dict(listen_options or {})
         self._serve = serve
 
     @property
@@ -134,13 +137,13 @@ class Subject:
         self, uri: str, options: Mapping[str, Any] | None = None
     ) -> "AbstractAsyncContextManager[FrameChannel | StreamPair]":
         """Dial `uri`."""
-        return dial(uri, **{**self._connect_options, **(options or {})})
+        return dial(uri, **{**self.connect_options, **(options or {})})
 
     @asynccontextmanager
     async def serving(self, options: Mapping[str, Any] | None = None) -> AsyncGenerator[str]:
         """Peers, and the address where they answer."""
         endpoint = PeerEndpoint()
-        merged = {**self._listen_options, **(options or {})}
+        merged = {**self.listen_options, **(options or {})}
         if self._serve is not None:
             async with self._serve(endpoint, merged) as uri:
                 yield uri
@@ -162,14 +165,17 @@ class Subject:
     ) -> AsyncGenerator[RemotePeer]:
         """A peer that plays `role`, at a running listener's `uri` or one of its own."""
         if uri is None:
-            async with self.serving(limits) as own, self.peer(role, uri=own, limits=limits, **parameters) as peer:
+            async with (
+                self.serving(limits) as own,
+                self.peer(role, uri=own, limits=limits, **parameters) as peer,
+            ):
                 yield peer
             return
         with tempfile.TemporaryDirectory() as name:
             report, gate = Path(name, "report"), Path(name, "gate")
             async with self.channel(uri, limits) as channel:
-                await channel.send(ask(role, report=str(report), gate=str(gate), **parameters))
                 peer = RemotePeer(channel, report, gate)
+                await peer.ask(role, **parameters)
                 try:
                     yield peer
                 finally:
@@ -252,6 +258,9 @@ async def no_tasks_left(what: str) -> AsyncGenerator[None]:
 # --- checks ---
 
 
+CheckFunction = Callable[[Subject], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True)
 class Check:
     """One clause of the contract: an async callable that takes a `Subject`.
@@ -264,7 +273,7 @@ class Check:
     name: str
     text: str
     """The clause, in words."""
-    run: Callable[[Subject], Awaitable[None]]
+    run: CheckFunction
     kinds: frozenset[Kind]
     places: frozenset[Place]
 
@@ -288,25 +297,24 @@ class Check:
 def _cause(exc: BaseException) -> BaseException:
     """The first of the errors that tasks have wrapped in groups."""
     while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
+        exc = cast("BaseExceptionGroup[BaseException]", exc).exceptions[0]
     return exc
 
 
-CHECKS: dict[str, Check] = {}
-"""Every check, by name, in the order of definition."""
+class Clauses(dict[str, Check]):
+    """Checks by name, in the order of definition."""
 
+    def check(
+        self, kinds: tuple[Kind, ...] = ("frames",), places: tuple[Place, ...] = ("here", "process")
+    ) -> Callable[[CheckFunction], CheckFunction]:
+        """Make a function a check: its name is the check's, its docstring the clause."""
 
-def check(
-    kinds: tuple[Kind, ...] = ("frames",), places: tuple[Place, ...] = ("here", "process")
-) -> Callable[[Callable[[Subject], Awaitable[None]]], Callable[[Subject], Awaitable[None]]]:
-    """Make a function a check: its name is the check's, its docstring the clause."""
+        def register(function: CheckFunction) -> CheckFunction:
+            name, text = function.__name__, " ".join((function.__doc__ or "").split())
+            self[name] = Check(name, text, function, frozenset(kinds), frozenset(places))
+            return function
 
-    def register(function: Callable[[Subject], Awaitable[None]]) -> Callable[[Subject], Awaitable[None]]:
-        name, text = function.__name__, " ".join((function.__doc__ or "").split())
-        CHECKS[name] = Check(name, text, function, frozenset(kinds), frozenset(places))
-        return function
-
-    return register
+        return register
 
 
 # --- peers in a process of their own ---
@@ -320,7 +328,16 @@ def in_child(uri: str, *, backend: str = "asyncio") -> Serve:
 
     @asynccontextmanager
     async def serve(endpoint: Endpoint, options: Mapping[str, Any]) -> AsyncGenerator[str]:
-        command = [sys.executable, "-m", "mcpc.testing", uri, "--backend", backend, "--options", json.dumps(options)]
+        command = [
+            sys.executable,
+            "-m",
+            "mcpc.testing",
+            uri,
+            "--backend",
+            backend,
+            "--options",
+            json.dumps(options),
+        ]
         if uri == "stdio:":
             yield f"stdio:{shlex.join(command)}"
             return
@@ -343,5 +360,3 @@ async def _first_line(process: anyio.abc.Process) -> str:
     while process.stdout is not None and not line.endswith(b"\n"):
         line += await process.stdout.receive()
     return line.decode().strip()
-
-
