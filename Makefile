@@ -1,0 +1,46 @@
+# Everything a newcomer needs: `make demo` and `make test`. Needs Python >= 3.11 and make; the rest is installed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint format types pytest bench conformance clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo         a server, a client, callbacks live on screen"
+	@echo "make test         format, lint, types and tests"
+	@echo "make lint         format, lint and types only"
+	@echo "make bench        the benchmark (see docs/performance.md)"
+	@echo "make clean        remove everything that was made here"
+
+$(READY): requirements-dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mcpc needs Python 3.11 or later")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(READY)
+	$(BIN)/mcpc demo
+
+test: lint pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/pyright
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+pytest: $(READY)
+	$(BIN)/pytest
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .work .pytest_cache .ruff_cache .hypothesis build dist node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
