@@ -11,7 +11,7 @@ an adapter's `send` is never called twice at once.
 import contextvars
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
@@ -97,6 +97,7 @@ class Connection:
         self._wake = anyio.Event()
         self._idle = anyio.Event()
         self._failure: TransportError | None = None
+        self._writing = anyio.CancelScope(shield=True)
         self._answer_hooks: dict[RequestId, Callable[[], None]] = {}
 
     @property
@@ -114,7 +115,7 @@ class Connection:
             finally:
                 with anyio.move_on_after(1, shield=True):
                     await self.flush()
-                tasks.cancel_scope.cancel()
+                self._writing.cancel()
                 with anyio.CancelScope(shield=True):
                     await self.channel.aclose()
                 self._lost(ChannelClosed("the connection is closed"))
@@ -176,17 +177,19 @@ class Connection:
                 hook()
 
     async def _write_loop(self) -> None:
-        try:
-            while True:
-                frames = self._collect()
-                if frames:
-                    await self.channel.send(*frames)
-                    self._sent(frames)
-                else:
-                    self._wake = anyio.Event()
-                    await self._wake.wait()
-        except (ChannelBroken, ChannelClosed) as exc:
-            self._lost(exc)
+        # Shielded: what is queued when the connection's owner is cancelled is still to be sent (see `open`).
+        with self._writing:
+            try:
+                while True:
+                    frames = self._collect()
+                    if frames:
+                        await self.channel.send(*frames)
+                        self._sent()
+                    else:
+                        self._wake = anyio.Event()
+                        await self._wake.wait()
+            except (ChannelBroken, ChannelClosed) as exc:
+                self._lost(exc)
 
     def _collect(self) -> list[bytes]:
         """What to write next: all that the SDK has queued, then what each source has for now."""
@@ -196,7 +199,7 @@ class Connection:
             frames.extend(source.take())
         return frames
 
-    def _sent(self, frames: list[bytes]) -> None:
+    def _sent(self) -> None:
         if self._queued:
             self._queued = sum(map(len, self._queue))
             self._idle.set()
@@ -386,8 +389,3 @@ class InterceptingReader:
         exc_tb: TracebackType | None,
     ) -> bool | None:
         return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
-
-
-def framed(channel: FrameChannel, *, side: Literal["client", "server"]) -> AbstractAsyncContextManager[Connection]:
-    """A running connection over `channel`."""
-    return Connection(channel, side=side).open()

@@ -158,7 +158,8 @@ class Client(mcp.Client):
             return
         self._lose_all(ConnectionLost("the client was closed"))
         group.cancel_scope.cancel()
-        await group.__aexit__(exc_type, exc_val, exc_tb)
+        # The group is not told of the caller's exception: it would wrap it in a group.
+        await group.__aexit__(None, None, None)
         self._report("closed")
 
     async def _live(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:

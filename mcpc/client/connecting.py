@@ -42,9 +42,9 @@ class Connector:
         exc_type: type[BaseException] | None,
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         stack, self._stack = self._stack, None
-        return None if stack is None else await stack.__aexit__(exc_type, exc_val, exc_tb)
+        await _leave(stack, exc_val)
 
     def __repr__(self) -> str:
         return f"<mcpc connection to {self.uri}>"
@@ -71,9 +71,19 @@ class InProcess:
         exc_type: type[BaseException] | None,
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         stack, self._stack = self._stack, None
-        return None if stack is None else await stack.__aexit__(exc_type, exc_val, exc_tb)
+        await _leave(stack, exc_val)
+
+
+async def _leave(stack: AsyncExitStack | None, exc: BaseException | None) -> None:
+    """Close what was opened. An ordinary exception is not shown to the task groups inside: they would wrap it."""
+    if stack is None:
+        return
+    if exc is None or isinstance(exc, Exception):
+        await stack.aclose()
+    else:
+        await stack.__aexit__(type(exc), exc, exc.__traceback__)
 
 
 def connect(uri: str | URI, **options: Any) -> Connector:

@@ -124,12 +124,9 @@ class Inbox:
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""
         self.gaps += 1
-        result = {
-            "first": first,
-            "last": last,
-            "epoch": self.epoch,
-            "tasks": tasks if isinstance(tasks, list) else None,
-        }
+        result: dict[str, Any] = {"first": first, "last": last, "epoch": self.epoch, "tasks": None}
+        if isinstance(tasks, list):
+            result["tasks"] = cast("list[Any]", tasks)
         self._deliver(MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result))
 
     def resume(self) -> None:

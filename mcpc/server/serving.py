@@ -81,6 +81,7 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
     binding = bind(server)
     endpoint = ServerEndpoint(binding)
     opened = listen_at(uri, endpoint, **options)
+    failure: Exception | None = None
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(binding.hold())
         if not getattr(resolve(parse_uri(uri).scheme), "drives_server", False):
@@ -89,11 +90,15 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
         binding.listeners += 1
         try:
             yield listener
+        except Exception as exc:
+            failure = exc  # raised below, where no task group wraps it
         finally:
             binding.listeners -= 1
             if binding.listeners == 0:
                 with anyio.CancelScope(shield=True):
                     await binding.wind_down()
+    if failure is not None:
+        raise failure
 
 
 async def serve(server: Any, uri: str | URI, **options: Any) -> None:

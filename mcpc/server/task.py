@@ -47,6 +47,19 @@ class _Handle:
             raise TaskStopped("the task was stopped", task_id=self.task_id)
 
 
+class _Inputs(AsyncIterator[Any]):
+    """The inputs of a task. Not a generator: a worker may leave its loop without closing anything."""
+
+    def __init__(self, running: RunningTask) -> None:
+        self._running = running
+
+    async def __anext__(self) -> Any:
+        item = await self._running.next_input()
+        if item is None:
+            raise StopAsyncIteration
+        return item[0]
+
+
 class Task(_Handle):
     """A running task, in the hands of its async worker."""
 
@@ -83,10 +96,9 @@ class Task(_Handle):
         """
         return await self._running.ask(message, choices, schema, timeout)
 
-    async def inputs(self) -> AsyncIterator[Any]:
+    def inputs(self) -> AsyncIterator[Any]:
         """What the client sends to the running task, in order. Ends when the task shall stop."""
-        while (item := await self._running.next_input()) is not None:
-            yield item[0]
+        return _Inputs(self._running)
 
     async def stopping(self) -> None:
         """Wait until the task shall stop."""

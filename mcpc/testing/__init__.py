@@ -9,11 +9,13 @@ It imports no adapter: what is under test is found by its URI, like everywhere e
 
 from mcpc.pair import memory_pair
 from mcpc.testing.contract import check_transport, contract_checks
+from mcpc.testing.faults import FaultyTransport
 from mcpc.testing.subject import Check, ContractViolation, NotApplicable, RemotePeer, Serve, Subject, in_child
 
 __all__ = [
     "Check",
     "ContractViolation",
+    "FaultyTransport",
     "NotApplicable",
     "RemotePeer",
     "Serve",

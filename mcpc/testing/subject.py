@@ -50,7 +50,7 @@ PROMPTLY = 5.0
 """Seconds within which what should happen at once must have happened, on a machine that is busy."""
 
 
-class ContractViolation(AssertionError):  # noqa: N818 - the name says it
+class ContractViolation(AssertionError):
     """A transport breaks the contract.
 
     Attributes:
@@ -62,7 +62,7 @@ class ContractViolation(AssertionError):  # noqa: N818 - the name says it
         self.clause = clause
 
 
-class NotApplicable(Exception):  # noqa: N818 - not an error: the subject cannot be asked this
+class NotApplicable(Exception):
     """The check does not apply to this subject; the message says why."""
 
 
