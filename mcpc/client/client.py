@@ -17,7 +17,7 @@ import anyio.abc
 import mcp
 from mcp.client import ClientExtension, ClientSession, advertise
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult
+from mcp_types import CONNECTION_CLOSED, CallToolResult
 
 from mcpc.client.connecting import Connector, InProcess
 from mcpc.client.handle import TaskHandle, result_value
@@ -111,6 +111,7 @@ class Client(mcp.Client):
         """What the server said of itself in the handshake; None for a standard server."""
         self.tasks: dict[str, TaskHandle] = {}
         """The tasks that have not ended, by id."""
+        self._can_redial = isinstance(transport, Connector)
         self._form: Form = ""
         self._channel = secrets.token_urlsafe(24)
         self._on_connection = on_connection
@@ -164,11 +165,27 @@ class Client(mcp.Client):
 
     async def _live(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Hold a connection, and make a new one when it is lost."""
-        await self._hold_connection(task_status)
+        await self._hold_first_connection(task_status)
         while self.reconnect:
             if not await self._redial():
                 break
         self._lose_all(ConnectionLost("the connection to the server was lost"))
+
+    async def _hold_first_connection(self, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """The first connection. A server that dies of the probe for the newer era is dialled again in the older one."""
+        status = _Started(task_status)
+        try:
+            await self._hold_connection(status)
+        except Exception as exc:
+            cause = _unwrapped(exc)
+            closed = isinstance(cause, MCPError) and cause.code == CONNECTION_CLOSED and not status.was_started
+            if closed and self.mode != "auto":
+                raise ConnectFailed("the server closed the connection during the handshake") from exc
+            if not closed or not self._can_redial:
+                raise
+            logger.info("the server closed the connection when probed for the newer protocol; trying the older one")
+            self.mode = "legacy"
+            await self._hold_first_connection(task_status)
 
     async def _redial(self) -> bool:
         """Dial until a connection is made and lost again; False when it is time to give up."""
@@ -471,13 +488,20 @@ class Client(mcp.Client):
 
 
 class _Started:
-    """A task status that remembers whether it was started."""
+    """A task status that remembers whether it was started.
 
-    def __init__(self) -> None:
+    Args:
+        inner: Told of the first start.
+    """
+
+    def __init__(self, inner: anyio.abc.TaskStatus[None] | None = None) -> None:
         self.was_started = False
+        self._inner = inner
 
     def started(self, value: Any = None) -> None:
         """Remember it."""
+        if self._inner is not None and not self.was_started:
+            self._inner.started()
         self.was_started = True
 
 

@@ -10,7 +10,6 @@ from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CONNECTION_CLOSED,
-    METHOD_NOT_FOUND,
     EmptyResult,
     Request,
     RequestParams,
@@ -91,23 +90,30 @@ def typed(exc: MCPError) -> Exception:
 
 
 async def shake_hands(session: ClientSession, provider: str) -> tuple[Form, MCPCInformation | None]:
-    """Find out whether the server speaks MCPC, and how. Three questions at the most; see protocol.md."""
-    capabilities = session.server_capabilities
-    extensions = (capabilities.extensions if capabilities is not None else None) or {}
+    """Find out whether the server speaks MCPC, and how; see protocol.md.
+
+    A server that advertises the extension is asked by `mcpc/info`. Another one is asked by the originals' tools,
+    and only in the older era: `mcp` 1.6, on which the originals run, dies of a method that it does not know.
+    """
     info = MCPCInformation(mcpc_provider=provider).model_dump()
-    if session.protocol_version in MODERN_PROTOCOL_VERSIONS and CALLBACKS_EXTENSION not in extensions:
+    capabilities = session.server_capabilities
+    if CALLBACKS_EXTENSION in ((capabilities.extensions if capabilities is not None else None) or {}):
+        return await _new_handshake(session, info)
+    if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
         return "", None  # in this era who speaks it says so
+    form, found = await _old_handshake(session, info)
+    if found is not None and not found.mcpc_version.startswith("0."):
+        return await _new_handshake(session, info)
+    return form, found
+
+
+async def _new_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[Form, MCPCInformation | None]:
     try:
         answer = await ask_server(session, INFO_METHOD, {"mcpc_info": info})
         return "meta", MCPCInformation.model_validate(answer)
-    except MCPError as exc:
-        if exc.code != METHOD_NOT_FOUND:
-            logger.debug("the server answered mcpc/info with an error: %s", exc)
-    except ValidationError:
-        logger.debug("the server's answer to mcpc/info is not one")
-    if CALLBACKS_EXTENSION in extensions:
+    except (MCPError, ValidationError) as exc:
+        logger.warning("the server says that it speaks MCPC, but its answer to mcpc/info is no use: %s", exc)
         return "", None
-    return await _old_handshake(session, info)
 
 
 async def _old_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[Form, MCPCInformation | None]:
@@ -115,7 +121,11 @@ async def _old_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[
         arguments: dict[str, Any] = {"mcpc_info": info} if form == "0.2.6" else {}
         try:
             result = await session.call_tool(tool, arguments)
-        except (MCPError, RuntimeError, ValidationError):
+        except MCPError as exc:
+            if exc.code == CONNECTION_CLOSED:
+                raise
+            continue
+        except (RuntimeError, ValidationError):
             continue
         found = None if result.is_error else _read_information(result.content)
         if found is not None and found.mcpc_enabled:

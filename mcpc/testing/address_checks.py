@@ -26,7 +26,7 @@ async def the_listeners_address_can_be_dialled(subject: Subject) -> None:
         await subject.exchange(uri)
 
 
-@check(BOTH, places=("here",))
+@check(BOTH, places=("here",), alone=True)
 async def an_address_can_be_served_again_at_once(subject: Subject) -> None:
     """Once a listener has ended, its address can be served again, at once, though it had connections."""
     async with subject.serving() as uri:
@@ -49,7 +49,7 @@ async def an_address_in_use_is_refused(subject: Subject) -> None:
         await subject.exchange(uri)
 
 
-@check(BOTH)
+@check(BOTH, alone=True)
 async def nobody_listens_is_connect_failed(subject: Subject) -> None:
     """Dialling an address that nobody serves raises `ConnectFailed`; streams may raise something else at the
     first request instead.
@@ -83,7 +83,7 @@ async def unknown_options_are_refused(subject: Subject) -> None:
         listen_at(subject.uri, PeerEndpoint(), no_such_option=1)
 
 
-@check(BOTH)
+@check(BOTH, alone=True)
 async def nothing_is_left_running(subject: Subject) -> None:
     """When the connections and the listener have ended, no task of theirs is left."""
     async with no_tasks_left("the transport"), subject.serving() as uri, no_tasks_left("a connection"):
@@ -125,7 +125,7 @@ async def the_listeners_end_ends_its_connections(subject: Subject) -> None:
                 await peer.channel.receive()
 
 
-@check(BOTH, places=("here",))
+@check(BOTH, places=("here",), alone=True)
 async def a_cancelled_dial_leaves_nothing(subject: Subject) -> None:
     """A dial that is cancelled, at whatever step, leaves no task, and the listener serves the next one."""
     async with subject.serving() as uri:

@@ -146,9 +146,11 @@ async def aclose_wakes_a_waiting_send(subject: Subject) -> None:
         expect(isinstance(sender.failure, ChannelClosed), f"the waiting send raised {sender.failure!r}")
 
 
-@check()
+@check(places=("here",))
 async def an_accepted_send_breaks_when_the_dialler_closes(subject: Subject) -> None:
-    """`send` of the accepting end raises `ChannelBroken` when the dialling end closes without reading."""
+    """`send` of the accepting end raises `ChannelBroken` when the dialling end closes without reading. (A server that
+    was spawned is drained instead, so that it can leave in good order.)
+    """
     async with subject.peer("babble", size=2000) as peer:
         for _ in range(3):
             await peer.channel.receive()

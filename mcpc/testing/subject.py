@@ -276,6 +276,8 @@ class Check:
     run: CheckFunction
     kinds: frozenset[Kind]
     places: frozenset[Place]
+    alone: bool = False
+    """It looks at the whole event loop, or at an address after its listener, so others must not run at the same time."""
 
     async def __call__(self, subject: Subject) -> None:
         if subject.place not in self.places:
@@ -305,13 +307,17 @@ class Clauses(dict[str, Check]):
     """Checks by name, in the order of definition."""
 
     def check(
-        self, kinds: tuple[Kind, ...] = ("frames",), places: tuple[Place, ...] = ("here", "process")
+        self,
+        kinds: tuple[Kind, ...] = ("frames",),
+        places: tuple[Place, ...] = ("here", "process"),
+        *,
+        alone: bool = False,
     ) -> Callable[[CheckFunction], CheckFunction]:
         """Make a function a check: its name is the check's, its docstring the clause."""
 
         def register(function: CheckFunction) -> CheckFunction:
             name, text = function.__name__, " ".join((function.__doc__ or "").split())
-            self[name] = Check(name, text, function, frozenset(kinds), frozenset(places))
+            self[name] = Check(name, text, function, frozenset(kinds), frozenset(places), alone)
             return function
 
         return register

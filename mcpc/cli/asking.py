@@ -1,0 +1,96 @@
+"""A task's prompt on the terminal: how it looks, and how what was typed becomes an answer."""
+
+from typing import Any, cast
+
+from mcpc.cli.common import compact, read_value, say
+from mcpc.cli.terminal import LineReader
+from mcpc.messages import Prompt
+
+__all__ = ["ask"]
+
+YES = frozenset(("y", "yes", "true", "1"))
+NO = frozenset(("n", "no", "false", "0"))
+
+
+async def ask(prompt: Prompt, lines: LineReader) -> Any:
+    """Put the question and read the answer; asks again until it can be one.
+
+    Raises:
+        EOFError: standard input has ended.
+    """
+    say(f"? {prompt.message}")
+    if prompt.choices:
+        return await _choose(prompt.choices, lines)
+    schema = prompt.schema_ or {"type": "string"}
+    properties = cast("dict[str, dict[str, Any]]", schema.get("properties") or {})
+    if schema.get("type") == "object" and properties:
+        required = cast("list[str]", schema.get("required") or [])
+        return await _fill_in(properties, required, lines)
+    return await _field("", schema, lines)
+
+
+async def _choose(choices: list[Any], lines: LineReader) -> Any:
+    texts = [choice if isinstance(choice, str) else compact(choice) for choice in choices]
+    numbered = not any(text.isdecimal() for text in texts)  # else a number typed could mean either
+    for number, text in enumerate(texts, 1):
+        say(f"  {number}. {text}" if numbered else f"  {text}")
+    while True:
+        typed = (await _typed("", lines)).strip()
+        if typed in texts:
+            return choices[texts.index(typed)]
+        if numbered and typed.isdecimal() and 1 <= int(typed) <= len(choices):
+            return choices[int(typed) - 1]
+        say("  that is none of the choices")
+
+
+async def _fill_in(properties: dict[str, dict[str, Any]], required: list[str], lines: LineReader) -> dict[str, Any]:
+    """An object, field by field; a field that is not required may be left empty."""
+    filled: dict[str, Any] = {}
+    for name, schema in properties.items():
+        value = await _field(f"{name}: ", schema, lines, may_be_empty=name not in required)
+        if value is not None:
+            filled[name] = value
+    return filled
+
+
+async def _field(label: str, schema: dict[str, Any], lines: LineReader, *, may_be_empty: bool = False) -> Any:
+    if schema.get("description"):
+        say(f"  {schema['description']}")
+    if schema.get("enum"):
+        say(f"  one of: {', '.join(map(str, schema['enum']))}")
+    while True:
+        typed = await _typed(label, lines)
+        if may_be_empty and not typed.strip():
+            return None
+        try:
+            return _read(typed, schema)
+        except ValueError as exc:
+            say(f"  {exc}")
+
+
+async def _typed(label: str, lines: LineReader) -> str:
+    # On a line of its own: a prompt that stayed on the line would be torn by the next thing written.
+    if label:
+        say(f"  {label}")
+    return await lines.read_line()
+
+
+def _read(typed: str, schema: dict[str, Any]) -> Any:
+    """What was typed, as the schema's type wants it.
+
+    Raises:
+        ValueError: it cannot be that; the message is for the user.
+    """
+    kind = schema.get("type")
+    if kind == "string":
+        return typed
+    if kind == "boolean":
+        if typed.strip().lower() in YES | NO:
+            return typed.strip().lower() in YES
+        raise ValueError("answer yes or no")
+    value = read_value(typed)
+    if kind in ("number", "integer") and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError("answer with a number")
+    if kind in ("object", "array") and isinstance(value, str):
+        raise ValueError(f"answer with a JSON {kind}")
+    return value

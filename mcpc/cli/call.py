@@ -1,0 +1,275 @@
+"""`mcpc call`: run a tool as a task, and follow it."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
+
+import anyio
+import typer
+from mcp.shared.exceptions import MCPError
+from mcp_types import Tool
+from rich.console import Console
+
+from mcpc.cli.asking import ask
+from mcpc.cli.common import (
+    COMPLETE,
+    FAILED,
+    HeaderOption,
+    JsonOption,
+    OptionOption,
+    TokenOption,
+    UserMistake,
+    VerboseOption,
+    assignments,
+    compact,
+    connect_options,
+    exit_code_of,
+    mistakes_told,
+    put,
+    read_value,
+    run,
+    say,
+    say_error,
+    until_signal,
+)
+from mcpc.cli.look import list_tools
+from mcpc.cli.terminal import LineReader
+from mcpc.cli.views import View, make_view
+from mcpc.client import Client, TaskHandle
+from mcpc.errors import MCPCError, PromptError, TaskFailed, TaskStopped, UnknownTask
+from mcpc.messages import Prompt, prompt_of
+
+__all__ = ["call"]
+
+
+def call(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Where the server is.", show_default=False)],
+    tool: Annotated[str, typer.Argument(metavar="TOOL", help="The tool.", show_default=False)],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE", help="Its arguments: JSON where they are JSON, else text.", show_default=False
+        ),
+    ] = None,
+    json_args: Annotated[
+        str | None, typer.Option("--json-args", metavar="JSON", help="Arguments as one JSON object.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Wait for the end, or leave once the task has started.")
+    ] = True,
+    session: Annotated[
+        str, typer.Option("--session", metavar="NAME", help="The conversation that the task belongs to.")
+    ] = "default",
+    header: HeaderOption = None,
+    token_env: TokenOption = None,
+    option: OptionOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Call a tool and follow it to its end.
+
+    Progress and status go to stderr, the result to stdout. What the task asks
+    is asked here, and read from stdin. Ctrl-C stops the task on the server and
+    waits for its end; once more leaves at once. With --json every message
+    of the task is a line of JSON on stdout.
+
+    Exit codes: 0 complete, 1 failed, 2 a mistake or no connection,
+    130 interrupted.
+
+    Examples:
+      mcpc call ws://127.0.0.1:8765/mcp process_data data_id=42
+      mcpc call unix:///tmp/app.sock resize size=3 tags='["a", "b"]'
+      mcpc call "stdio:python app.py" count n=100 --json
+      mcpc call https://host/mcp report --json-args '{"year": 2026}' \\
+          --token-env TOKEN
+    """
+    with mistakes_told():
+        given = assignments(arguments, "an argument")
+        base = _read_object(json_args)
+        options = connect_options(header, token_env, option)
+
+    async def main() -> int:
+        view = make_view(tool, as_json=as_json)
+        caller = _Caller(view, as_json=as_json, tool=tool, session=session)
+        return await caller.run(uri, options, given, base, follow=follow)
+
+    run(main)
+
+
+def _read_object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        value: Any = json.loads(text)
+    except ValueError as exc:
+        raise UserMistake(f"--json-args is not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise UserMistake("--json-args must be a JSON object, like '{\"n\": 3}'")
+    return cast("dict[str, Any]", value)
+
+
+class _Caller:
+    """One call, from dialling to its exit code."""
+
+    def __init__(self, view: View, *, as_json: bool, tool: str, session: str) -> None:
+        self.view = view
+        self.as_json = as_json
+        self.tool = tool
+        self.session = session
+        self._lines = LineReader()
+        self._one_question = anyio.Lock()
+        self._handle: TaskHandle | None = None
+        self._interrupted_by = 0
+        self._leaving = False
+        self._unanswered: Prompt | None = None
+
+    async def run(
+        self, uri: str, options: dict[str, Any], given: dict[str, str], base: dict[str, Any], *, follow: bool
+    ) -> int:
+        """Dial, call, follow; the exit code."""
+        code = COMPLETE
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._obey_signals, tasks.cancel_scope)
+                async with Client(uri, provider="mcpc-cli", on_connection=self._connection, **options) as client:
+                    code = await self._call(client, given, base, follow=follow)
+                    self._leaving = True
+                tasks.cancel_scope.cancel()
+        finally:
+            self.view.close()
+        return exit_code_of(self._interrupted_by) if self._interrupted_by else code
+
+    def _connection(self, state: str) -> None:
+        if self._handle is None or self._leaving:
+            return
+        if state == "lost":
+            self.view.note("the connection was lost; dialling again ...")
+        elif state == "connected":
+            self.view.note("connected again")
+
+    async def _call(self, client: Client, given: dict[str, str], base: dict[str, Any], *, follow: bool) -> int:
+        tools = await _tools_of(client)
+        known = next((tool for tool in tools if tool.name == self.tool), None)
+        arguments = {**base, **_typed_arguments(given, known)}
+        overflow = "block" if self.as_json else "coalesce"
+        try:
+            self._handle = await client.start_task(self.tool, arguments, session_id=self.session, overflow=overflow)
+        except MCPError:
+            _check_known(self.tool, known, tools)
+            raise
+        if not follow:
+            return self._leave(self._handle)
+        await self._follow(self._handle)
+        return await self._outcome(self._handle, known, tools)
+
+    def _leave(self, handle: TaskHandle) -> int:
+        if self.as_json:
+            put(compact({"task_id": handle.task_id, "tool_name": self.tool, "session_id": self.session}))
+        else:
+            put(handle.task_id)
+        return COMPLETE
+
+    async def _follow(self, handle: TaskHandle) -> None:
+        async with anyio.create_task_group() as tasks:
+            async for message in handle:
+                self.view.show(message)
+                prompt = prompt_of(message)
+                if prompt is not None:
+                    tasks.start_soon(self._ask, handle, prompt)
+            tasks.cancel_scope.cancel()
+        self.view.close()
+
+    async def _ask(self, handle: TaskHandle, prompt: Prompt) -> None:
+        """Ask until the server takes the answer; without anybody to ask, stop the task."""
+        async with self._one_question:
+            while True:
+                try:
+                    answer = await self._read_answer(prompt)
+                    await handle.answer(prompt.id, answer)
+                except PromptError as exc:
+                    self.view.note(f"  {exc}")
+                    if prompt.id not in handle.prompts or self.as_json:
+                        return
+                except EOFError:
+                    self._unanswered = prompt
+                    await handle.stop()
+                    return
+                except MCPCError as exc:
+                    self.view.note(f"  the answer came too late: {exc}")
+                    return
+                else:
+                    return
+
+    async def _read_answer(self, prompt: Prompt) -> Any:
+        if self.as_json:
+            return read_value(await self._lines.read_line())
+        self.view.pause()
+        return await ask(prompt, self._lines)
+
+    async def _obey_signals(self, scope: anyio.CancelScope) -> None:
+        """The first signal stops the task on the server; the next one, or one without a task, ends us."""
+        self._interrupted_by = await until_signal()
+        handle = self._handle
+        if handle is not None and not handle.ended:
+            self.view.note("stopping the task (Ctrl-C again to leave at once) ...")
+            try:
+                await handle.stop()
+                self._interrupted_by = await until_signal()
+            except (UnknownTask, MCPCError, MCPError) as exc:
+                self.view.note(f"the task could not be stopped: {exc}")
+        scope.cancel()
+
+    async def _outcome(self, handle: TaskHandle, known: Tool | None, tools: Sequence[Tool]) -> int:
+        try:
+            result = await handle.result()
+        except TaskStopped:
+            if self._unanswered is not None:
+                say_error(f"the task asked {self._unanswered.message!r}, and standard input has ended; it was stopped")
+            elif not self.as_json:
+                say("the task was stopped")
+            return FAILED
+        except TaskFailed as exc:
+            if "nknown tool" in str(exc):
+                _check_known(self.tool, known, tools)
+            if not self.as_json:
+                say_error(f"{self.tool} failed: {exc}")
+            return FAILED
+        if not self.as_json:
+            _put_result(result)
+        return COMPLETE
+
+
+def _put_result(result: Any) -> None:
+    if isinstance(result, str):
+        put(result)
+        return
+    console = Console()
+    if console.is_terminal:
+        console.print_json(data=result, ensure_ascii=False)
+    else:
+        put(json.dumps(result, indent=2, ensure_ascii=False))
+
+
+async def _tools_of(client: Client) -> list[Tool]:
+    try:
+        return await list_tools(client)
+    except MCPError:
+        return []  # a server need not list what it has
+
+
+def _check_known(name: str, known: Tool | None, tools: Sequence[Tool]) -> None:
+    """Say what there is, where the tool that was called is not among it."""
+    if known is None and tools:
+        names = ", ".join(tool.name for tool in tools)
+        raise UserMistake(f"the server has no tool {name!r}; it has: {names}")
+
+
+def _typed_arguments(given: dict[str, str], tool: Tool | None) -> dict[str, Any]:
+    """The `key=value` arguments; where the tool wants a string, `id=42` is one."""
+    schema: dict[str, Any] = {} if tool is None else tool.input_schema
+    properties: dict[str, Any] = schema.get("properties") or {}
+    return {name: text if _is_string(properties.get(name)) else read_value(text) for name, text in given.items()}
+
+
+def _is_string(schema: Any) -> bool:
+    return isinstance(schema, dict) and cast("dict[str, Any]", schema).get("type") == "string"

@@ -1,0 +1,230 @@
+"""What the commands share: options, how a command runs, how it speaks and how it ends."""
+
+import json
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn, cast
+
+import anyio
+import typer
+from mcp.shared.exceptions import MCPError
+
+from mcpc.errors import MCPCError
+
+__all__ = [
+    "COMPLETE",
+    "FAILED",
+    "MISTAKE",
+    "HeaderOption",
+    "JsonOption",
+    "OptionOption",
+    "TokenOption",
+    "UserMistake",
+    "VerboseOption",
+    "assignments",
+    "compact",
+    "connect_options",
+    "exit_code_of",
+    "mistakes_told",
+    "put",
+    "read_value",
+    "run",
+    "say",
+    "say_error",
+    "token_from",
+    "until_signal",
+]
+
+logger = logging.getLogger("mcpc")
+
+COMPLETE, FAILED, MISTAKE = 0, 1, 2
+"""Exit codes; an interrupted command ends with 128 and the signal's number, as shells have it."""
+
+
+class UserMistake(Exception):
+    """The command cannot do what it was told; the message says why, to the user."""
+
+
+# --- speaking: the answer on stdout, everything else on stderr ---
+
+
+def put(text: str) -> None:
+    """A line of the answer."""
+    typer.echo(text)
+
+
+def say(text: str) -> None:
+    """A line for whoever watches."""
+    typer.echo(text, err=True)
+
+
+def say_error(text: str) -> None:
+    """What went wrong."""
+    typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+    typer.echo(text, err=True)
+
+
+def compact(value: Any) -> str:
+    """A JSON value in one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+# --- options ---
+
+
+def _set_verbose(wanted: bool) -> bool:
+    if wanted:
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.getLogger("mcpc").setLevel(logging.DEBUG)
+    return wanted
+
+
+HeaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--header", "-H", metavar="NAME=VALUE", help="A header of the request; may be repeated."),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option("--token-env", metavar="VAR", help="The environment variable that holds the bearer token."),
+]
+OptionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-o",
+        metavar="NAME=VALUE",
+        help="An option of the transport (see: mcpc transports); may be repeated.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for machines.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Write debug logs to stderr.", callback=_set_verbose, is_eager=True)
+]
+
+
+def read_value(text: str) -> Any:
+    """A value as it was typed: JSON where it is JSON, else the text."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def assignments(items: Sequence[str] | None, what: str, *, secret: bool = False) -> dict[str, str]:
+    """`NAME=VALUE` items as a dictionary.
+
+    Args:
+        items: The items.
+        what: What they are, for the error.
+        secret: Keep them out of the error.
+
+    Raises:
+        UserMistake: one has no name or no `=`, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for item in items or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise UserMistake(f"{what} must look like NAME=VALUE" + ("" if secret else f", not {item!r}"))
+        if name in found:
+            raise UserMistake(f"{what} {name!r} is given twice")
+        found[name] = value
+    return found
+
+
+def token_from(variable: str) -> str:
+    """The token in an environment variable.
+
+    Raises:
+        UserMistake: it is not set, or empty.
+    """
+    token = os.environ.get(variable)
+    if not token:
+        raise UserMistake(f"--token-env: the environment variable {variable!r} is not set, or is empty")
+    return token
+
+
+def connect_options(
+    headers: Sequence[str] | None, token_env: str | None, options: Sequence[str] | None
+) -> dict[str, Any]:
+    """The options for connecting that the command line gave.
+
+    Raises:
+        UserMistake: they cannot be read.
+    """
+    chosen: dict[str, Any] = {name: read_value(text) for name, text in assignments(options, "--option").items()}
+    if headers:
+        chosen["headers"] = assignments(headers, "--header", secret=True)
+    if token_env is not None:
+        chosen["token"] = token_from(token_env)
+    return chosen
+
+
+# --- running ---
+
+
+@contextmanager
+def mistakes_told() -> Generator[None]:
+    """Turn a mistake into one line on stderr and its exit code; a fault of ours keeps its traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(exit_code_of(signal.SIGINT)) from None
+    except Exception as exc:
+        cause = _the_one(exc)
+        if isinstance(cause, typer.Exit):
+            raise cause from None
+        text = _explanation(cause)
+        if text is None:
+            raise cause from None
+        logger.debug("the command failed", exc_info=exc)
+        say_error(text)
+        raise typer.Exit(MISTAKE) from None
+
+
+def run(main: Callable[[], Awaitable[int]]) -> NoReturn:
+    """Run a command to its end and exit with its code."""
+    with mistakes_told():
+        code = anyio.run(main)
+    raise typer.Exit(code)
+
+
+def exit_code_of(number: int) -> int:
+    """The exit code of a command that a signal ended."""
+    return 128 + number
+
+
+async def until_signal() -> int:
+    """Wait for Ctrl-C or SIGTERM; which it was."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            return number
+    raise AssertionError("the signals ended")
+
+
+def _the_one(exc: BaseException) -> BaseException:
+    """The one error inside nested groups of one."""
+    while isinstance(exc, BaseExceptionGroup):
+        inside = cast("tuple[BaseException, ...]", exc.exceptions)
+        if len(inside) != 1:
+            break
+        exc = inside[0]
+    return cast("BaseException", exc)
+
+
+def _explanation(exc: BaseException) -> str | None:
+    """What to tell the user; None where the fault is ours."""
+    if isinstance(exc, MCPError):
+        return f"the server refused: {exc.message}"
+    if isinstance(exc, MCPCError | UserMistake):
+        return str(exc)
+    if isinstance(exc, TypeError) and str(exc).startswith("Client"):
+        return str(exc)
+    return None

@@ -1,0 +1,180 @@
+"""`mcpc tools` and `mcpc watch`: what a server has, and what it says."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import anyio
+import typer
+from mcp_types import Tool
+
+from mcpc.cli.common import (
+    COMPLETE,
+    HeaderOption,
+    JsonOption,
+    OptionOption,
+    TokenOption,
+    UserMistake,
+    VerboseOption,
+    compact,
+    connect_options,
+    put,
+    run,
+    say,
+    until_signal,
+)
+from mcpc.cli.views import status_of
+from mcpc.client import Client
+from mcpc.errors import ConnectionLost
+from mcpc.messages import MCPCMessage
+
+__all__ = ["list_tools", "tools", "watch"]
+
+URIArgument = Annotated[str, typer.Argument(metavar="URI", help="Where the server is.", show_default=False)]
+
+
+async def list_tools(client: Client) -> list[Tool]:
+    """Every tool of the server, page by page."""
+    found: list[Tool] = []
+    cursor: str | None = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        found.extend(page.tools)
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+# --- tools ---
+
+
+def tools(
+    uri: URIArgument,
+    header: HeaderOption = None,
+    token_env: TokenOption = None,
+    option: OptionOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """List the tools of a server.
+
+    Examples:
+      mcpc tools ws://127.0.0.1:8765/mcp
+      mcpc tools "stdio:python app.py" --json
+      mcpc tools https://host/mcp --header X-Team=blue --token-env TOKEN
+    """
+
+    async def main() -> int:
+        async with Client(uri, provider="mcpc-cli", **connect_options(header, token_env, option)) as client:
+            found = await list_tools(client)
+        if as_json:
+            put(compact([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found]))
+        for tool in () if as_json else found:
+            _put_tool(tool)
+        if not found:
+            say("the server has no tools")
+        return COMPLETE
+
+    run(main)
+
+
+def _put_tool(tool: Tool) -> None:
+    put(f"{tool.name}({', '.join(_parameters(tool.input_schema))})")
+    for line in (tool.description or "").strip().splitlines():
+        put(f"    {line}".rstrip())
+
+
+def _parameters(schema: dict[str, Any]) -> list[str]:
+    properties: dict[str, dict[str, Any]] = schema.get("properties") or {}
+    required: list[str] = schema.get("required") or []
+    return [f"{name}{'' if name in required else '?'}: {_type(about)}" for name, about in properties.items()]
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return " | ".join(compact(value) for value in schema["enum"])
+    kinds: list[dict[str, Any]] = schema.get("anyOf") or []
+    return " | ".join(_type(kind) for kind in kinds) or str(schema.get("type") or "any")
+
+
+# --- watch ---
+
+
+def watch(
+    uri: URIArgument,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="NAME", help="Only messages of this conversation.")
+    ] = None,
+    header: HeaderOption = None,
+    token_env: TokenOption = None,
+    option: OptionOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Show what a server sends, live, until Ctrl-C.
+
+    Server events come as lines on stdout, and so do messages of tasks that
+    are this client's. A connection that is lost is dialled again.
+
+    Examples:
+      mcpc watch ws://127.0.0.1:8765/mcp
+      mcpc watch unix:///tmp/app.sock --json
+    """
+
+    async def main() -> int:
+        watcher = _Watcher(as_json)
+        options = connect_options(header, token_env, option)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_end_on_signal, tasks.cancel_scope)
+            async with Client(
+                uri, provider="mcpc-cli", reconnect_timeout=None, on_connection=watcher.connection, **options
+            ) as client:
+                await watcher.watch(client, session)
+        return COMPLETE
+
+    run(main)
+
+
+async def _end_on_signal(scope: anyio.CancelScope) -> None:
+    await until_signal()
+    scope.cancel()
+
+
+class _Watcher:
+    """Writes what comes."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._lost = anyio.Event()
+
+    def connection(self, state: str) -> None:
+        """The connection has changed its state."""
+        if state != "closed":
+            say(f"{_now()} connection {state}")
+        if state == "lost":
+            self._lost.set()
+
+    async def watch(self, client: Client, session: str | None) -> None:
+        """Watch until cancelled, or until a connection is lost that is not dialled again."""
+        if not client.supports_mcpc:
+            raise UserMistake("this server sends no callbacks: it is a plain MCP server, there is nothing to watch")
+        client.add_event_listener(self.show, session_id=session)
+        if client.reconnect:
+            await anyio.sleep_forever()
+        await self._lost.wait()
+        raise ConnectionLost("the server has ended the connection")
+
+    def show(self, message: MCPCMessage) -> None:
+        """Write a message."""
+        if self.as_json:
+            put(compact(message.model_dump()))
+            return
+        about = [_now(), message.event]
+        if message.type == "task":
+            about.insert(1, f"{message.tool_name}[{(message.task_id or '')[:8]}]")
+        if message.session_id not in (None, "*", "default"):
+            about.append(f"({message.session_id})")
+        put(" ".join(about) + f"  {status_of(message.result)}".rstrip())
+
+
+def _now() -> str:
+    return datetime.now().strftime("%H:%M:%S")

@@ -1,0 +1,98 @@
+"""`mcpc transports`: what is installed, and what it can."""
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any
+
+import typer
+
+from mcpc.cli.common import JsonOption, UserMistake, VerboseOption, compact, mistakes_told, put
+from mcpc.errors import URIError
+from mcpc.uri import GROUP, resolve, schemes, transport_options
+
+__all__ = ["transports"]
+
+
+@dataclass
+class Installed:
+    """One scheme."""
+
+    scheme: str
+    package: str
+    version: str
+    connect: dict[str, Any] | None = None
+    """Its options with their defaults; None where it cannot."""
+    listen: dict[str, Any] | None = None
+    problem: str | None = None
+    """Why it cannot be used."""
+
+    @property
+    def operations(self) -> list[str]:
+        """What it can do."""
+        return [name for name in ("connect", "listen") if getattr(self, name) is not None]
+
+
+def transports(
+    scheme: Annotated[str | None, typer.Argument(metavar="[SCHEME]", help="Only this one.", show_default=False)] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Show the installed transports: scheme, package, and the options each takes.
+
+    Options are given to the other commands with --option NAME=VALUE.
+
+    Examples:
+      mcpc transports
+      mcpc transports ws
+      mcpc transports --json
+    """
+    with mistakes_told():
+        known = schemes()
+        if scheme is not None and scheme not in known:
+            raise UserMistake(f"no transport for scheme {scheme!r}; known: {', '.join(known)}")
+        points = {point.name.lower(): point for point in entry_points(group=GROUP)}
+        found = [_look_at(name, points.get(name)) for name in known if scheme in (None, name)]
+    if as_json:
+        put(compact([asdict(one) for one in found]))
+        return
+    for one in found:
+        _show(one, in_full=scheme is not None)
+    if scheme is None:
+        put("\noptions with their defaults: mcpc transports SCHEME")
+
+
+def _look_at(scheme: str, point: EntryPoint | None) -> Installed:
+    package = point.dist if point is not None else None
+    installed = Installed(scheme, package.name if package else "", package.version if package else "")
+    try:
+        transport = resolve(scheme)
+    except URIError as exc:
+        installed.problem = str(exc)
+        return installed
+    for operation in ("connect", "listen"):
+        if hasattr(transport, operation):
+            options = {name: _plain(value) for name, value in transport_options(transport, operation).items()}
+            setattr(installed, operation, options)
+    return installed
+
+
+def _plain(value: Any) -> Any:
+    """A default as JSON can say it."""
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _show(one: Installed, *, in_full: bool) -> None:
+    head = f"{one.scheme:<10} {one.package} {one.version}"
+    if one.problem is not None:
+        put(f"{head}  cannot be used: {one.problem}")
+        return
+    put(f"{head}  {', '.join(one.operations)}")
+    if not in_full:
+        return
+    for operation, options in (("connect", one.connect), ("listen", one.listen)):
+        if options is None:
+            continue
+        put(f"  {operation}:" if options else f"  {operation}: no options")
+        for name, default in options.items():
+            shown = oct(default) if name == "mode" and isinstance(default, int) else compact(default)
+            put(f"    {name} = {shown}")
