@@ -1,6 +1,6 @@
 """Background tools for MCP: a tool answers at once, works on, and calls back, over any transport, picked by URI."""
 
-from mcpc.client import Client, MCPCHandler, TaskHandle, connect
+from mcpc.client import Backoff, Client, MCPCHandler, TaskHandle, connect
 from mcpc.errors import (
     ChannelBroken,
     ChannelClosed,
@@ -43,6 +43,7 @@ __all__ = [
     # client
     "Client",
     "TaskHandle",
+    "Backoff",
     "connect",
     "MCPCHandler",
     # messages

@@ -371,8 +371,8 @@ class InterceptingReader:
     async def __anext__(self) -> Any:
         try:
             return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
+        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
+            raise StopAsyncIteration from exc
 
     async def aclose(self) -> None:
         """Close the inner stream."""

@@ -7,13 +7,21 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from support import Certificates  # noqa: E402 - beside this file
+from support import ASYNCIO_ONLY, Certificates  # noqa: E402 - beside this file
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loops that the library promises."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def both_loops_where_the_transport_has_both(request: pytest.FixtureRequest) -> None:
+    """A test of a scheme that is served on asyncio only is not run on trio."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if parameters.get("anyio_backend") == "trio" and parameters.get("scheme") in ASYNCIO_ONLY:
+        pytest.skip("HTTP is served on asyncio only")
 
 
 @pytest.fixture(scope="session")

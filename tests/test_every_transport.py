@@ -10,19 +10,12 @@ from mcp.server import MCPServer
 
 import mcpc
 from mcpc.uri import schemes
-from support import ASYNCIO_ONLY, TEMPLATES, Certificates, make_server, serving
+from support import TEMPLATES, Certificates, make_server, serving
 
 pytestmark = pytest.mark.anyio
 
 SCHEMES = sorted(TEMPLATES)
 MODES = ["auto", "legacy"]
-
-
-@pytest.fixture(autouse=True)
-def both_loops_where_the_transport_has_both(request: pytest.FixtureRequest, anyio_backend: str) -> None:
-    scheme = request.node.callspec.params.get("scheme") if hasattr(request.node, "callspec") else None
-    if anyio_backend == "trio" and scheme in ASYNCIO_ONLY:
-        pytest.skip("HTTP is served on asyncio only")
 
 
 def test_every_registered_scheme_is_tested_here() -> None:
@@ -175,5 +168,3 @@ async def test_server_events_reach_the_sessions_they_are_for(
             assert await callbacks.emit("last") == 2
             await both.wait()
     assert seen == {"one": [("only-one", {"a": None}), ("last", None)], "two": [("last", None)]}
-
-

@@ -132,8 +132,10 @@ class _Caller:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._obey_signals, tasks.cancel_scope)
                 async with Client(uri, provider="mcpc-cli", on_connection=self._connection, **options) as client:
-                    code = await self._call(client, given, base, follow=follow)
-                    self._leaving = True
+                    try:
+                        code = await self._call(client, given, base, follow=follow)
+                    finally:
+                        self._leaving = True
                 tasks.cancel_scope.cancel()
         finally:
             self.view.close()
@@ -232,7 +234,7 @@ class _Caller:
             if "nknown tool" in str(exc):
                 _check_known(self.tool, known, tools)
             if not self.as_json:
-                say_error(f"{self.tool} failed: {exc}")
+                say_error(f"{self.tool} failed: {str(exc).removeprefix('ToolError: ')}")
             return FAILED
         if not self.as_json:
             _put_result(result)

@@ -4,7 +4,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from mcpc.messages import MCPCMessage, Prompt, prompt_of
 from mcpc.server import listen
 from mcpc.uri import parse_uri, resolve
 
-__all__ = ["Lane", "demo"]
+__all__ = ["Gate", "Lane", "demo"]
 
 FILES_PER_SECOND = 600
 """Updates of one task in a second: easy to carry, and more than an eye can follow."""
@@ -64,6 +64,25 @@ async def _demo(seconds: float) -> int:
     return exit_code_of(interrupted_by) if interrupted_by else code
 
 
+class Gate:
+    """Where all wait until the last has come, so that they start together."""
+
+    def __init__(self, expected: int) -> None:
+        self._missing = expected
+        self._open = anyio.Event()
+
+    async def arrive(self) -> None:
+        """Come, and wait for the others."""
+        self.leave()
+        await self._open.wait()
+
+    def leave(self) -> None:
+        """One less to wait for."""
+        self._missing -= 1
+        if self._missing == 0:
+            self._open.set()
+
+
 class Lane:
     """One transport: its address, its client, its task, and what came of it."""
 
@@ -88,8 +107,21 @@ class Lane:
         """Whether everything arrived, once and in order."""
         return self.failure is None and self.in_order and self.lost == 0
 
-    async def run(self, client: Client, seconds: float, screen: Screen) -> None:
-        """Start the task and follow it to its end."""
+    async def run(self, seconds: float, gate: Gate, screen: Screen) -> None:
+        """Connect, wait for the others, start the task and follow it to its end."""
+        options: dict[str, Any] = {"errlog": None} if self.scheme == "stdio" else {}
+        client = Client(self.uri, provider="mcpc-demo", **options)
+        client.on_prompt(self._answer_with(screen))
+        try:
+            async with client:
+                self.status = "ready"
+                await gate.arrive()
+                await self._follow(client, seconds, screen)
+        except MCPCError as exc:
+            self._fail(exc)
+            gate.leave()
+
+    async def _follow(self, client: Client, seconds: float, screen: Screen) -> None:
         files = int(FILES_PER_SECOND * seconds)
         start = anyio.current_time()
         try:
@@ -104,11 +136,11 @@ class Lane:
             self.result = await handle.result()
             self.lost = self.result["indexed"] - self.updates
         except MCPCError as exc:
-            self.fail(exc)
+            self._fail(exc)
         self.seconds = anyio.current_time() - start
         self.ended = True
 
-    def fail(self, exc: Exception) -> None:
+    def _fail(self, exc: Exception) -> None:
         """It came to nothing."""
         self.failure = self.status = str(exc)
         self.ended = True
@@ -130,8 +162,8 @@ class Lane:
         await handle.send({"focus": "recent"})
         screen.note(f"{self.scheme}: told the running task to focus on recent files")
 
-    def answer_with(self, screen: Screen) -> Any:
-        """A handler that answers the task's prompt like somebody who reads it first."""
+    def _answer_with(self, screen: Screen) -> Any:
+        """Somebody who reads the prompt first, and then answers it."""
 
         async def answer(prompt: Prompt) -> Any:
             screen.note(f"{self.scheme}: the task asks: {prompt.message}")
@@ -148,12 +180,12 @@ async def _show(seconds: float) -> int:
         lanes = [lane async for lane in _serve_all(stack)]
         _cast(lanes)
         screen = stack.enter_context(make_screen(lanes))
-        clients = await _connect_all(stack, lanes, screen)
+        gate = Gate(len(lanes))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(screen.keep_fresh)
             async with anyio.create_task_group() as running:
-                for lane, client in clients:
-                    running.start_soon(lane.run, client, seconds, screen)
+                for lane in lanes:
+                    running.start_soon(lane.run, seconds, gate, screen)
             tasks.cancel_scope.cancel()
     screen.summarize()
     return COMPLETE if lanes and all(lane.flawless for lane in lanes) else FAILED
@@ -172,7 +204,7 @@ async def _serve_all(stack: AsyncExitStack) -> AsyncGenerator[Lane]:
     """Serve the tool over each transport that is installed."""
     from mcpc.cli.demo_server import server
 
-    directory = Path(await stack.enter_async_context(_directory()))
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mcpc-")))
     places = {
         "memory": "memory://demo",
         "stdio": "stdio:",
@@ -190,25 +222,3 @@ async def _serve_all(stack: AsyncExitStack) -> AsyncGenerator[Lane]:
             say(f"{scheme} is left out: {exc}")
             continue
         yield Lane(scheme, f"stdio:{STDIO_CHILD}" if served is None else served.uri)
-
-
-@asynccontextmanager
-async def _directory() -> AsyncGenerator[str]:
-    with tempfile.TemporaryDirectory(prefix="mcpc-") as name:
-        yield name
-
-
-async def _connect_all(stack: AsyncExitStack, lanes: Sequence[Lane], screen: Screen) -> list[tuple[Lane, Client]]:
-    """A client for each lane; one that cannot connect does not keep the others from it."""
-    clients: list[tuple[Lane, Client]] = []
-    for lane in lanes:
-        client = Client(lane.uri, provider="mcpc-demo")
-        client.on_prompt(lane.answer_with(screen))
-        try:
-            await stack.enter_async_context(client)
-        except MCPCError as exc:
-            lane.fail(exc)
-            continue
-        lane.status = "connected"
-        clients.append((lane, client))
-    return clients

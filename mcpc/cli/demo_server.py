@@ -63,7 +63,7 @@ class _Job:
 
     async def _index_one(self) -> None:
         self.done += 1
-        focus = f" ({self.outcome['focus']} only)" if "focus" in self.outcome else ""
+        focus = f", {self.outcome['focus']}" if "focus" in self.outcome else ""
         await self._task.update(
             {
                 "n": self.done,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import anyio
 from rich import box
@@ -15,8 +17,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mcpc.cli.common import compact
-
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen", "make_screen"]
 
 FRAMES_PER_SECOND = 12
-NOTES = 4
+NOTES = 3
 """Of what happened, how much stays in view."""
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 TITLE = "One background tool, followed over every transport at once"
@@ -65,10 +65,24 @@ def _summary(lanes: Sequence[Lane]) -> Table:
             "yes" if lane.in_order else "NO",
             str(lane.lost),
             f"{lane.seconds:.1f} s",
-            lane.failure or compact(lane.result),
+            lane.failure or _outcome(lane.result),
             style=good,
         )
     return table
+
+
+def _short(uri: str) -> str:
+    """An address without the path of our own Python, which fills the line and says nothing."""
+    return uri.replace(shlex.quote(sys.executable), "python")
+
+
+def _outcome(result: Any) -> str:
+    """The tool's result in a few words."""
+    if not isinstance(result, dict):
+        return ""
+    members = cast("dict[str, Any]", result)
+    extras = [f"{name}: {value}" for name, value in members.items() if name != "indexed"]
+    return ", ".join([f"{members.get('indexed', 0):,} files", *extras])
 
 
 def _verdict(lanes: Sequence[Lane]) -> Text:
@@ -115,15 +129,15 @@ class _LiveScreen:
     def draw(self) -> None:
         """One frame."""
         table = Table.grid(expand=True, padding=(0, 1))
-        table.add_column(ratio=5, no_wrap=True, overflow="ellipsis", style="cyan")
+        table.add_column(width=26, no_wrap=True, overflow="ellipsis", style="cyan")
         table.add_column(width=14)
         table.add_column(width=4, justify="right", style="bold")
         table.add_column(width=7, justify="right", style="dim")
-        table.add_column(ratio=5, no_wrap=True, overflow="ellipsis")
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         for lane in self._lanes:
             bar = ProgressBar(total=1.0, completed=lane.progress, width=14)
             rate = f"{self._rates[lane.scheme]:,.0f}/s"
-            table.add_row(Text(lane.uri), bar, f"{lane.progress:.0%}", rate, self._status(lane))
+            table.add_row(Text(_short(lane.uri)), bar, f"{lane.progress:.0%}", rate, self._status(lane))
         notes = [Text(note, style="yellow", no_wrap=True, overflow="ellipsis") for note in self._notes]
         notes += [Text("")] * (NOTES - len(notes))
         self._live.update(Group(Text(TITLE, style="bold"), Text(""), table, Text(""), *notes), refresh=True)
@@ -197,6 +211,6 @@ def _plain(console: Console, lanes: Sequence[Lane]) -> Generator[Screen]:
     screen = _PlainScreen(console, lanes)
     screen.line(TITLE)
     for lane in lanes:
-        screen.line(f"{lane.scheme:<8} {lane.uri}")
+        screen.line(f"{lane.scheme:<8} {_short(lane.uri)}")
     yield screen
     screen.catch_up()

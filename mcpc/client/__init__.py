@@ -4,5 +4,6 @@ from mcpc.client.client import Client
 from mcpc.client.connecting import connect
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handler import MCPCHandler
+from mcpc.client.peer import Backoff
 
-__all__ = ["Client", "MCPCHandler", "TaskHandle", "connect"]
+__all__ = ["Backoff", "Client", "MCPCHandler", "TaskHandle", "connect"]

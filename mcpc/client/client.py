@@ -77,7 +77,7 @@ class Client(mcp.Client):
     Args:
         server: A URI, one of the SDK's transports, or a server object (connected in memory).
         provider: Our name in the handshake.
-        reconnect: Dial again when the connection is lost; by default for sockets and HTTP.
+        reconnect: Dial again when the connection is lost; by default for sockets and HTTP. A `Backoff` says how.
         reconnect_timeout: Seconds after which to give up dialling; None never gives up.
         on_connection: Called with `connected`, `lost` and `closed`.
         options: What `mcp.Client` takes (`mode`, `read_timeout_seconds`, `extensions`, …), and for a URI the
@@ -92,7 +92,7 @@ class Client(mcp.Client):
         server: Any,
         *,
         provider: str = "mcpc",
-        reconnect: bool | None = None,
+        reconnect: bool | Backoff | None = None,
         reconnect_timeout: float | None = 60.0,
         on_connection: Callable[[str], None] | None = None,
         **options: Any,
@@ -105,12 +105,13 @@ class Client(mcp.Client):
             extensions = (*extensions, advertise(CALLBACKS_EXTENSION))
         super().__init__(cast("Any", _TappedTransport(transport, self._tap)), extensions=extensions, **sdk_options)
         self.provider = provider
-        self.reconnect = can_redial if reconnect is None else reconnect
+        self.reconnect = can_redial if reconnect is None else bool(reconnect)
         self.reconnect_timeout = reconnect_timeout
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
         self.tasks: dict[str, TaskHandle] = {}
         """The tasks that have not ended, by id."""
+        self._backoff = reconnect if isinstance(reconnect, Backoff) else Backoff()
         self._can_redial = isinstance(transport, Connector)
         self._form: Form = ""
         self._channel = secrets.token_urlsafe(24)
@@ -189,16 +190,16 @@ class Client(mcp.Client):
 
     async def _redial(self) -> bool:
         """Dial until a connection is made and lost again; False when it is time to give up."""
-        backoff = Backoff()
         status = _Started()
         give_up_at = anyio.current_time() + (float("inf") if self.reconnect_timeout is None else self.reconnect_timeout)
         while anyio.current_time() < give_up_at:
-            await backoff.wait()
+            await self._backoff.wait()
             try:
                 await self._hold_connection(status)
             except Exception as exc:
                 logger.debug("dialling again failed: %s", _unwrapped(exc))
             if status.was_started:
+                self._backoff.succeeded()
                 return True
         return False
 
@@ -207,17 +208,25 @@ class Client(mcp.Client):
         self._entered = False
         self._lost = anyio.Event()
         await super().__aenter__()
+        began = False
         try:
             async with anyio.create_task_group() as group:
+                group.start_soon(self._until_lost, group.cancel_scope)
                 await self._begin(group)
+                began = True
                 self._report("connected")
                 task_status.started()
-                await self._lost.wait()
-                group.cancel_scope.cancel()
+                await anyio.sleep_forever()
         finally:
             self._inbox.abandon_calls()
             await super().__aexit__(None, None, None)
-            self._report("lost")
+        if not began:
+            raise ConnectFailed("the server closed the connection during the handshake")
+        self._report("lost")
+
+    async def _until_lost(self, scope: anyio.CancelScope) -> None:
+        await self._lost.wait()
+        scope.cancel()
 
     async def _begin(self, group: anyio.abc.TaskGroup) -> None:
         self._form, self.server_information = await shake_hands(self.session, self.provider)

@@ -151,7 +151,7 @@ def _read_information(content: Any) -> MCPCInformation | None:
 
 
 class Backoff:
-    """Waits that grow, with full jitter.
+    """Waits that grow, with full jitter: each at random between nothing and a bound that doubles.
 
     Args:
         first: Seconds of the first wait, at the most.

@@ -41,4 +41,5 @@ def main() -> None:
     anyio.run(serve, arguments.uri, arguments.options, backend=arguments.backend)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """What is under test, and what a check is: the machinery of the contract suite, without its clauses."""
 
+import asyncio
 import gc
 import json
 import shlex
@@ -277,7 +278,7 @@ class Check:
     kinds: frozenset[Kind]
     places: frozenset[Place]
     alone: bool = False
-    """It looks at the whole event loop, or at an address after its listener, so others must not run at the same time."""
+    """It looks at the whole event loop, or at an address nobody serves any more: no other may run beside it."""
 
     async def __call__(self, subject: Subject) -> None:
         if subject.place not in self.places:
@@ -326,24 +327,20 @@ class Clauses(dict[str, Check]):
 # --- peers in a process of their own ---
 
 
-def in_child(uri: str, *, backend: str = "asyncio") -> Serve:
+def in_child(uri: str, *, backend: str | None = None) -> Serve:
     """Peers in child processes: for `stdio:` one a connection, for any other address one that listens there.
 
     The child runs this interpreter, and knows the installed transports only. Options must be JSON values.
+
+    Args:
+        uri: The address that a child serves.
+        backend: The child's event loop, `asyncio` or `trio`; by default the one that the check runs on.
     """
 
     @asynccontextmanager
     async def serve(endpoint: Endpoint, options: Mapping[str, Any]) -> AsyncGenerator[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "mcpc.testing",
-            uri,
-            "--backend",
-            backend,
-            "--options",
-            json.dumps(options),
-        ]
+        arguments = [uri, "--backend", backend or _running_loop(), "--options", json.dumps(options)]
+        command = [sys.executable, "-m", "mcpc.testing", *arguments]
         if uri == "stdio:":
             yield f"stdio:{shlex.join(command)}"
             return
@@ -359,6 +356,14 @@ def in_child(uri: str, *, backend: str = "asyncio") -> Serve:
                     process.kill()
 
     return serve
+
+
+def _running_loop() -> str:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return "trio"
+    return "asyncio"
 
 
 async def _first_line(process: anyio.abc.Process) -> str:

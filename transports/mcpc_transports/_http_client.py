@@ -1,0 +1,308 @@
+"""The HTTP client under both HTTP transports: where to, as whom, and what went wrong in plain words.
+
+It knows HTTP and nothing of MCP, but for one thing: the SDK's Streamable HTTP
+client lets an exception of one request end the whole connection, so `CallClient`
+turns what went wrong with a POST into a JSON-RPC error that answers that POST.
+"""
+
+import functools
+import math
+import re
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, cast
+
+import anyio
+import httpx2
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR
+from pydantic_core import from_json, to_json
+
+from mcpc.errors import ConnectFailed, FrameTooLarge, MCPCError, URIError
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI
+
+__all__ = ["CallClient", "Target", "connecting", "explain", "reach", "read_whole", "status_line", "unwrapped"]
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that ending a session at the server may take."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True)
+class Target:
+    """An address to connect to, with its options, checked."""
+
+    uri: URI
+    default_path: str
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    auth: httpx2.Auth | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    ssl_context: ssl.SSLContext | None = None
+    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
+    open_timeout: float | None = 10.0
+    read_timeout: float | None = 60.0
+
+    def __post_init__(self) -> None:
+        if not self.uri.host:
+            raise URIError(f"an address to connect to needs a host: {self.uri.scheme}://host/path")
+        if self.max_message_size <= 0:
+            raise URIError("max_message_size must be a positive number of bytes")
+        for name in ("open_timeout", "read_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0 < seconds < math.inf:
+                raise URIError(f"{name} must be a positive number of seconds, or None")
+        if self.ssl_context is not None and not self.is_tls:
+            raise URIError(f"ssl_context is for {self.uri.scheme}s://, this address is {self.uri.scheme}://")
+        self._check_credentials()
+
+    def _check_credentials(self) -> None:
+        given = {"auth": self.auth, "token": self.token, "the user in the address": self.uri.credentials}
+        used = [name for name, value in given.items() if value is not None]
+        if len(used) > 1:
+            raise URIError(f"give one of them, not {len(used)}: {', '.join(used)}")
+        # The HTTP library would show the value in its own error, so what it would refuse is refused here.
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
+            raise URIError("token must be ASCII text without spaces or line breaks")
+        for name, value in (self.headers or {}).items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise URIError(f"{name!r} cannot be the name of a header")
+            if not _HEADER_VALUE.fullmatch(value):
+                raise URIError(f"the value of header {name!r} holds characters that a header cannot hold")
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.uri.scheme.endswith("https")
+
+    @property
+    def url(self) -> str:
+        """What HTTP is to be told: no user, no password."""
+        scheme = self.uri.scheme.rpartition("+")[2]
+        query = f"?{self.uri.query}" if self.uri.query else ""
+        return f"{scheme}://{self.uri.authority}{self.uri.path or self.default_path}{query}"
+
+    @property
+    def too_late(self) -> str:
+        """What to say when `open_timeout` has passed."""
+        within = "in time" if self.open_timeout is None else f"within {self.open_timeout:g} s"
+        return f"cannot reach {self.uri}: no answer {within}"
+
+    @property
+    def deadline(self) -> float:
+        """When `open_timeout` will have passed, on anyio's clock."""
+        return math.inf if self.open_timeout is None else anyio.current_time() + self.open_timeout
+
+    def client_options(self) -> dict[str, Any]:
+        """How an `httpx2.AsyncClient` is made for this target."""
+        headers = httpx2.Headers(dict(self.headers or {}))
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        elif self.uri.credentials is not None:
+            user, password = self.uri.credentials
+            headers["Authorization"] = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+        return {
+            "headers": headers,
+            "auth": self.auth,
+            "verify": self.ssl_context or _default_ssl_context(),
+            "timeout": httpx2.Timeout(self.read_timeout, connect=self.open_timeout, pool=None),
+            # One long-lived stream for each call in progress: the library's bound of 100 would block the
+            # 101st. "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+        }
+
+
+@functools.cache
+def _default_ssl_context() -> ssl.SSLContext:
+    # Loading the system's certificates takes some 20 ms, so it is done once.
+    return httpx2.create_ssl_context()
+
+
+# --- what went wrong ----------------------------------------------------------------------------------------
+
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "the host name cannot be resolved"),
+    (ConnectionRefusedError, "connection refused"),
+    (ConnectionResetError, "the peer reset the connection"),
+    (httpx2.ConnectTimeout, "no answer in time"),
+    (httpx2.TimeoutException, "the peer is silent"),
+    (httpx2.LocalProtocolError, "the request cannot be written as HTTP"),
+)
+
+
+def explain(exc: BaseException) -> str:
+    """Why an HTTP request failed, for people. Holds nothing of the request, so no secrets."""
+    causes = list(_causes(exc))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the server's certificate was not accepted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason or cause}"
+    for kind, reason in _REASONS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return reason
+    return str(exc) or type(exc).__name__
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """`exc` and all that led to it."""
+    pending: list[BaseException | None] = [exc]
+    seen: set[int] = set()
+    while pending:
+        found = pending.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        pending += [found.__cause__, found.__context__]
+        if isinstance(found, BaseExceptionGroup):
+            pending += cast("BaseExceptionGroup[BaseException]", found).exceptions
+
+
+def status_line(response: httpx2.Response) -> str:
+    """The status that a server answered with, in words."""
+    try:
+        phrase = HTTPStatus(response.status_code).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP {response.status_code} {phrase}".rstrip()
+
+
+@contextmanager
+def connecting(target: Target) -> Generator[None]:
+    """The errors of opening a connection, as ours: the one table of this adapter's client."""
+    try:
+        yield
+    except MCPCError:
+        raise
+    except TimeoutError as exc:
+        raise ConnectFailed(target.too_late) from exc
+    except httpx2.InvalidURL as exc:
+        raise URIError(f"not an address for HTTP: {target.uri}") from exc
+    except (httpx2.RequestError, OSError) as exc:
+        raise ConnectFailed(f"cannot reach {target.uri}: {explain(exc)}") from exc
+
+
+@contextmanager
+def unwrapped() -> Generator[None]:
+    """Take off the group that a task group puts around a single error, so that callers see the error."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) != 1:
+            raise
+        error = group.exceptions[0]
+        raise error from error.__cause__
+
+
+# --- requests -----------------------------------------------------------------------------------------------
+
+
+async def read_whole(response: httpx2.Response, limit: int) -> bytes:
+    """The body of a response, closing it.
+
+    Raises:
+        FrameTooLarge: it is over `limit` bytes.
+        httpx2.RequestError: the connection failed before its end.
+    """
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > limit:
+                raise FrameTooLarge(limit)
+    finally:
+        await response.aclose()
+    return bytes(body)
+
+
+async def reach(client: httpx2.AsyncClient, target: Target) -> None:
+    """Find out whether an HTTP server is at the target; the connection made for it serves the next request.
+
+    Any answer will do but one: 401 to credentials that cannot get better. An `auth` flow is left to real
+    requests, as it may ask a person, and take its time.
+
+    Raises:
+        ConnectFailed: nobody answered, or the server wants other credentials.
+    """
+    # With the id of no session, as older servers of the SDK's kind begin one for whatever comes without an id.
+    request = client.build_request("OPTIONS", target.url, headers={"Mcp-Session-Id": "none"})
+    with connecting(target), anyio.fail_after(target.open_timeout):
+        # Named class: `CallClient.send` would hide the failure.
+        response = await httpx2.AsyncClient.send(client, request, stream=True, auth=None, follow_redirects=False)
+        with suppress(FrameTooLarge):
+            await read_whole(response, target.max_message_size)
+    if response.status_code == HTTPStatus.UNAUTHORIZED and target.auth is None:
+        raise ConnectFailed(f"{target.uri} refused us: {status_line(response)}")
+
+
+class CallClient(httpx2.AsyncClient):
+    """What the SDK's Streamable HTTP client sends with: a failed POST is *answered* with a JSON-RPC error.
+
+    A request that cannot be sent, a connection cut in the middle of an answer, an answer that is too large,
+    and a refusal that is not JSON-RPC all become an error for that one request. Event streams pass untouched:
+    the SDK answers for them when they end.
+    """
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(**target.client_options())
+        self._target = target
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """See `httpx2.AsyncClient.send`."""
+        if request.method == "DELETE":
+            return await self._end_session(request, options)
+        if request.method != "POST":
+            return await super().send(request, **options)
+        try:
+            response = await super().send(request, **options)
+            if response.next_request is not None or _content_type(response) == "text/event-stream":
+                return response
+            body = await read_whole(response, self._target.max_message_size)
+        except (httpx2.RequestError, FrameTooLarge) as exc:
+            text = f"connection to {self._target.uri} failed: {explain(exc)}"
+            return _error_answer(request, HTTPStatus.BAD_GATEWAY, CONNECTION_CLOSED, text)
+        return self._checked(request, response, body)
+
+    def _checked(self, request: httpx2.Request, response: httpx2.Response, body: bytes) -> httpx2.Response:
+        """The response with its body read; one that refuses without a reason is given the reason it has."""
+        status = response.status_code
+        # 404 keeps its meaning for the SDK: no such session, or a server that does not know the method.
+        if status >= 400 and status != HTTPStatus.NOT_FOUND and not _is_json_rpc(body):
+            text = f"{self._target.uri} refused the request: {status_line(response)}"
+            return _error_answer(request, status, INTERNAL_ERROR, text)
+        gone = {"content-encoding", "content-length", "transfer-encoding"}
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in gone]
+        return httpx2.Response(status, headers=headers, content=body, request=request)
+
+    async def _end_session(self, request: httpx2.Request, options: dict[str, Any]) -> httpx2.Response:
+        """Tell the server that the session is over: also while being cancelled, but briefly; it never fails."""
+        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+            try:
+                return await super().send(request, **options)
+            except httpx2.RequestError:
+                pass  # the session went with the server
+        return httpx2.Response(HTTPStatus.NO_CONTENT, request=request)
+
+
+def _content_type(response: httpx2.Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_json_rpc(body: bytes) -> bool:
+    try:
+        decoded: Any = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(decoded, dict) and "jsonrpc" in decoded and "error" in decoded
+
+
+def _error_answer(request: httpx2.Request, status: int, code: int, text: str) -> httpx2.Response:
+    # The SDK puts the id of its request in the place of null.
+    body = to_json({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}})
+    return httpx2.Response(status, headers={"content-type": "application/json"}, content=body, request=request)

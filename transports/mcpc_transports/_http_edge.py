@@ -1,0 +1,186 @@
+"""What every HTTP request passes before the SDK sees it: who may talk to us, and what counts as a message.
+
+ASGI layers, outermost first: `Door` (Host and Origin), `Paths`, `authenticated`
+(the SDK's bearer check), `MessageCheck`. No sockets and no sessions here.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+import anyio
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.provider import TokenVerifier, principal_components
+from starlette.datastructures import Headers
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mcpc.codec import LISTEN_METHOD, decode_frame, encode_error
+from mcpc.errors import FrameError, FrameTooLarge
+from mcpc.transport import Peer
+from mcpc_transports._uvicorn import STREAMING, respond
+
+__all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "refuse"]
+
+LOCAL_HOSTS = ("127.0.0.1:*", "localhost:*", "[::1]:*")
+LOCAL_ORIGINS = tuple(f"{scheme}://{host}" for scheme in ("http", "https") for host in LOCAL_HOSTS)
+
+BODY_TIMEOUT = 30.0
+"""Seconds without a byte of a body that has begun, after which the request is refused."""
+
+LISTEN_METHODS = (LISTEN_METHOD, "subscriptions/listen")
+
+
+async def refuse(send: Send, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
+    """Answer with an HTTP status and, as the body, a JSON-RPC error that says why."""
+    await respond(send, status, encode_error(FrameError(why)), *headers)
+
+
+class Door:
+    """Refuses requests by their Host and Origin (MCP 2025-11-25, Streamable HTTP, Security Warning).
+
+    Args:
+        app: What is behind it.
+        local: Whether the listener is on loopback only. Then the Host must be a name of this machine, as
+            otherwise any web page could reach us by pointing a name of its own here (DNS rebinding).
+        allowed_hosts: The values of Host let through, instead; `name:*` stands for any port.
+        allowed_origins: The values of Origin let through, instead of the local ones; `*` stands for all. A
+            request without Origin does not come from a web page, and passes.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        local: bool,
+        allowed_hosts: Sequence[str] | None = None,
+        allowed_origins: Sequence[str] | None = None,
+    ) -> None:
+        self._app = app
+        self._hosts = allowed_hosts if allowed_hosts is not None else LOCAL_HOSTS if local else ("*",)
+        self._origins = LOCAL_ORIGINS if allowed_origins is None else allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        if not _is_among(headers.get("host", ""), self._hosts):
+            await refuse(send, HTTPStatus.MISDIRECTED_REQUEST, "this Host is not served here (see allowed_hosts)")
+        elif origin is not None and not _is_among(origin, self._origins):
+            await refuse(send, HTTPStatus.FORBIDDEN, "this Origin is not allowed (see allowed_origins)")
+        else:
+            await self._app(scope, receive, send)
+
+
+def _is_among(value: str, patterns: Sequence[str]) -> bool:
+    value = value.lower()
+    for pattern in map(str.lower, patterns):
+        if pattern in ("*", value):
+            return True
+        # "name:*": the name alone (the scheme's own port), or with a number.
+        if pattern.endswith(":*") and (value == pattern[:-2] or _port_after(pattern[:-1], value).isdecimal()):
+            return True
+    return False
+
+
+def _port_after(prefix: str, value: str) -> str:
+    return value.removeprefix(prefix) if value.startswith(prefix) else ""
+
+
+class Paths:
+    """Sends a request to the app of its path, with or without a slash at the end; 404 where there is none."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self._apps = {path.rstrip("/"): app for path, app in apps.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._apps.get(scope["path"].rstrip("/"))
+        if app is None:
+            await refuse(send, HTTPStatus.NOT_FOUND, "nothing is served at this path")
+        else:
+            await app(scope, receive, send)
+
+
+def authenticated(app: ASGIApp, token_verifier: TokenVerifier) -> ASGIApp:
+    """`app` for those who bring a bearer token that the verifier knows; 401 for the others."""
+    required = AuthContextMiddleware(RequireAuthMiddleware(app, required_scopes=[]))
+    return AuthenticationMiddleware(required, backend=BearerAuthBackend(token_verifier))
+
+
+def peer_of(scope: Scope) -> Peer:
+    """Who sent a request."""
+    user = scope.get("user")
+    principal = principal_components(user.access_token) if isinstance(user, AuthenticatedUser) else None
+    client = scope.get("client")
+    return Peer(principal=principal, address="" if client is None else f"{client[0]}:{client[1]}")
+
+
+class MessageCheck:
+    """Lets only sound JSON-RPC messages through to the SDK.
+
+    The SDK would take some bad ones for something else: a request whose id is 1.5, true or null for a
+    notification (and its sender waits for ever), NaN and 1e999 for null, the last of two equal members for
+    the only one.
+
+    Args:
+        app: The SDK's app.
+        methods: The HTTP methods that the path takes.
+        max_message_size: Bytes of the largest body; a larger one is answered 413.
+    """
+
+    def __init__(self, app: ASGIApp, *, methods: Sequence[str], max_message_size: int) -> None:
+        self._app = app
+        self._methods = methods
+        self._allow = ", ".join(methods).encode()
+        self._limit = max_message_size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in self._methods:
+            await refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, "no such HTTP method here", (b"allow", self._allow))
+        elif scope["method"] != "POST":
+            await self._app(scope, receive, send)
+        else:
+            await self._message(scope, receive, send)
+
+    async def _message(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await self._read(scope, receive)
+            if body is None:
+                return  # the client left in the middle of its message: nobody is there to answer
+            message = decode_frame(body)
+        except FrameTooLarge as exc:
+            await refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(exc))
+        except FrameError as exc:
+            await respond(send, HTTPStatus.BAD_REQUEST, encode_error(exc))
+        except TimeoutError:
+            await refuse(send, HTTPStatus.REQUEST_TIMEOUT, "the rest of the message did not come")
+        else:
+            if message.get("method") in LISTEN_METHODS:
+                scope[STREAMING] = True
+            await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The body; None where the client left before its end."""
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._limit:
+            raise FrameTooLarge(self._limit)
+        body = bytearray()
+        while True:
+            with anyio.fail_after(BODY_TIMEOUT):
+                message = await receive()
+            if message["type"] != "http.request":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._limit:
+                raise FrameTooLarge(self._limit)
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body again, and then what comes after it."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay

@@ -1,0 +1,208 @@
+"""The client of the older HTTP+SSE transport: one event stream in, one POST for each message out.
+
+Not the SDK's `sse_client`, for what that one does when something goes wrong: a
+message over 1 MiB ends the connection, a POST that is refused leaves its caller
+waiting for ever, and a server that goes away is a traceback in the log. Here
+`max_message_size` is the bound, a refused POST answers its own request, and the
+end of the stream is the end of the streams.
+
+It needs the transport of MCP 2024-11-05 only: the first event, `endpoint`, says
+where to POST; every `message` event is a JSON-RPC message.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+import anyio
+import httpx2
+from anyio.lowlevel import checkpoint
+from anyio.streams.memory import MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+from mcp_types import CONNECTION_CLOSED, ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCRequest
+
+from mcpc.codec import decode_frame, encode_rpc, rpc_message
+from mcpc.errors import ChannelBroken, ChannelClosed, ConnectFailed, FrameError, FrameTooLarge
+from mcpc.transport import StreamPair
+from mcpc_transports._http_client import Target, connecting, explain, read_whole, status_line
+
+__all__ = ["sse_streams"]
+
+logger = logging.getLogger("mcpc")
+
+INBOX = 8
+"""Messages that wait for the session before the event stream is read no further."""
+
+MAX_POST_ANSWER = 64 * 1024
+"""Bytes read of what a server says to a POST: nothing that is needed."""
+
+MAX_REDIRECTS = 5
+
+_Item = SessionMessage | Exception
+
+
+@asynccontextmanager
+async def sse_streams(target: Target) -> AsyncGenerator[StreamPair]:
+    """Open the event stream at `target`, for as long as the context lasts.
+
+    Raises:
+        ConnectFailed: nobody answered in time, or the answer was no event stream.
+    """
+    # One scope around everything: scopes nest, and what is opened in this one outlives the opening.
+    with anyio.CancelScope(deadline=target.deadline) as opening:
+        async with httpx2.AsyncClient(**target.client_options()) as client:
+            response, events, endpoint = await _open(client, target)
+            opening.deadline = float("inf")
+            inbox, read = anyio.create_memory_object_stream[_Item](INBOX)
+            write = _Poster(client, endpoint, inbox, str(target.uri))
+            try:
+                async with read, inbox, anyio.create_task_group() as tasks:
+                    tasks.start_soon(_deliver, events, inbox, write)
+                    yield read, write
+                    tasks.cancel_scope.cancel()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+    if opening.cancelled_caught:
+        raise ConnectFailed(target.too_late)
+
+
+async def _open(
+    client: httpx2.AsyncClient, target: Target
+) -> tuple[httpx2.Response, AsyncIterator[httpx2.ServerSentEvent], httpx2.URL]:
+    """The event stream, and where the server wants the messages."""
+    headers = {"accept": "text/event-stream", "cache-control": "no-store"}
+    with connecting(target):
+        response = await _send(client, client.build_request("GET", target.url, headers=headers))
+        if response.status_code != 200:
+            await response.aclose()
+            raise ConnectFailed(f"{target.uri} refused us: {status_line(response)}")
+        events = aiter(httpx2.EventSource(response, max_event_size=target.max_message_size))
+        async for event in events:
+            if event.event == "endpoint":
+                return response, events, _endpoint(response.request.url, event.data, target)
+    raise ConnectFailed(f"{target.uri} ended the event stream before it named its endpoint")
+
+
+def _endpoint(base: httpx2.URL, text: str, target: Target) -> httpx2.URL:
+    # Credentials go with every POST, so another origin gets none (MCP 2024-11-05 names no origin; a URI may).
+    found = base.join(text)
+    if not _same_origin(base, found):
+        raise ConnectFailed(f"{target.uri} wants its messages at another origin")
+    return found
+
+
+def _same_origin(one: httpx2.URL, other: httpx2.URL) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port) and not other.userinfo
+
+
+async def _send(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+    """Send, following redirects that keep the method and stay where our credentials belong."""
+    for _ in range(MAX_REDIRECTS):
+        response = await client.send(request, stream=True, follow_redirects=False)
+        following = response.next_request
+        if following is None or following.method != request.method or not _same_origin(request.url, following.url):
+            return response
+        await response.aclose()
+        request = following
+    return await client.send(request, stream=True, follow_redirects=False)
+
+
+async def _deliver(
+    events: AsyncIterator[httpx2.ServerSentEvent], inbox: MemoryObjectSendStream[_Item], write: "_Poster"
+) -> None:
+    """Hand on what the server sends, until the stream ends; then end the streams."""
+    skipped = 0
+    try:
+        async for event in events:
+            if event.event != "message" or not event.data:
+                continue
+            try:
+                message = rpc_message(decode_frame(event.data.encode()))
+            except FrameError as exc:
+                skipped += 1
+                if skipped == 1:
+                    logger.warning("skipped something from the server that is no MCP message: %s (said once)", exc)
+                continue
+            await inbox.send(SessionMessage(message))
+    except httpx2.RequestError as exc:
+        logger.debug("the event stream broke: %s", explain(exc))
+    except anyio.BrokenResourceError:
+        logger.debug("the session reads no more")
+    finally:
+        write.ended = True
+        inbox.close()
+
+
+class _Poster:
+    """The write stream: each message is one POST, one after another."""
+
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        endpoint: httpx2.URL,
+        inbox: MemoryObjectSendStream[_Item],
+        name: str,
+    ) -> None:
+        self._client = client
+        self._endpoint = endpoint
+        self._inbox = inbox
+        self._name = name
+        self._turn = anyio.Lock()
+        self._closed = False
+        self.ended = False
+        """The event stream has ended: no answer can come any more."""
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Send one message. A request that the server refuses is answered here, with an error.
+
+        Raises:
+            ChannelClosed: we closed the stream.
+            ChannelBroken: the event stream has ended.
+        """
+        async with self._turn:
+            if self._closed:
+                raise ChannelClosed("the stream is closed")
+            if self.ended:
+                raise ChannelBroken(f"the event stream from {self._name} has ended")
+            why = await self._post(encode_rpc(item.message))
+        if why is not None:
+            await self._answer(item.message, why)
+
+    async def _post(self, frame: bytes) -> str | None:
+        """Why the message did not get there; None where it did."""
+        headers = {"content-type": "application/json"}
+        request = self._client.build_request("POST", self._endpoint, content=frame, headers=headers)
+        try:
+            response = await _send(self._client, request)
+            with suppress(FrameTooLarge):
+                await read_whole(response, MAX_POST_ANSWER)  # read, so that the connection serves again
+        except httpx2.RequestError as exc:
+            return explain(exc)
+        return None if response.is_success else status_line(response)
+
+    async def _answer(self, message: JSONRPCMessage, why: str) -> None:
+        logger.debug("a message to %s was not accepted: %s", self._name, why)
+        if not isinstance(message, JSONRPCRequest) or self.ended:
+            return
+        error = ErrorData(code=CONNECTION_CLOSED, message=f"{self._name} did not accept the message: {why}")
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._inbox.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=message.id, error=error)))
+
+    async def aclose(self) -> None:
+        """Refuse what is sent from now on."""
+        self._closed = True
+        await checkpoint()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,241 @@
+"""A WebSocket listener: sockets, limits, and a task for each connection.
+
+Who is let in is decided by `_ws_handshake`, what an open connection does by
+`_ws_channel`; what is served is the endpoint's business.
+"""
+
+import ipaddress
+import logging
+import ssl
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import cast
+
+import anyio
+import anyio.abc
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
+from anyio.streams.tls import TLSStream
+from mcp.server.auth.provider import TokenVerifier
+from websockets.frames import CloseCode
+from websockets.protocol import OPEN, Protocol, Side
+from websockets.uri import WebSocketURI
+
+from mcpc.errors import ListenFailed, URIError
+from mcpc.transport import LOOPBACK_HOSTS, URI, Endpoint, Peer
+from mcpc_transports._ws_channel import STREAM_ERRORS, WebSocketChannel, background, frame_limit
+from mcpc_transports._ws_handshake import QUIET, HandshakeError, Rules, accept_upgrade, busy
+from mcpc_transports._ws_keepalive import KeepAlive
+
+__all__ = ["Limits", "serve"]
+
+logger = logging.getLogger("mcpc")
+
+TOLD_AT_ONCE = 64
+"""Clients over the limit that are told so at one time; more than these are just dropped."""
+
+ACCEPT_PAUSE = 0.1
+"""Seconds to wait when no connection can be accepted, as when file descriptors run out."""
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses that stand for all interfaces, and how this machine reaches itself there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of a connection or a listener: bytes, seconds, counts."""
+
+    max_message_size: int
+    open_timeout: float
+    ping_interval: float | None
+    ping_timeout: float | None
+    max_connections: int = 1
+    backlog: int = 1
+
+    def check(self, uri: URI) -> None:
+        """Raise `URIError` for a bound that bounds nothing or everything."""
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise URIError(f"{uri.scheme}: {name} must be more than 0, not {value!r}")
+
+
+@asynccontextmanager
+async def serve(
+    uri: URI,
+    address: WebSocketURI,
+    endpoint: Endpoint,
+    limits: Limits,
+    *,
+    ssl_context: ssl.SSLContext | None,
+    token_verifier: TokenVerifier | None,
+    allowed_hosts: Sequence[str] | None,
+    allowed_origins: Sequence[str] | None,
+    allow_remote: bool,
+) -> "AsyncGenerator[_Serving]":
+    """Serve `endpoint` at `address` until the context ends.
+
+    Raises:
+        ListenFailed: the address cannot be bound, or is not loopback and nothing guards it.
+    """
+    loopback = _is_loopback(address.host)
+    if not loopback and token_verifier is None and not allow_remote:
+        raise ListenFailed(
+            f"{uri} can be reached from other machines: give a token_verifier, or allow_remote=True to let anybody in"
+        )
+    listeners = await _bind(uri, address, limits.backlog)
+    port: int = listeners[0].extra(SocketAttribute.local_port)
+    hosts = allowed_hosts if allowed_hosts is not None else _own_hosts(address.host) if loopback else None
+    origins = allowed_origins if allowed_origins is not None else _own_origins()
+    rules = Rules(address.path, hosts, origins, token_verifier)
+    async with background() as tasks:
+        serving = _Serving(_dialable(uri, port), endpoint, limits, rules, ssl_context, tasks)
+        for listener in listeners:
+            tasks.start_soon(serving.accept, listener)
+        try:
+            yield serving
+        finally:
+            await serving.stop(listeners)
+
+
+async def _bind(uri: URI, address: WebSocketURI, backlog: int) -> list[SocketListener]:
+    try:
+        bound = await anyio.create_tcp_listener(local_host=address.host, local_port=address.port, backlog=backlog)
+    except OSError as exc:
+        raise ListenFailed(f"{uri} cannot be served: {exc.strerror or exc}") from exc
+    return [cast(SocketListener, listener) for listener in bound.listeners]
+
+
+def _is_loopback(host: str) -> bool:
+    if host in LOOPBACK_HOSTS:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _in_uri(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _own_hosts(host: str) -> list[str]:
+    # Any port, as over HTTP: what rebinding needs is another name, and a forwarded port is an honest one.
+    return [f"{_in_uri(name)}:*" for name in sorted({*LOOPBACK_HOSTS, host})]
+
+
+def _own_origins() -> list[str]:
+    return [f"{scheme}://{_in_uri(name)}:*" for scheme in ("http", "https") for name in sorted(LOOPBACK_HOSTS)]
+
+
+def _dialable(uri: URI, port: int) -> str:
+    return f"{uri.scheme}://{_in_uri(WILDCARDS.get(uri.host, uri.host))}:{port}{uri.path}"
+
+
+class _Serving:
+    """One address being served."""
+
+    def __init__(
+        self,
+        uri: str,
+        endpoint: Endpoint,
+        limits: Limits,
+        rules: Rules,
+        ssl_context: ssl.SSLContext | None,
+        tasks: anyio.abc.TaskGroup,
+    ) -> None:
+        self.uri = uri
+        self._endpoint = endpoint
+        self._limits = limits
+        self._rules = rules
+        self._ssl_context = ssl_context
+        self._tasks = tasks
+        self._connections = 0
+        self._turned_away = 0
+        self._channels: set[WebSocketChannel] = set()
+        self._keep_alive = KeepAlive(limits.ping_interval, limits.ping_timeout)
+        tasks.start_soon(self._keep_alive.run)
+
+    async def stop(self, listeners: Sequence[SocketListener]) -> None:
+        """Accept no more, and have those who are connected told that we go."""
+        for channel in self._channels:
+            channel.close_code = CloseCode.GOING_AWAY
+        with anyio.CancelScope(shield=True):
+            for listener in listeners:
+                await listener.aclose()
+
+    async def accept(self, listener: SocketListener) -> None:
+        """Accept connections until the listener is closed. An error is logged, and does not end it."""
+        while True:
+            try:
+                stream = await listener.accept()
+            except anyio.ClosedResourceError:
+                return
+            except STREAM_ERRORS as exc:
+                logger.warning("%s: a connection could not be accepted: %s", self.uri, exc.__cause__ or exc)
+                await anyio.sleep(ACCEPT_PAUSE)
+            else:
+                full = self._connections >= self._limits.max_connections
+                self._tasks.start_soon(self._turn_away if full else self._serve, stream)
+                self._connections += not full
+
+    async def _turn_away(self, stream: SocketStream) -> None:
+        self._turned_away += 1
+        try:
+            if self._turned_away <= TOLD_AT_ONCE and self._ssl_context is None:
+                await busy(stream)
+        finally:
+            self._turned_away -= 1
+            await _drop(stream)
+
+    async def _serve(self, stream: SocketStream) -> None:
+        try:
+            opened = await self._open(stream)
+            if opened is not None:
+                await self._serve_channel(*opened)
+        except Exception:
+            logger.exception("%s: serving a connection failed", self.uri)
+        finally:
+            self._connections -= 1
+            await _drop(stream)
+
+    async def _open(self, stream: SocketStream) -> tuple[WebSocketChannel, Peer] | None:
+        """The handshakes. None where they fail: that is the client's business, and worth a debug message only."""
+        upper: ByteStream = stream
+        try:
+            address = _peer_address(stream)
+            with anyio.fail_after(self._limits.open_timeout):
+                if self._ssl_context is not None:
+                    upper = await TLSStream.wrap(
+                        stream, server_side=True, ssl_context=self._ssl_context, standard_compatible=False
+                    )
+                principal = await accept_upgrade(upper, self._rules)
+        except (HandshakeError, anyio.EndOfStream, *STREAM_ERRORS) as exc:
+            logger.debug("%s: no connection was opened: %s", self.uri, str(exc) or type(exc).__name__)
+            return None
+        limit = self._limits.max_message_size
+        # A fresh protocol: that of the handshake would keep the request, token and all, as long as it lives.
+        protocol = Protocol(Side.SERVER, state=OPEN, max_size=frame_limit(limit), logger=QUIET)
+        channel = WebSocketChannel(upper, protocol, self._tasks, max_message_size=limit)
+        return channel, Peer(principal, address)
+
+    async def _serve_channel(self, channel: WebSocketChannel, peer: Peer) -> None:
+        self._channels.add(channel)
+        self._keep_alive.add(channel)
+        try:
+            await self._endpoint.serve_channel(channel, peer)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await channel.aclose()
+            self._keep_alive.discard(channel)
+            self._channels.discard(channel)
+
+
+async def _drop(stream: SocketStream) -> None:
+    with anyio.CancelScope(shield=True), suppress(*STREAM_ERRORS):
+        await stream.aclose()
+
+
+def _peer_address(stream: SocketStream) -> str:
+    address = stream.extra(SocketAttribute.remote_address, None)  # None: it is gone again already
+    return "" if address is None else f"{_in_uri(str(address[0]))}:{address[1]}"
