@@ -70,6 +70,11 @@ class Queue:
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def has_drained(self) -> bool:
+        """Whether it is at most half full: what was stopped for want of room goes on only then, not for each message."""
+        return len(self._items) <= self.capacity // 2
+
     def make_room(self) -> bool:
         """Whether another message fits, after what the policy may do about it."""
         if len(self._items) < self.capacity:
@@ -209,7 +214,8 @@ class Registration:
                 self._wake = None
                 continue
             message = self._queue.get()
-            self._owner.drained()
+            if self._queue.has_drained:
+                self._owner.drained()
             try:
                 await self.listener(message)
                 self._queue.stats.delivered += 1

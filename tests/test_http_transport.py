@@ -95,6 +95,16 @@ async def test_a_request_over_the_servers_limit_fails_its_own_call(mode: Mode) -
             assert await add(client) == 5
 
 
+async def test_more_calls_are_open_at_once_than_a_pool_of_connections_holds() -> None:
+    with SmallServer().served(LOCAL) as uri:
+        async with Client(dialled(uri)) as client, anyio.create_task_group() as tasks:
+            for _ in range(110):
+                tasks.start_soon(client.call_tool, "block")
+            with anyio.fail_after(20):
+                assert await add(client) == 5
+            tasks.cancel_scope.cancel()
+
+
 async def test_cancelling_a_call_cancels_the_tool() -> None:
     server = SmallServer()
     with server.served(LOCAL) as uri:

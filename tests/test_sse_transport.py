@@ -122,12 +122,22 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close
         (HEAD + b"\r\n: no endpoint\n\n", r"no answer within 0\.3 s"),
         (HEAD + b"Content-Length: 0\r\n\r\n", "ended the event stream before"),
         (HEAD + b"\r\nevent: endpoint\ndata: http://evil.example/messages\n\n", "another origin"),
+        (HEAD + b"\r\nevent: endpoint\ndata: //:x\n\n", "no address"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi", "content type"),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP 404 Not Found"),
         (b"HTTP/1.1 302 Found\r\nLocation: http://evil.example/sse\r\nContent-Length: 0\r\n\r\n", "HTTP 302 Found"),
         (b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /sse\r\nContent-Length: 0\r\n\r\n", "307"),
     ],
-    ids=["no endpoint", "the end", "another origin", "no event stream", "not found", "moved away", "moved in a circle"],
+    ids=[
+        "no endpoint",
+        "the end",
+        "another origin",
+        "nonsense",
+        "no event stream",
+        "not found",
+        "moved away",
+        "moved in a circle",
+    ],
 )
 async def test_an_answer_that_is_no_event_stream_is_refused(answer: bytes, why: str) -> None:
     with scripted_server(answer) as port, pytest.raises(ConnectFailed, match=why):

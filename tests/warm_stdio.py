@@ -9,17 +9,16 @@ import os
 import signal
 import socket
 import sys
+from importlib import import_module
 
 
 def serve(path: str) -> None:
     """Wait warm at a socket, until terminated."""
-    import trio  # noqa: F401 - before any fork, and not in the relay, which must start fast
-
-    from mcpc.testing.__main__ import main
+    from mcpc.testing.__main__ import main  # here, as the relay must start fast
     from mcpc.uri import resolve
 
+    import_module("trio")
     resolve("stdio")
-
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -31,7 +30,6 @@ def serve(path: str) -> None:
             if os.fork() == 0:
                 break
             connection.close()
-
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     arguments, descriptors, _, _ = socket.recv_fds(connection, 65536, 3)
     for number, descriptor in enumerate(descriptors):
@@ -39,6 +37,7 @@ def serve(path: str) -> None:
         os.close(descriptor)
     sys.argv = ["mcpc.testing", *json.loads(arguments)]
     main()
+    os._exit(0)  # to tear down a forked interpreter takes longer than the test
 
 
 def relay(path: str, arguments: list[str]) -> None:

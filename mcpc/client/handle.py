@@ -126,7 +126,8 @@ class TaskHandle:
             await self._came.wait()
         message = self._queue.get()
         self._queue.stats.delivered += 1
-        self._client.drained()
+        if self._queue.has_drained:
+            self._client.drained()
         return message
 
     async def result(self) -> Any:

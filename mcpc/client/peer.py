@@ -43,6 +43,9 @@ Form = str
 FOR_EVER = 10 * 365 * 24 * 3600.0
 """Seconds: a listen request has no answer until it ends, so the session's read timeout is not for it."""
 
+MAX_REFUSALS = 4
+"""How often in a row a listen stream may end before it began, on a connection that seems to stand."""
+
 OLD_HANDSHAKES = (("_mcpc_init", "0.2.6"), ("is_mcpc_enabled", "0.2.1"))
 
 REASONS: dict[str, type[MCPCError]] = {
@@ -183,8 +186,8 @@ async def keep_listening(
     inbox: Inbox,
     channel: str,
     *,
-    running: Callable[[anyio.CancelScope], None] | None = None,
-    room: Callable[[], anyio.Event] | None = None,
+    running: Callable[[anyio.CancelScope], None],
+    room: Callable[[], anyio.Event],
 ) -> None:
     """Listen, and listen again after the last number when the stream ends, until the connection is gone.
 
@@ -200,27 +203,24 @@ async def keep_listening(
     """
     backoff = Backoff()
     while True:
+        if inbox.paused:
+            await room().wait()
+            inbox.resume()
         with anyio.CancelScope() as scope:
-            if running is not None:
-                running(scope)
+            running(scope)
             try:
                 await _listen_once(session, inbox, channel)
             except MCPError as exc:
-                if exc.code == CONNECTION_CLOSED and not inbox.listening.is_set() and backoff.failures > 3:
-                    raise ConnectionLost("the server no longer lets us listen") from exc
                 if exc.code != CONNECTION_CLOSED:
                     raise
                 logger.debug("the listen stream was cut: %s", exc)
-        if inbox.paused and room is not None:
-            await room().wait()
-            inbox.resume()
+        if inbox.listening.is_set():
             backoff.succeeded()
-        elif inbox.listening.is_set():
-            backoff.succeeded()
-            await backoff.wait()
-        else:
-            await backoff.wait()
+        elif backoff.failures > MAX_REFUSALS:
+            raise ConnectionLost("the server no longer lets us listen")
         inbox.stopped_listening()
+        if not inbox.paused:
+            await backoff.wait()
 
 
 async def _listen_once(session: ClientSession, inbox: Inbox, channel: str) -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import anyio
@@ -26,12 +25,15 @@ from mcpc.codec import CALLBACKS_EXTENSION, CallMetadata, encode_message, read_c
 from mcpc.errors import MCPCError, MessageError
 from mcpc.framing import Connection, current_connection
 from mcpc.messages import MCPCMessage
+from mcpc.server.answers import timestamp
 from mcpc.server.call import Call, current_call, current_principal
-from mcpc.server.channel import Channel, ChannelTable, DirectStream
+from mcpc.server.channel import Channel, ChannelTable, DirectStream, ListenStream
 from mcpc.server.host import Host
 from mcpc.server.limits import Limits
-from mcpc.server.outlets import ChannelOutlet
 from mcpc.server.running import Outlet, RunningTask
+from mcpc.server.sep2663_push import TaskStream
+from mcpc.server.sep2663_state import SharedOutlet
+from mcpc.server.tasks_extension import TasksExtension, declares_tasks, missing_extension
 from mcpc.tasks import TaskRecord, TaskRegistry
 
 __all__ = ["EVERY_SESSION", "Binding", "bind", "lowlevel_of"]
@@ -98,6 +100,10 @@ class Binding:
         self.channels = ChannelTable(limits, time.time, self._describe_channel)
         self.background_tools: set[str] = set()
         """The names of the tools made with `@callbacks.tool()`."""
+        self.task_required_tools: set[str] = set()
+        """Those of them that refuse a caller who can follow no task."""
+        self.sep2663 = TasksExtension(self)
+        """The same tasks, for clients that know the tasks extension."""
         self.shutting_down = False
         self.listeners = 0
         """How many of our listeners serve it."""
@@ -115,6 +121,7 @@ class Binding:
         self.lowlevel.middleware.append(self._middleware)
         self.lowlevel.extensions[CALLBACKS_EXTENSION] = {}
         add_methods(self)
+        self.sep2663.install()
         inner = self.lowlevel.lifespan
 
         def lifespan(server: Server[Any]) -> AbstractAsyncContextManager[Any]:
@@ -177,7 +184,8 @@ class Binding:
         if outlet is None:
             assert channel is not None
             channel.name_session(metadata.session_id)
-            outlet = ChannelOutlet(channel, lambda: time.time() + self.limits.task_ttl)
+            outlet = SharedOutlet(channel, lambda: time.time() + self.limits.task_ttl)
+        record.details["principal"] = current_principal()
         return RunningTask(record, self.registry, outlet, self.limits)
 
     def release(self, running: RunningTask, call: Call | None) -> None:
@@ -240,7 +248,8 @@ class Binding:
 
     async def finish_streams(self) -> None:
         """End every listen stream, after its last message."""
-        streams = [channel.stream for channel in self.channels if channel.stream is not None]
+        streams: list[ListenStream | TaskStream] = [c.stream for c in self.channels if c.stream is not None]
+        streams += self.sep2663.streams
         for stream in streams:
             stream.finish()
         with anyio.move_on_after(self.limits.shutdown_grace):
@@ -265,6 +274,8 @@ class Binding:
     async def _middleware(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method == "tools/list" and ctx.request_id is not None:
             return self._hide_parameters(await call_next(ctx))
+        if self.sep2663.concerns(ctx):
+            return await self.sep2663.listen(ctx, call_next)
         if ctx.method != "tools/call" or ctx.request_id is None:
             return await call_next(ctx)
         params = dict(ctx.params or {})
@@ -300,7 +311,10 @@ class Binding:
             request_id=ctx.request_id,
             channel=self._channel_of(metadata, connection),
             connection=connection,
+            task_extension=declares_tasks(ctx),
         )
+        if call.tool_name in self.task_required_tools and call.channel is None and not call.task_extension:
+            raise missing_extension()
         call.arguments = self._arguments(params, metadata)
         return call
 
@@ -375,8 +389,3 @@ class Binding:
                 required = [name for name in schema.get("required", []) if name != "mcpc_params"]
                 tool["inputSchema"] = {**schema, "properties": kept, "required": required}
         return result
-
-
-def timestamp(seconds: float) -> str:
-    """ISO 8601 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

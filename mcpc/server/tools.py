@@ -27,32 +27,18 @@ from mcp_types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from mcpc.codec import CallMetadata, encode_json
+from mcpc.codec import CallMetadata
 from mcpc.errors import MCPCError
+from mcpc.server.answers import call_result, error_result
 from mcpc.server.binding import Binding
 from mcpc.server.call import Call, current_call
 from mcpc.server.outlets import ProgressOutlet
 from mcpc.server.running import RunningTask
 from mcpc.server.task import SyncTask, Task
 
-__all__ = ["BackgroundTool", "tool_result"]
+__all__ = ["BackgroundTool"]
 
 Worker = Callable[..., Any]
-
-
-def tool_result(value: Any) -> CallToolResult:
-    """A worker's value as the answer of a tool: its text, and the value itself where it is an object."""
-    if isinstance(value, CallToolResult):
-        return value
-    text = value if isinstance(value, str) else encode_json(value).decode()
-    decoded: Any = from_json(encode_json(value))
-    structured = cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else None
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
-
-
-def error_result(text: str) -> CallToolResult:
-    """A tool error."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 class BackgroundTool:
@@ -63,7 +49,8 @@ class BackgroundTool:
         worker: The function; a parameter annotated `Task` or `SyncTask`, or named `task`, is handed the task.
         name: The tool's name; the function's where none is given.
         description: What the model reads; the docstring where none is given.
-        options: `title`, `annotations`, `icons`, `meta` of the tool.
+        options: `title`, `annotations`, `icons`, `meta` of the tool; and `task_required`: refuse callers that can
+            follow no task (they speak no MCPC and declare no tasks extension) instead of letting them wait.
 
     Raises:
         MCPCError: the worker asks for the other kind of task than it can use.
@@ -81,7 +68,8 @@ class BackgroundTool:
         self.worker = worker
         self.name = name or worker.__name__
         self.description = description or inspect.getdoc(worker) or ""
-        self.options = options
+        self.options = dict(options)
+        self.task_required = bool(self.options.pop("task_required", False))
         self.is_async = inspect.iscoroutinefunction(worker)
         signature = inspect.signature(worker, eval_str=True)
         self._task_name = self._find_task(signature)
@@ -105,6 +93,8 @@ class BackgroundTool:
     def register(self) -> None:
         """Add the tool to its server, in the server's own way."""
         self.binding.background_tools.add(self.name)
+        if self.task_required:
+            self.binding.task_required_tools.add(self.name)
         server = self.binding.server
         if isinstance(server, MCPServer):
             cast("MCPServer[Any]", server).add_tool(
@@ -143,6 +133,8 @@ class BackgroundTool:
         try:
             if call is not None and call.channel is not None:
                 return self._start(call, arguments)
+            if call is not None and call.task_extension:
+                return self._start_followed(call, arguments)
             return await self._run_to_end(call, arguments)
         except MCPCError as exc:
             return error_result(f"{self.name}: {exc}")
@@ -158,6 +150,13 @@ class BackgroundTool:
             content=[TextContent(type="text", text=created.decode())], structured_content=from_json(created)
         )
 
+    def _start_followed(self, call: Call, arguments: dict[str, Any]) -> CallToolResult:
+        """For a caller that declares the tasks extension: a task handle, which takes the place of this result."""
+        running = self.binding.sep2663.start(call)
+        self.binding.host.spawn(lambda: running.run(lambda: self._work(running, arguments)))
+        self.binding.release(running, call)
+        return CallToolResult(content=[])
+
     async def _run_to_end(self, call: Call | None, arguments: dict[str, Any]) -> CallToolResult:
         """For anyone else: progress while it runs, and the final result as the answer.
 
@@ -168,10 +167,7 @@ class BackgroundTool:
         running = self.binding.start(tool_name=self.name, metadata=metadata, channel=None, outlet=outlet)
         running.started.set()
         await running.run(lambda: self._work(running, arguments))
-        if running.event == "complete":
-            return tool_result(running.result)
-        failure: dict[str, Any] = running.result
-        return error_result(f"{failure.get('error')}: {failure.get('message')}")
+        return call_result(running)
 
     async def _work(self, running: RunningTask, arguments: dict[str, Any]) -> Any:
         """Run the worker with its task."""

@@ -281,8 +281,9 @@ async def _outcome(operation: Callable[[], Awaitable[object]]) -> str:
 
 
 async def _rest(channel: FrameChannel, parameters: Parameters) -> Answer:
-    """Do nothing until the gate opens."""
+    """Do nothing until the gate opens; then read what has come, for nothing."""
     await _passed(parameters["gate"])
+    await collect(channel)
     return None
 
 

@@ -1,0 +1,209 @@
+"""A task as the tasks extension shows it (SEP-2663): its state, its questions, its result.
+
+Reads a `RunningTask` and makes plain objects for the wire; sends nothing and
+knows nothing of requests. `tasks_extension` answers with them, `sep2663_push`
+sends them.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult
+from mcp_types.methods import serialize_server_result
+from mcp_types.version import LATEST_MODERN_VERSION
+from pydantic_core import from_json
+
+from mcpc.codec import encode_json
+from mcpc.errors import PromptError
+from mcpc.server.answers import call_result, timestamp
+from mcpc.server.channel import Channel
+from mcpc.server.elicitation import form_schema
+from mcpc.server.outlets import ChannelOutlet
+from mcpc.server.running import NullOutlet, OpenPrompt, RunningTask
+from mcpc.tasks import Status
+
+__all__ = [
+    "DETAILS_META",
+    "POLL_INTERVAL",
+    "PolledOutlet",
+    "SharedOutlet",
+    "created_state",
+    "detailed_state",
+    "open_prompts",
+]
+
+POLL_INTERVAL = 1.0
+"""Seconds between two looks, as we suggest them (`pollIntervalMs`). Who wants to know sooner subscribes."""
+MAX_TEXT = 1000
+"""Characters of `statusMessage`, where it is made of an update that says nothing in words."""
+DETAILS_META = "mcpc/task"
+"""The `_meta` member that tells a client of ours what SEP-2663 has no place for: names, and the last update's value."""
+
+
+# --- what a worker's question meets -----------------------------------------------------------------------------
+
+
+def _check_refused(refused: dict[str, str], prompt: OpenPrompt) -> None:
+    action = refused.pop(prompt.prompt_id, None)
+    if action is not None:
+        raise PromptError(f"the user chose to {action} the question")
+
+
+class PolledOutlet(NullOutlet):
+    """For a caller that follows its task by `tasks/get` and `notifications/tasks`: both show the task's state.
+
+    A question stays open until it is answered or refused, whatever the caller declared: who polls a task may be
+    another process than the one that began it.
+    """
+
+    def __init__(self) -> None:
+        self.refused: dict[str, str] = {}
+        """How open prompts were refused (`decline`, `cancel`), by id."""
+
+    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
+        """Wait for the answer.
+
+        Raises:
+            PromptError: the user refused to give one.
+        """
+        await prompt.answered.wait()
+        _check_refused(self.refused, prompt)
+
+
+class SharedOutlet(ChannelOutlet):
+    """For a caller that speaks MCPC: its channel, and the task may be followed by polling at the same time."""
+
+    def __init__(self, channel: Channel, expiry: Callable[[], float]) -> None:
+        super().__init__(channel, expiry)
+        self.refused: dict[str, str] = {}
+        """See `PolledOutlet`."""
+
+    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
+        """Post the prompt, and wait for the answer.
+
+        Raises:
+            PromptError: somebody who polls refused it.
+        """
+        await super().prompt(running, prompt)
+        await prompt.answered.wait()
+        _check_refused(self.refused, prompt)
+
+
+def open_prompts(running: RunningTask) -> dict[str, OpenPrompt]:
+    """The questions without an answer. (An answered one is open in `prompts` until its worker has run on.)"""
+    return {key: prompt for key, prompt in running.prompts.items() if not prompt.answered.is_set()}
+
+
+# --- the state --------------------------------------------------------------------------------------------------
+
+
+def created_state(running: RunningTask) -> dict[str, Any]:
+    """The `CreateTaskResult` of a task that has just been entered."""
+    return {"resultType": "task", **_base(running, "working")}
+
+
+def detailed_state(running: RunningTask, *, with_details: bool = False) -> dict[str, Any]:
+    """The `DetailedTask` as it stands.
+
+    Args:
+        running: The task.
+        with_details: Add `DETAILS_META`, for a client of ours.
+    """
+    prompts = open_prompts(running)
+    status = _status(running, prompts)
+    state = _base(running, status)
+    if status == "input_required":
+        state["inputRequests"] = {key: _input_request(prompt) for key, prompt in prompts.items()}
+    elif status == "completed":
+        state["result"] = _result(running)
+    elif status == "failed":
+        state["error"] = cast("MCPError", running.error).error.model_dump(mode="json", exclude_none=True)
+    if with_details:
+        state["_meta"] = {DETAILS_META: _details(running)}
+    return state
+
+
+def _status(running: RunningTask, prompts: dict[str, OpenPrompt]) -> str:
+    record = running.record
+    if record.status is Status.COMPLETE:
+        return "completed"
+    if record.status is Status.FAILED:
+        # `failed` is for JSON-RPC errors only: any other failure is a result with `isError` (SEP-2663).
+        if isinstance(running.error, MCPError):
+            return "failed"
+        return "cancelled" if _was_stopped(running) else "completed"
+    return "input_required" if record.status is Status.WAITING and prompts else "working"
+
+
+def _was_stopped(running: RunningTask) -> bool:
+    result = running.result
+    return isinstance(result, dict) and cast("dict[str, Any]", result).get("error") == "stopped"
+
+
+def _base(running: RunningTask, status: str) -> dict[str, Any]:
+    """The members of every `Task`. `ttlMs` is null while it runs: we forget no task that runs."""
+    record = running.record
+    ttl = None if record.expires_at is None else int((record.expires_at - record.created_at) * 1000)
+    state: dict[str, Any] = {
+        "taskId": record.task_id,
+        "status": status,
+        "createdAt": timestamp(record.created_at),
+        "lastUpdatedAt": timestamp(record.updated_at),
+        "ttlMs": ttl,
+        "pollIntervalMs": int(POLL_INTERVAL * 1000),
+    }
+    text = _status_message(running, status)
+    if text is not None:
+        state["statusMessage"] = text
+    return state
+
+
+def _status_message(running: RunningTask, status: str) -> str | None:
+    if status == "failed":
+        return str(running.error)
+    if status == "cancelled":
+        return "The task was stopped."
+    if running.record.status is Status.STOPPING:
+        return "The task is being stopped."
+    if status == "input_required":
+        return next(iter(open_prompts(running).values())).message
+    if running.last_update is not None:
+        return _text_of(running.last_update)
+    return f"{running.record.tool_name} has started." if status == "working" else None
+
+
+def _text_of(update: Any) -> str:
+    """An update in words: its `status` or `message`, or itself where it is a text, or as JSON."""
+    members = cast("dict[str, Any]", update) if isinstance(update, dict) else {}
+    text = members.get("status") or members.get("message") or cast("Any", update)
+    if isinstance(text, str):
+        return text
+    return encode_json(update)[: 4 * MAX_TEXT].decode(errors="ignore")[:MAX_TEXT]
+
+
+def _input_request(prompt: OpenPrompt) -> dict[str, Any]:
+    params = {"mode": "form", "message": prompt.message, "requestedSchema": form_schema(prompt)}
+    return {"method": "elicitation/create", "params": params}
+
+
+def _result(running: RunningTask) -> dict[str, Any]:
+    """What the call would have answered, as it would have gone over the wire. Made once, as it never changes."""
+    details = running.record.details
+    result: dict[str, Any] | None = details.get("call_result")
+    if result is None:
+        found: CallToolResult = call_result(running)
+        dumped = found.model_dump(by_alias=True, mode="json", exclude_none=True)
+        result = details["call_result"] = serialize_server_result("tools/call", LATEST_MODERN_VERSION, dumped)
+    return result
+
+
+def _details(running: RunningTask) -> dict[str, Any]:
+    record = running.record
+    details: dict[str, Any] = {"toolName": record.tool_name, "sessionId": record.session_id}
+    if running.last_update is not None and record.last_message is not None:
+        # From the encoded message: the worker may have changed its object since.
+        message = from_json(record.last_message)
+        if message.get("event") == "update":
+            details["update"] = message.get("result")
+    return details

