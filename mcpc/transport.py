@@ -108,7 +108,9 @@ class URI:
 
     def __str__(self) -> str:
         if not self.rest.startswith("//"):
-            return f"{self.scheme}:{self.rest}"
+            # A command line: its arguments may be secret.
+            first, space, _ = self.rest.strip().partition(" ")
+            return f"{self.scheme}:{first}{' …' if space else ''}"
         user = (
             "" if self.username is None else f"{self.username}@" if self.password is None else f"{self.username}:***@"
         )

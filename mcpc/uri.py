@@ -52,6 +52,8 @@ def parse_uri(text: str | URI) -> URI:
         return URI(scheme=scheme, rest=rest)
     if any(c.isspace() or ord(c) < 32 for c in rest):
         raise URIError(f"a {scheme}: address cannot hold spaces or control characters")
+    if "#" in rest:
+        raise URIError(f"a {scheme}: address cannot have a fragment (#…)")
     try:
         parts = urlsplit(f"x:{rest}")
         port = parts.port

@@ -66,7 +66,7 @@ class Target:
         given = {"auth": self.auth, "token": self.token, "the user in the address": self.uri.credentials}
         used = [name for name, value in given.items() if value is not None]
         if len(used) > 1:
-            raise URIError(f"give one of them, not {len(used)}: {', '.join(used)}")
+            raise URIError(f"give only one of these: {', '.join(used)}")
         # The HTTP library would show the value in its own error, so what it would refuse is refused here.
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise URIError("token must be ASCII text without spaces or line breaks")
@@ -112,8 +112,8 @@ class Target:
             "auth": self.auth,
             "verify": self.ssl_context or _default_ssl_context(),
             "timeout": httpx2.Timeout(self.read_timeout, connect=self.open_timeout, pool=None),
-            # One long-lived stream for each call in progress: the library's bound of 100 would block the
-            # 101st. "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+            # Each call in progress has a connection: the library's bound of 100 would block the 101st for ever.
+            "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=20),
         }
 
 
@@ -264,9 +264,12 @@ class CallClient(httpx2.AsyncClient):
             if response.next_request is not None or _content_type(response) == "text/event-stream":
                 return response
             body = await read_whole(response, self._target.max_message_size)
-        except (httpx2.RequestError, FrameTooLarge) as exc:
+        except httpx2.RequestError as exc:
             text = f"connection to {self._target.uri} failed: {explain(exc)}"
             return _error_answer(request, HTTPStatus.BAD_GATEWAY, CONNECTION_CLOSED, text)
+        except FrameTooLarge as exc:
+            text = f"the answer from {self._target.uri} is too large: {exc}"
+            return _error_answer(request, HTTPStatus.BAD_GATEWAY, INTERNAL_ERROR, text)
         return self._checked(request, response, body)
 
     def _checked(self, request: httpx2.Request, response: httpx2.Response, body: bytes) -> httpx2.Response:

@@ -33,7 +33,6 @@ __all__ = [
     "channel_over",
     "connect_socket",
     "dialling",
-    "is_tcp",
     "run",
     "tune",
 ]
@@ -68,7 +67,7 @@ class SocketBytes(PolledStream):
 
     async def _release(self) -> None:
         """Part in good order: to close with unread data resets the connection, and a reset may destroy what we sent."""
-        tcp = is_tcp(self._sock)
+        tcp = _is_tcp(self._sock)
         with self._sock, suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR if tcp else socket.SHUT_RDWR)
             with anyio.move_on_after(LINGER):
@@ -85,7 +84,7 @@ class SocketBytes(PolledStream):
                     return
 
 
-def is_tcp(sock: socket.socket) -> bool:
+def _is_tcp(sock: socket.socket) -> bool:
     """The other kind here is a unix socket."""
     return sock.family in (socket.AF_INET, socket.AF_INET6)
 
@@ -102,7 +101,7 @@ def _in_flight(sock: socket.socket) -> int:
 
 def tune(sock: socket.socket) -> None:
     """No delay for small messages, and a dead peer is noticed. A refusal of the system is no reason to fail."""
-    if not is_tcp(sock):
+    if not _is_tcp(sock):
         return
     with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -159,7 +158,7 @@ async def _connected(sock: socket.socket, address: Any) -> bool:
     try:
         sock.connect(address)
     except BlockingIOError:
-        if not is_tcp(sock):
+        if not _is_tcp(sock):
             return False  # the listener's backlog is full, and nothing is under way to wait for: connect(2), EAGAIN
         await anyio.wait_writable(sock)
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -21,7 +21,7 @@ import httpx2
 from anyio.lowlevel import checkpoint
 from anyio.streams.memory import MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
-from mcp_types import CONNECTION_CLOSED, ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCRequest
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCRequest
 
 from mcpc.codec import decode_frame, encode_rpc, rpc_message
 from mcpc.errors import ChannelBroken, ChannelClosed, ConnectFailed, FrameError, FrameTooLarge
@@ -87,8 +87,11 @@ async def _open(
 
 
 def _endpoint(base: httpx2.URL, text: str, target: Target) -> httpx2.URL:
-    # Credentials go with every POST, so another origin gets none (MCP 2024-11-05 names no origin; a URI may).
-    found = base.join(text)
+    # The specification lets the endpoint be any URI; our credentials go with every POST, so it has to be here.
+    try:
+        found = base.join(text)
+    except httpx2.InvalidURL as exc:
+        raise ConnectFailed(f"{target.uri} named an endpoint that is no address") from exc
     if not _same_origin(base, found):
         raise ConnectFailed(f"{target.uri} wants its messages at another origin")
     return found
@@ -127,6 +130,8 @@ async def _deliver(
                     logger.warning("skipped something from the server that is no MCP message: %s (said once)", exc)
                 continue
             await inbox.send(SessionMessage(message))
+    except httpx2.SSEError as exc:
+        logger.warning("the event stream cannot be read on: %s", exc)
     except httpx2.RequestError as exc:
         logger.debug("the event stream broke: %s", explain(exc))
     except anyio.BrokenResourceError:
@@ -167,11 +172,11 @@ class _Poster:
                 raise ChannelClosed("the stream is closed")
             if self.ended:
                 raise ChannelBroken(f"the event stream from {self._name} has ended")
-            why = await self._post(encode_rpc(item.message))
-        if why is not None:
-            await self._answer(item.message, why)
+            failure = await self._post(encode_rpc(item.message))
+        if failure is not None:
+            await self._answer(item.message, failure)
 
-    async def _post(self, frame: bytes) -> str | None:
+    async def _post(self, frame: bytes) -> ErrorData | None:
         """Why the message did not get there; None where it did."""
         headers = {"content-type": "application/json"}
         request = self._client.build_request("POST", self._endpoint, content=frame, headers=headers)
@@ -180,14 +185,15 @@ class _Poster:
             with suppress(FrameTooLarge):
                 await read_whole(response, MAX_POST_ANSWER)  # read, so that the connection serves again
         except httpx2.RequestError as exc:
-            return explain(exc)
-        return None if response.is_success else status_line(response)
+            return ErrorData(code=CONNECTION_CLOSED, message=f"connection to {self._name} failed: {explain(exc)}")
+        if response.is_success:
+            return None
+        return ErrorData(code=INTERNAL_ERROR, message=f"{self._name} refused the message: {status_line(response)}")
 
-    async def _answer(self, message: JSONRPCMessage, why: str) -> None:
-        logger.debug("a message to %s was not accepted: %s", self._name, why)
+    async def _answer(self, message: JSONRPCMessage, error: ErrorData) -> None:
+        logger.debug("%s", error.message)
         if not isinstance(message, JSONRPCRequest) or self.ended:
             return
-        error = ErrorData(code=CONNECTION_CLOSED, message=f"{self._name} did not accept the message: {why}")
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await self._inbox.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=message.id, error=error)))
 

@@ -1,11 +1,11 @@
 """Serving an ASGI app with uvicorn, in the running loop, with an end that is orderly and bounded.
 
-Knows HTTP connections and requests, and nothing of MCP's methods. What uvicorn does not do
-by itself, and is done here: it takes no signal handlers, the socket is ours (so
-that port 0 and "address in use" work), and shutting down does not wait for
-streams that never end: requests in progress get a moment, then every app is told
-that its client has gone, which is how ASGI says "stop", and every answer that
-had begun is completed.
+Knows HTTP connections and requests, and nothing of MCP's methods. It adds what
+uvicorn lacks for a guest in somebody's program: no signal handlers are taken, the
+socket is ours (so that port 0 and "address in use" work), and the end does not
+wait for streams that never end. Requests in progress get a moment; then every app
+is told that its client has gone, which is how ASGI says "stop", and every answer
+that had begun is completed.
 """
 
 import asyncio
@@ -61,7 +61,9 @@ async def bind(uri: URI, backlog: int) -> socket.socket:
     if _asyncio_is_missing():
         raise ListenFailed(f"cannot listen at {uri}: HTTP listeners need asyncio, and this is another event loop")
     try:
-        found = await anyio.getaddrinfo(uri.host, uri.port or 0, type=socket.SOCK_STREAM)
+        # The protocol is asked for, as asyncio turns Nagle's delays off only for a socket that names it.
+        port = uri.port if uri.port is not None else 443 if uri.scheme.endswith("https") else 80
+        found = await anyio.getaddrinfo(uri.host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         return _listen_at_first(found, backlog)
     except OSError as exc:
         raise ListenFailed(f"cannot listen at {uri}: {exc.strerror or exc}") from exc
@@ -291,8 +293,7 @@ async def _set_within(event: anyio.Event, seconds: float) -> bool:
 
 
 def _silence_access_log(config: uvicorn.Config) -> None:
-    """Log no request line: that of HTTP+SSE holds the session's id. (The option for it alters a global
-    logger.)"""
+    """Log no request line: that of HTTP+SSE holds the session's id. uvicorn's own option alters a global logger."""
     make: Any = config.http_protocol_class
 
     def quiet(**arguments: Any) -> Any:

@@ -1,0 +1,228 @@
+# type: ignore - it runs in its peer's environment, on versions of packages that the checker does not see
+"""The client of `mcpc`: one function a scenario. The listener is a plain function that counts."""
+
+import asyncio
+import contextlib
+import shlex
+import statistics
+import sys
+import tempfile
+from urllib.parse import urlsplit, urlunsplit
+
+import anyio
+import kit
+import mcp
+import mcpc_server
+import sampling
+
+import mcpc
+import relay
+
+SERVER = kit.here("mcpc_server.py")
+
+
+@contextlib.asynccontextmanager
+async def serving(todo: kit.Job):
+    """Where to connect, and the process of the server (None where it is not one of its own)."""
+    if todo.transport == "stdio":
+        yield f"stdio:{shlex.join([sys.executable, SERVER, todo.argument()])}", None
+    elif todo.transport == "memory":
+        async with mcpc.listen(mcpc_server.make_server(todo), mcpc_server.URIS["memory"]) as listener:
+            yield listener.uri, None
+    else:
+        with tempfile.TemporaryDirectory() as folder, kit.ServerProcess(SERVER, todo, path=f"{folder}/s") as process:
+            yield process.uri, process
+
+
+@contextlib.asynccontextmanager
+async def connected(uri: str, count: int, **options):
+    """That many clients of one server."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(mcpc.Client(uri, **options)) for _ in range(count)]
+
+
+class Counter:
+    """Counts the updates of one client, in whichever arrivals are current."""
+
+    def __init__(self, client: mcpc.Client, todo: kit.Job) -> None:
+        self.client = client
+        self.size = todo.size
+        self.rate = todo.rate
+        self.arrivals = kit.Arrivals(0)
+        client.add_event_listener(self._count, event="update")
+
+    def _count(self, message: mcpc.MCPCMessage) -> None:
+        self.arrivals.take(message.result["n"])
+
+    async def once(self, count: int, gated: bool = False) -> tuple:
+        """Let one task send `count` updates."""
+        self.arrivals = kit.Arrivals(count)
+        started = kit.CLOCK()
+        await self.begin(count, gated)
+        await self.arrivals.wait()
+        return self.arrivals, started
+
+    async def begin(self, count: int, gated: bool = False) -> None:
+        """Start the task."""
+        arguments = {"count": count, "size": self.size, "rate": self.rate, "gated": gated}
+        await self.client.start_task("flood", arguments)
+
+
+async def throughput(todo: kit.Job) -> dict:
+    """One connection, one task."""
+    async with serving(todo) as (uri, _), connected(uri, 1) as (client,):
+        counter = Counter(client, todo)
+        with sampling.profiled(todo, "client"):
+            return await kit.throughput(todo, counter.once)
+
+
+async def connections(todo: kit.Job) -> dict:
+    """Many connections, one task each; all begin together."""
+    async with serving(todo) as (uri, _), connected(uri, todo.connections) as clients:
+        counters = [Counter(client, todo) for client in clients]
+
+        async def once(count: int) -> tuple:
+            each = max(1, count // len(counters))
+            for counter in counters:
+                counter.arrivals = kit.Arrivals(each)
+            await asyncio.gather(*[counter.begin(each, gated=True) for counter in counters])
+            started = kit.CLOCK()
+            await clients[0].call_tool("go", {})
+            total = kit.Total([counter.arrivals for counter in counters])
+            await total.wait()
+            return total, started
+
+        return await kit.throughput(todo, once)
+
+
+async def latency(todo: kit.Job) -> dict:
+    """From the sending in the server to the call of the listener."""
+    async with serving(todo) as (uri, _), connected(uri, 1) as (client,):
+        arrivals = kit.Latencies(todo.count)
+
+        def listener(message: mcpc.MCPCMessage) -> None:
+            arrivals.take_at(message.result["n"], message.result["t"])
+
+        client.add_event_listener(listener, event="update")
+        await client.start_task("flood", {"count": todo.count, "size": todo.size, "rate": todo.rate})
+        await arrivals.wait()
+        return {**kit.percentiles(arrivals.times), **arrivals.report()}
+
+
+async def roundtrip(todo: kit.Job) -> dict:
+    """Calls of a plain tool, one after the other."""
+    async with serving(todo) as (uri, _):
+        # `bare`: the SDK's own client on our transport, to tell the client's cost from the transport's.
+        client = mcp.Client(mcpc.connect(uri)) if getattr(todo, "bare", False) else mcpc.Client(uri)
+        async with client:
+            return await kit.round_trips(todo, lambda: client.call_tool("add", {"a": 1, "b": 2}))
+
+
+async def fanout(todo: kit.Job) -> dict:
+    """Events to every connection, each with our own client."""
+    async with serving(todo) as (uri, _), connected(uri, todo.connections) as clients, mcpc.Client(uri) as caller:
+        counters = [kit.Arrivals(0) for _ in clients]
+
+        def listen(index: int) -> None:
+            clients[index].add_event_listener(lambda m: counters[index].take(m.result["n"]), event="notice")
+
+        for index in range(len(clients)):
+            listen(index)
+
+        async def once(count: int) -> tuple:
+            counters[:] = [kit.Arrivals(count) for _ in clients]
+            started = kit.CLOCK()
+            await caller.call_tool("broadcast", {"count": count, "size": todo.size})
+            total = kit.Total(counters)
+            await total.wait()
+            return total, started
+
+        return await kit.fan_out(todo, once)
+
+
+async def memory(todo: kit.Job) -> dict:
+    """What the server holds for each idle connection."""
+    async with serving(todo) as (uri, process), connected(uri, 20):
+        before = await kit.settled(process.pid)
+        async with connected(uri, todo.connections):
+            after = await kit.settled(process.pid)
+    return {"bytes": (after - before) / todo.connections}
+
+
+async def resume(todo: kit.Job) -> dict:
+    """From the moment that the network fails until the next message is there."""
+    async with serving(todo) as (uri, _):
+        parts = urlsplit(uri)
+        async with relay.Relay(parts.hostname, parts.port) as between:
+            through = urlunsplit(parts._replace(netloc=f"127.0.0.1:{between.port}"))
+            async with mcpc.Client(through) as client:
+                return await _cut_again_and_again(todo, client, between)
+
+
+async def _cut_again_and_again(todo: kit.Job, client: mcpc.Client, between: relay.Relay) -> dict:
+    counter = Counter(client, todo)
+    counter.arrivals = kit.Arrivals(todo.count)
+    await counter.begin(todo.count)
+    times = []
+    for _ in range(todo.cuts):
+        await asyncio.sleep(0.25)
+        times.append(await _cut(counter, between) / 1e6)
+    await counter.arrivals.wait()
+    return {"p50": statistics.median(times), "max": max(times), "cuts": len(times), **counter.arrivals.report()}
+
+
+async def _cut(counter: Counter, between: relay.Relay) -> int:
+    """Nanoseconds until a message came over a new connection."""
+    accepted, cut_at = between.accepted, kit.CLOCK()
+    between.cut()
+    with anyio.fail_after(20):
+        await kit.until(lambda: between.accepted > accepted)
+        count = counter.arrivals.count
+        await kit.until(lambda: counter.arrivals.count > count)
+    return kit.CLOCK() - cut_at
+
+
+async def tasks(todo: kit.Job) -> dict:
+    """The same number of messages from more and more tasks."""
+    async with serving(todo) as (uri, _), connected(uri, 1) as (client,):
+        arrivals: dict = {}
+        client.add_event_listener(lambda m: arrivals[m.task_id].take(m.result["n"]), event="update")
+        await _run_tasks(todo, client, arrivals, 1, 1000)  # warms up
+        return await _run_tasks(todo, client, arrivals, todo.tasks, max(1, todo.count // todo.tasks))
+
+
+async def _run_tasks(todo: kit.Job, client: mcpc.Client, arrivals: dict, number: int, each: int) -> dict:
+    arrivals.clear()
+    began = kit.CLOCK()
+    for _ in range(number):
+        arguments = {"count": each, "size": todo.size, "gated": True}
+        handle = await client.start_task("flood", arguments)
+        arrivals[handle.task_id] = kit.Arrivals(each)
+    started = kit.CLOCK()
+    await client.call_tool("go", {})
+    total = kit.Total(list(arrivals.values()))
+    await total.wait()
+    rate = total.count / (total.finished - started) * 1e9
+    return {"rate": rate, "starts": number / (started - began) * 1e9, **total.report()}
+
+
+SCENARIOS = {
+    "throughput": throughput,
+    "payloads": throughput,
+    "connections": connections,
+    "latency": latency,
+    "roundtrip": roundtrip,
+    "fanout": fanout,
+    "memory": memory,
+    "resume": resume,
+    "tasks": tasks,
+}
+
+
+async def main(todo: kit.Job) -> dict:
+    """Run the scenario that was asked for."""
+    return await SCENARIOS[todo.scenario](todo)
+
+
+if __name__ == "__main__":
+    kit.run(main)

@@ -1,0 +1,81 @@
+# type: ignore - it runs in its peer's environment, on versions of packages that the checker does not see
+"""The server of `mcpc`: a background tool that floods, a plain one, and an event for all. Nothing is switched off."""
+
+import sys
+
+import anyio
+import kit
+import sampling
+from mcp.server import MCPServer
+
+import mcpc
+
+URIS = {
+    "stdio": "stdio:",
+    "unix": "unix://{path}",
+    "tcp": "tcp://127.0.0.1:0",
+    "ws": "ws://127.0.0.1:0/mcp",
+    "http": "http://127.0.0.1:0/mcp",
+    "sse": "sse+http://127.0.0.1:0/sse",
+    "memory": "memory://bench",
+}
+
+
+def make_server(todo: kit.Job) -> MCPServer:
+    """A server with the tools that the scenarios call."""
+    server = MCPServer("bench", log_level="ERROR")
+    callbacks = mcpc.MCPCHelper(server, max_tasks=max(1000, todo.tasks + 10))
+    gate = kit.Gate()
+
+    @callbacks.tool()
+    async def flood(task: mcpc.Task, count: int, size: int, rate: float = 0, gated: bool = False) -> int:
+        pad, pace = kit.padding(size), kit.Pace(rate)
+        if gated:
+            await gate.wait()
+        for number in range(count):
+            if rate:
+                await pace.wait()
+            await task.update(kit.result(number, pad))
+        return count
+
+    @server.tool()
+    async def go() -> bool:
+        """Let the tasks that wait begin."""
+        gate.open()
+        return True
+
+    @server.tool()
+    async def broadcast(count: int, size: int) -> int:
+        """Send events to every channel."""
+        pad = kit.padding(size)
+        for number in range(count):
+            await callbacks.emit("notice", kit.result(number, pad))
+        return count
+
+    @server.tool()
+    async def add(a: int, b: int) -> int:
+        """A plain tool."""
+        return a + b
+
+    return server
+
+
+async def main(todo: kit.Job) -> None:
+    """Serve until we are told to end."""
+    server = make_server(todo)
+    uri = URIS[todo.transport]
+    if todo.transport == "stdio":
+        await mcpc.serve(server, uri)
+        return
+    with anyio.open_signal_receiver(kit.signal.SIGTERM) as signals:
+        async with mcpc.listen(server, uri.format(path=getattr(todo, "path", ""))) as listener:
+            kit.announce(listener.uri)
+            async for _ in signals:
+                return
+
+
+if __name__ == "__main__":
+    given = kit.job()
+    with sampling.profiled(given, "server"):
+        anyio.run(main, given, backend_options={"use_uvloop": given.uvloop})
+    sys.exit(0)

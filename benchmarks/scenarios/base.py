@@ -1,0 +1,110 @@
+"""What a scenario is: a question, the cases that answer it, and the numbers that count."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.catalogue import Peer, peer_named
+
+__all__ = ["Case", "Metric", "Scale", "Scenario", "across"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    seconds: float = 2.0
+    """Of one throughput measurement."""
+    sizes: tuple[int, ...] = (4096, 65536)
+    """Bytes of a message, besides 280."""
+    connections: int = 100
+    fanout: int = 1000
+    idle: int = 500
+    tasks: tuple[int, ...] = (1, 100, 10_000)
+    task_messages: int = 100_000
+    calls: int = 1000
+    events: int = 20
+    latency_seconds: float = 4.0
+    cuts: int = 10
+
+
+QUICK = Scale(
+    seconds=0.15,
+    sizes=(4096,),
+    connections=5,
+    fanout=20,
+    idle=20,
+    tasks=(1, 10),
+    task_messages=1000,
+    calls=50,
+    events=3,
+    latency_seconds=0.2,
+    cuts=2,
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number among a script's results."""
+
+    name: str
+    title: str
+    unit: str
+    higher_is_better: bool
+    divide_by: float = 1.0
+    """From the script's unit to the one that is shown."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: who, over what, with which parameters."""
+
+    scenario: str
+    peer: Peer
+    transport: str
+    variant: str = ""
+    """What tells it from the others of this peer and transport: `4 KiB`, `1 000/s`, …"""
+    job: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    timeout: float = 120.0
+    """Seconds after which it is given up."""
+
+    @property
+    def key(self) -> str:
+        """Names it among all."""
+        return " · ".join(filter(None, (self.scenario, self.peer.name, self.transport, self.variant)))
+
+    def argument(self) -> dict[str, Any]:
+        """The job that the script is called with."""
+        fixed = {"scenario": self.scenario, "transport": self.transport}
+        return {**self.peer.job_on(self.transport), **self.job, **fixed}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A question."""
+
+    name: str
+    title: str
+    about: str
+    """How it is measured."""
+    metrics: tuple[Metric, ...]
+    """The first is the one that is compared."""
+    cases: Callable[[Scale], Iterable[Case]]
+
+
+def across(
+    scenario: str,
+    pairs: Mapping[str, Iterable[str]],
+    *,
+    variant: str = "",
+    timeout: float = 120.0,
+    **job: Any,
+) -> list[Case]:
+    """Cases for several peers (names) and the transports of each; the same transport side by side."""
+    found = [
+        Case(scenario, peer_named(name), transport, variant, job, timeout)
+        for name, transports in pairs.items()
+        for transport in transports
+    ]
+    order = ("memory", "stdio", "unix", "tcp", "ws", "http", "sse")
+    return sorted(found, key=lambda case: order.index(case.transport))

@@ -1,0 +1,345 @@
+"""The command line, as the program that a user runs."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import trustme
+
+from cli_kit import DEADLINE, MCPC, in_terminal, run, run_all, running, served
+
+APP = '''
+import pathlib, sys
+import anyio, mcpc
+from mcp.server import MCPServer
+
+server = MCPServer("my-processor", log_level="WARNING")
+callbacks = mcpc.MCPCHelper(server)
+not_a_server = 3
+
+@callbacks.tool()
+async def process_data(data_id: str, task: mcpc.Task) -> dict:
+    """Process data.
+
+    In three steps."""
+    for step in range(1, 4):
+        await task.update({"status": f"step {step}/3", "progress": 100 * step / 3})
+    return {"data_id": data_id, "session": task.session_id}
+
+@callbacks.tool()
+async def choose(task: mcpc.Task) -> list:
+    which = await task.ask("Which one did you mean?", choices=["first", "second"])
+    schema = {"type": "object", "required": ["name", "age"], "properties": {
+        "name": {"type": "string"}, "age": {"type": "integer", "minimum": 3}, "note": {"type": "string"}}}
+    return [which, await task.ask("Who are you?", schema=schema)]
+
+@callbacks.tool()
+async def beat(task: mcpc.Task, when_stopped: str = "") -> None:
+    beats = 0
+    while not task.stop_requested:
+        beats += 1
+        await task.update({"status": f"beat {beats}", "progress": beats % 100})
+        with anyio.move_on_after(0.05):
+            await task.stopping()
+    if when_stopped:
+        pathlib.Path(when_stopped).touch()
+    task.check_stopped()
+
+@callbacks.tool()
+async def fail(task: mcpc.Task) -> None:
+    raise ValueError("no luck")
+
+@callbacks.tool()
+async def announce(text: str, task: mcpc.Task) -> None:
+    await callbacks.emit("notification", {"text": text})
+
+@callbacks.tool()
+async def chatter(task: mcpc.Task) -> str:
+    print("printed by the tool")
+    sys.stdout.write("written by the tool\\n")
+    return "quiet"
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    return a + b
+'''
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("app") / "app.py"
+    path.write_text(APP)
+    return f"{path}:server"
+
+
+@pytest.fixture(scope="module")
+def uri(app: str) -> Iterator[str]:
+    """A server that the tests share, at an address of each of two kinds."""
+    socket = Path(app).parent / "app.sock"
+    with served(app, f"unix://{socket}", "ws://127.0.0.1:0/mcp", at=2) as (_, uris):
+        yield uris[0]
+
+
+# --- help ---
+
+
+def test_each_command_has_help_with_examples_and_its_options() -> None:
+    wanted = {
+        "serve": ["--allow-remote", "--token-env", "--ssl-cert", "--ssl-key", "SERVER", "URI"],
+        "call": ["--json-args", "--no-follow", "--session", "--header", "--token-env", "--json", "KEY=VALUE", "130"],
+        "tools": ["--header", "--token-env", "--json", "URI"],
+        "watch": ["--header", "--token-env", "--json", "URI"],
+        "transports": ["--json"],
+        "demo": ["--seconds"],
+    }
+    helped = run_all([[], ["--help"], *([command, "--help"] for command in wanted)])
+    for program in helped[:2]:
+        shown = program.written["out"] + program.written["err"]
+        assert all(command in shown for command in wanted)
+        assert "--install-completion" in shown
+    for command, program in zip(wanted, helped[2:], strict=True):
+        assert program.process.returncode == 0
+        assert f"mcpc {command}" in program.written["out"].partition("Examples:")[2]
+        for text in [*wanted[command], "--verbose"]:
+            assert text in program.written["out"], f"{command} --help does not mention {text}"
+
+
+def test_the_version_is_shown_by_the_module_too() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "mcpc", "--version"], capture_output=True, text=True, timeout=DEADLINE, check=True
+    )
+    assert shown.stdout.startswith(f"mcpc {version('mcpc')} ")
+
+
+# --- call ---
+
+
+def test_the_result_goes_to_stdout_and_the_progress_to_stderr(uri: str) -> None:
+    called = run("call", uri, "process_data", "data_id=42", "--session", "chat-1")
+    assert called.returncode == 0
+    # The tool's schema says that it is a string, so 42 stays one.
+    assert json.loads(called.stdout) == {"data_id": "42", "session": "chat-1"}
+    assert called.stderr.splitlines() == [" 33% step 1/3", " 67% step 2/3", "100% step 3/3"]
+
+
+def test_with_json_every_message_is_a_line(uri: str) -> None:
+    called = run("call", uri, "process_data", "--json-args", '{"data_id": "x"}', "--json")
+    messages = [json.loads(line) for line in called.stdout.splitlines()]
+    assert [message["event"] for message in messages] == ["created", *["update"] * 3, "complete"]
+    assert messages[-1]["result"] == {"data_id": "x", "session": "default"}
+    assert (called.returncode, called.stderr) == (0, "")
+
+
+def test_values_are_json_where_they_are_json_and_ordinary_tools_can_be_called(uri: str) -> None:
+    added, alone, failed = run_all(
+        [
+            ["call", uri, "add", "a=1", "b=2"],
+            ["call", uri, "process_data", "data_id=1", "--no-follow"],
+            ["call", uri, "fail"],
+        ]
+    )
+    assert (added.process.returncode, added.written["out"]) == (0, "3\n")
+    assert alone.process.returncode == 0
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", alone.written["out"])
+    assert failed.process.returncode == 1
+    assert (failed.written["out"], failed.written["err"]) == ("", "error: fail failed: ValueError: no luck\n")
+
+
+def test_ctrl_c_stops_the_task_on_the_server_and_waits_for_its_end(uri: str, tmp_path: Path) -> None:
+    mark = tmp_path / "stopped"
+    with running([*MCPC, "call", uri, "beat", f"when_stopped={mark}"]) as program:
+        program.read_until("beat 2")
+        assert program.finish(signal.SIGINT) == 130
+    assert mark.exists()
+    assert "stopping the task" in program.written["err"]
+    assert program.written["err"].endswith("the task was stopped\n")
+
+
+def test_prompts_are_asked_and_asked_again_until_the_answer_fits(uri: str) -> None:
+    typed = "third\n2\nann\nmany\n1\n\nann\n4\n\n"
+    called = run("call", uri, "choose", stdin=typed)
+    assert called.returncode == 0, called.stderr
+    assert json.loads(called.stdout) == ["second", {"name": "ann", "age": 4}]
+    for text in (
+        "? Which one did you mean?",
+        "1. first",
+        "none of the choices",
+        "answer with a number",
+        "less than the minimum",
+    ):
+        assert text in called.stderr
+
+
+def test_a_prompt_that_nobody_can_answer_stops_the_task(uri: str) -> None:
+    called = run("call", uri, "choose")
+    assert called.returncode == 1
+    assert "the task asked 'Which one did you mean?', and standard input has ended" in called.stderr
+
+
+def test_on_a_terminal_there_is_a_bar_and_prompts_and_ctrl_c_stop_it(uri: str) -> None:
+    with in_terminal([*MCPC, "call", uri, "choose"]) as terminal:
+        terminal.read_until(r"2\. second")
+        terminal.type("first\n")
+        terminal.read_until("name:")
+        terminal.type("\x03")
+        terminal.read_until("the task was stopped")
+        assert terminal.finish() == 130
+    with in_terminal([*MCPC, "call", uri, "beat"]) as terminal:
+        terminal.read_until("beat .*━.*%.*beat 2")
+        terminal.type("\x03")
+        assert terminal.finish() == 130
+
+
+# --- serve ---
+
+
+def test_every_address_is_served_and_its_clients_get_the_last_message_on_sigterm(app: str, tmp_path: Path) -> None:
+    socket = tmp_path / "s.sock"
+    places = [f"unix://{socket}", "ws://127.0.0.1:0/mcp", "http://127.0.0.1:0/mcp"]
+    with served(app, *places, at=3) as (server, uris):
+        assert [uri.partition(":")[0] for uri in uris] == ["unix", "ws", "http"]
+        assert not any(":0/" in uri for uri in uris)
+        with running([*MCPC, "call", uris[0], "beat"]) as one, running([*MCPC, "call", uris[2], "beat"]) as two:
+            one.read_until("beat 2")
+            two.read_until("beat 2")
+            assert server.finish(signal.SIGTERM) == 0
+            for client in (one, two):
+                assert client.finish() == 1
+                assert client.written["err"].endswith("the task was stopped\n")
+    assert server.written["out"] == ""
+    assert not socket.exists()
+
+
+def test_over_stdio_nothing_but_the_protocol_is_on_stdout(app: str) -> None:
+    child = f"stdio:{MCPC[0]} serve {app} stdio:"
+    called = run("call", child, "chatter")
+    assert (called.returncode, called.stdout) == (0, "quiet\n")
+    with running([*MCPC, "serve", app, "stdio:"]) as server:
+        server.read_until("on stdin and stdout")
+        server.write('{"jsonrpc": "2.0", "id": 1, "method": "nonsense"}\n')
+        answer = server.read_until(r".*\n", "out")[0]
+        assert json.loads(answer)["error"]["code"] < 0
+        assert server.process.stdin is not None
+        server.process.stdin.close()
+        server.process.stdin = None
+        assert server.finish() == 0
+        assert server.written["out"] == answer
+
+
+def test_a_token_is_asked_for_and_given(app: str, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(key)
+    issued.cert_chain_pems[0].write_to_path(cert)
+    env = {"SECRET": "open-sesame", "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+    arguments = [app, "wss://127.0.0.1:0/mcp", "--token-env", "SECRET", "--ssl-cert", cert, "--ssl-key", key]
+    with served(*arguments, env=env) as (_, uris):
+        let_in = run("call", uris[0], "add", "a=1", "b=1", "--token-env", "SECRET", env=env)
+        assert (let_in.returncode, let_in.stdout) == (0, "2\n"), let_in.stderr
+        refused = run("tools", uris[0], "--token-env", "SECRET", env={**env, "SECRET": "wrong-guess"})
+        assert refused.returncode == 2
+        assert "401" in refused.stderr
+        assert "wrong-guess" not in refused.stderr
+
+
+# --- looking ---
+
+
+def test_tools_lists_names_arguments_and_descriptions(uri: str) -> None:
+    shown, machine = run_all([["tools", uri], ["tools", uri, "--json"]])
+    assert "process_data(data_id: string)\n    Process data.\n\n    In three steps.\n" in shown.written["out"]
+    assert "beat(when_stopped?: string)\n" in shown.written["out"]
+    listed = {tool["name"]: tool for tool in json.loads(machine.written["out"])}
+    assert listed["add"]["inputSchema"]["required"] == ["a", "b"]
+
+
+def test_watch_shows_server_events_until_ctrl_c(uri: str) -> None:
+    with running([*MCPC, "watch", uri, "--json"]) as machine, running([*MCPC, "watch", uri]) as person:
+        for program in (machine, person):
+            program.read_until("connection connected")
+        assert run("call", uri, "announce", "text=lunch").returncode == 0
+        event = json.loads(machine.read_until(r".*\n", "out")[0])
+        assert (event["type"], event["event"], event["result"]) == ("server_event", "notification", {"text": "lunch"})
+        person.read_until(r'\d\d:\d\d:\d\d notification  \{"text": "lunch"\}\n', "out")
+        assert machine.finish(signal.SIGINT) == 0
+        assert person.finish(signal.SIGTERM) == 0
+
+
+def test_transports_shows_schemes_packages_and_options() -> None:
+    shown, one, machine = run_all([["transports"], ["transports", "ws"], ["transports", "--json"]])
+    assert re.search(r"^tcp +mcpc \S+ +connect, listen$", shown.written["out"], re.MULTILINE)
+    assert "    token_verifier = null\n" in one.written["out"]
+    found = {each["scheme"]: each for each in json.loads(machine.written["out"])}
+    assert {"memory", "stdio", "unix", "tcp", "ws", "wss", "http", "https", "sse+http"} <= set(found)
+    assert found["ws"]["connect"]["open_timeout"] == 10.0
+    assert found["unix"]["package"] == "mcpc"
+
+
+# --- mistakes ---
+
+
+def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(app: str, uri: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("import anyio\n\nserver = nosuchname\n")
+    torn = tmp_path / "torn.py"
+    torn.write_text("def (:\n")
+    file = app.rpartition(":")[0]
+    mistakes = {
+        ("call", "ftp://x", "t"): r"no transport for scheme 'ftp'; known: http, .*ws",
+        ("call", "localhost", "t"): r"must start with a scheme and a colon",
+        ("call", "tcp://127.0.0.1:1", "t"): r"nobody listens at tcp://127\.0\.0\.1:1",
+        ("call", "ws://u:hidden@127.0.0.1:1/mcp", "t"): r"ws://u:\*\*\*@127\.0\.0\.1:1/mcp cannot be reached",
+        ("call", uri, "nosuch"): r"the server has no tool 'nosuch'; it has: .*process_data",
+        ("call", uri, "add", "a"): r"an argument must look like NAME=VALUE, not 'a'",
+        ("call", uri, "add", "a=1", "a=2"): r"an argument 'a' is given twice",
+        ("call", uri, "add", "--json-args", "{a}"): r"--json-args is not JSON",
+        ("call", uri, "add", "--json-args", "[1]"): r"--json-args must be a JSON object",
+        ("call", uri, "add", "--token-env", "MCPC_NO_SUCH"): r"environment variable 'MCPC_NO_SUCH' is not set",
+        ("call", uri, "add", "--header", "hidden"): r"--header must look like NAME=VALUE\n",
+        ("tools", uri, "--header", "a=hidden"): r"unix: connect does not take 'headers'; it takes: ",
+        ("tools", uri, "-o", "colour=1"): r"unix: connect does not take 'colour'",
+        ("watch", "stdio:mcpc-no-such-command"): r"mcpc-no-such-command",
+        ("serve", "nosuch.py:server", "tcp://127.0.0.1:0"): r"there is no file 'nosuch.py'",
+        ("serve", "nosuch.module:server", "tcp://127.0.0.1:0"): r"there is no module 'nosuch'",
+        ("serve", f"{file}:nosuch", "tcp://127.0.0.1:0"): r"app.py has no 'nosuch'; .*has: server",
+        ("serve", f"{file}:not_a_server", "tcp://127.0.0.1:0"): r"is a int, not a server; .*has: server",
+        (
+            "serve",
+            str(broken),
+            "tcp://127.0.0.1:0",
+        ): r"NameError: name 'nosuchname' is not defined \(broken.py, line 3\)",
+        ("serve", f"{torn}:server", "tcp://127.0.0.1:0"): r"SyntaxError: .*torn.py, line 1",
+        ("serve", app, "tcp://0.0.0.0:0"): r"tcp: has no authentication; bind to 127\.0\.0\.1, or pass allow_remote",
+        ("serve", app, "tcp://127.0.0.1:0", "--token-env", "HOME"): r"tcp: cannot check a token",
+        ("serve", app, "ws://127.0.0.1:0/", "--ssl-key", file): r"--ssl-key needs --ssl-cert",
+        ("serve", app, "ws://127.0.0.1:0/", "--ssl-cert", file): r"--ssl-cert: .*app.py cannot be used",
+        ("serve", app, "unix:///tmp/x.sock", "--allow-remote"): r"--allow-remote: none of these addresses takes it",
+        ("serve", app, "unix:///tmp/x.sock", "-o", "colour=1"): r"--option colour: none of these addresses takes it",
+        ("serve", app, f"unix://{tmp_path}/no/such/dir"): r"there is no such directory",
+        ("transports", "gopher"): r"no transport for scheme 'gopher'; known: ",
+    }
+    commands = list(mistakes)
+    # Not all at once: each takes memory, and the machine has few processors.
+    programs = [each for start in range(0, len(commands), 4) for each in run_all(commands[start : start + 4])]
+    for command, program in zip(commands, programs, strict=True):
+        said = program.written["err"]
+        assert program.process.returncode == 2, f"{command}: {said}"
+        assert re.search(f"^error: .*{mistakes[command]}", said, re.MULTILINE | re.DOTALL), f"{command}: {said}"
+        assert "Traceback" not in said
+        assert "hidden" not in said
+        assert program.written["out"] == ""
+
+
+def test_with_verbose_the_cause_is_logged() -> None:
+    said = run("call", "tcp://127.0.0.1:1", "t", "--verbose").stderr
+    assert "Traceback" in said
+    assert "ConnectionRefusedError" in said
+    assert said.splitlines()[-1] == "error: nobody listens at tcp://127.0.0.1:1"
