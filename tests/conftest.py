@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from support import ASYNCIO_ONLY, Certificates  # noqa: E402 - beside this file
+from support import ASYNCIO_ONLY, Certificates
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -19,7 +20,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def both_loops_where_the_transport_has_both(request: pytest.FixtureRequest) -> None:
     """A test of a scheme that is served on asyncio only is not run on trio."""
-    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    found: Any = getattr(request.node, "callspec", None)
+    parameters: dict[str, Any] = found.params if found is not None else {}
     if parameters.get("anyio_backend") == "trio" and parameters.get("scheme") in ASYNCIO_ONLY:
         pytest.skip("HTTP is served on asyncio only")
 

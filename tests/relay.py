@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +137,7 @@ def _abort(end: socket.socket, *, graceful: bool = False) -> None:
 
 
 @contextmanager
-def relay_to(uri: str, tmp_path: Path, cuts: list[Cut] | None = None) -> Iterator[Relay]:
+def relay_to(uri: str, tmp_path: Path, cuts: list[Cut] | None = None) -> Generator[Relay]:
     """A relay in front of the server at `uri`; `relay.uri` is where to dial instead."""
     scheme, _, rest = uri.partition("://")
     if scheme == "unix":

@@ -95,7 +95,7 @@ class Certificates:
     """A certificate authority for one test run, and contexts for both sides."""
 
     def __init__(self) -> None:
-        authority = trustme.CA()
+        authority: Any = trustme.CA()
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost", "127.0.0.1").configure_cert(self.server)
         self.client = ssl.create_default_context()

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import trustme
+from typer.testing import CliRunner, Result
 
 from cli_kit import DEADLINE, MCPC, in_terminal, run, run_all, running, served
+from mcpc.cli import app as application
 
 APP = '''
 import pathlib, sys
@@ -86,6 +88,11 @@ def uri(app: str) -> Iterator[str]:
         yield uris[0]
 
 
+def here(*arguments: str) -> Result:
+    """The command line in this process: for what ends before it does anything, where a process would only take time."""
+    return CliRunner(env={"COLUMNS": "100"}).invoke(application, arguments, prog_name="mcpc")
+
+
 # --- help ---
 
 
@@ -98,19 +105,18 @@ def test_each_command_has_help_with_examples_and_its_options() -> None:
         "transports": ["--json"],
         "demo": ["--seconds"],
     }
-    helped = run_all([[], ["--help"], *([command, "--help"] for command in wanted)])
-    for program in helped[:2]:
-        shown = program.written["out"] + program.written["err"]
+    for shown in (here().output, here("--help").output):
         assert all(command in shown for command in wanted)
         assert "--install-completion" in shown
-    for command, program in zip(wanted, helped[2:], strict=True):
-        assert program.process.returncode == 0
-        assert f"mcpc {command}" in program.written["out"].partition("Examples:")[2]
-        for text in [*wanted[command], "--verbose"]:
-            assert text in program.written["out"], f"{command} --help does not mention {text}"
+    for command, texts in wanted.items():
+        helped = here(command, "--help")
+        assert helped.exit_code == 0
+        assert f"mcpc {command}" in helped.stdout.partition("Examples:")[2]
+        for text in [*texts, "--verbose"]:
+            assert text in helped.stdout, f"{command} --help does not mention {text}"
 
 
-def test_the_version_is_shown_by_the_module_too() -> None:
+def test_the_module_is_the_program_too() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "mcpc", "--version"], capture_output=True, text=True, timeout=DEADLINE, check=True
     )
@@ -274,10 +280,9 @@ def test_watch_shows_server_events_until_ctrl_c(uri: str) -> None:
 
 
 def test_transports_shows_schemes_packages_and_options() -> None:
-    shown, one, machine = run_all([["transports"], ["transports", "ws"], ["transports", "--json"]])
-    assert re.search(r"^tcp +mcpc \S+ +connect, listen$", shown.written["out"], re.MULTILINE)
-    assert "    token_verifier = null\n" in one.written["out"]
-    found = {each["scheme"]: each for each in json.loads(machine.written["out"])}
+    assert re.search(r"^tcp +mcpc \S+ +connect, listen$", here("transports").stdout, re.MULTILINE)
+    assert "    token_verifier = null\n" in here("transports", "ws").stdout
+    found = {each["scheme"]: each for each in json.loads(here("transports", "--json").stdout)}
     assert {"memory", "stdio", "unix", "tcp", "ws", "wss", "http", "https", "sse+http"} <= set(found)
     assert found["ws"]["connect"]["open_timeout"] == 10.0
     assert found["unix"]["package"] == "mcpc"
@@ -286,7 +291,10 @@ def test_transports_shows_schemes_packages_and_options() -> None:
 # --- mistakes ---
 
 
-def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(app: str, uri: str, tmp_path: Path) -> None:
+def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(
+    app: str, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # which loading a server adds to
     broken = tmp_path / "broken.py"
     broken.write_text("import anyio\n\nserver = nosuchname\n")
     torn = tmp_path / "torn.py"
@@ -326,20 +334,17 @@ def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(app: str, uri: str,
         ("serve", app, f"unix://{tmp_path}/no/such/dir"): r"there is no such directory",
         ("transports", "gopher"): r"no transport for scheme 'gopher'; known: ",
     }
-    commands = list(mistakes)
-    # Not all at once: each takes memory, and the machine has few processors.
-    programs = [each for start in range(0, len(commands), 4) for each in run_all(commands[start : start + 4])]
-    for command, program in zip(commands, programs, strict=True):
-        said = program.written["err"]
-        assert program.process.returncode == 2, f"{command}: {said}"
-        assert re.search(f"^error: .*{mistakes[command]}", said, re.MULTILINE | re.DOTALL), f"{command}: {said}"
-        assert "Traceback" not in said
-        assert "hidden" not in said
-        assert program.written["out"] == ""
+    for command, pattern in mistakes.items():
+        made = here(*command)
+        assert made.exit_code == 2, f"{command}: {made.stderr} {made.exception!r}"
+        assert re.search(f"^error: .*{pattern}", made.stderr, re.MULTILINE | re.DOTALL), f"{command}: {made.stderr}"
+        assert "hidden" not in made.stderr
+        assert made.stdout == ""
 
 
-def test_with_verbose_the_cause_is_logged() -> None:
-    said = run("call", "tcp://127.0.0.1:1", "t", "--verbose").stderr
-    assert "Traceback" in said
-    assert "ConnectionRefusedError" in said
-    assert said.splitlines()[-1] == "error: nobody listens at tcp://127.0.0.1:1"
+def test_the_programs_error_is_one_line_and_verbose_adds_the_cause() -> None:
+    short, verbose = run_all([["tools", "tcp://127.0.0.1:1"], ["tools", "tcp://127.0.0.1:1", "--verbose"]])
+    assert (short.process.returncode, verbose.process.returncode) == (2, 2)
+    assert short.written["err"] == "error: nobody listens at tcp://127.0.0.1:1\n"
+    assert "Traceback" in verbose.written["err"]
+    assert "ConnectFailed" in verbose.written["err"]

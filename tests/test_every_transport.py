@@ -6,10 +6,14 @@ from typing import Any
 import anyio
 import mcp
 import pytest
-from mcp.server import MCPServer
+from mcp.server import MCPServer, Server
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
 
 import mcpc
-from mcpc.uri import schemes
+from mcpc.framing import Connection
+from mcpc.transport import FrameChannel, Peer
+from mcpc.uri import listen_at, schemes
 from support import TEMPLATES, Certificates, make_server, serving
 
 pytestmark = pytest.mark.anyio
@@ -97,10 +101,10 @@ async def test_a_running_task_is_modified_asked_by_and_stopped(
 async def test_the_sdks_own_client_works_and_a_background_tool_gives_it_progress_and_the_result(
     scheme: str, mode: str, tmp_path: Path, certificates: Certificates
 ) -> None:
-    progress: list[tuple[float, float | None, str | None]] = []
+    reported: list[tuple[float, float | None, str | None]] = []
 
-    async def on_progress(value: float, total: float | None, message: str | None) -> None:
-        progress.append((value, total, message))
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        reported.append((progress, total, message))
 
     with anyio.fail_after(30):
         async with serving(scheme, tmp_path, certificates=certificates) as served:
@@ -114,28 +118,63 @@ async def test_the_sdks_own_client_works_and_a_background_tool_gives_it_progress
                 assert not result.is_error
                 failed = await client.call_tool("fail", {})
                 assert failed.is_error
-    assert sorted(progress) == [(float(i), 3.0, f"step {i}/3") for i in (1, 2, 3)]
+    assert sorted(reported) == [(float(i), 3.0, f"step {i}/3") for i in (1, 2, 3)]
+
+
+class PlainEndpoint:
+    """The SDK's server behind one of our listeners, with no MCPC in play."""
+
+    def __init__(self, server: MCPServer[Any]) -> None:
+        self.server: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
+
+    async def serve_channel(self, channel: FrameChannel, peer: Peer) -> None:
+        async with Connection(channel, side="server").open() as connection:
+            await self.serve_streams(*connection.streams, peer)
+
+    async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
+        await self.server.run(read, write, self.server.create_initialization_options())
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if scheme != "stdio"])
-async def test_our_client_gets_the_result_of_a_plain_server_through_the_same_handle(
-    scheme: str, mode: str, tmp_path: Path, certificates: Certificates
+@pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if scheme in ("memory", "unix", "tcp", "ws", "http")])
+async def test_our_client_gets_the_result_of_a_standard_server_through_the_same_handle(
+    scheme: str, mode: str, tmp_path: Path
 ) -> None:
-    server = MCPServer[Any]("plain", log_level="WARNING")
+    server = MCPServer[Any]("standard", log_level="WARNING")
 
     @server.tool()
-    async def slow(ctx: mcp.server.mcpserver.Context[Any, Any]) -> dict[str, int]:  # pyright: ignore[reportUnusedFunction]
+    async def slow(rows: int, ctx: Context[Any, Any]) -> dict[str, int]:  # pyright: ignore[reportUnusedFunction]
         await ctx.report_progress(1, 2, "half")
-        return {"rows": 7}
+        if rows < 0:
+            raise ToolError("no such table")
+        return {"rows": rows}
 
+    @server.tool()
+    async def for_ever() -> None:  # pyright: ignore[reportUnusedFunction]
+        await anyio.sleep_forever()
+
+    uri = TEMPLATES[scheme].format(name="plain", tmp=tmp_path)
     with anyio.fail_after(30):
-        async with serving(scheme, tmp_path, server, certificates) as served:
-            # The listener makes the server speak MCPC, so a standard server is one that is asked by the SDK's client
-            # for tools that are not background tools; a bare one is served by the SDK itself in other tests.
-            async with mcpc.Client(served.uri, mode=mode, **served.options) as client:
-                task = await client.start_task("slow")
-                assert await task.result() == {"rows": 7}
+        async with listen_at(uri, PlainEndpoint(server)) as listener, mcpc.Client(listener.uri, mode=mode) as client:
+            assert not client.supports_mcpc
+            seen: list[mcpc.MCPCMessage] = []
+            client.add_event_listener(seen.append)
+            task = await client.start_task("slow", {"rows": 7})
+            assert await task.result() == {"rows": 7}
+            assert [message async for message in task] == seen
+            assert seen[0].event == "created"
+            assert seen[-1].event == "complete"
+            updates = [m.result for m in seen if m.event == "update"]
+            assert updates in ([{"progress": 1.0, "total": 2.0, "status": "half"}], [])  # the SDK may report it late
+            failing = await client.start_task("slow", {"rows": -1})
+            with pytest.raises(mcpc.TaskFailed, match="no such table"):
+                await failing.result()
+            endless = await client.start_task("for_ever")
+            await endless.stop()
+            with pytest.raises(mcpc.TaskStopped):
+                await endless.result()
+            with pytest.raises(mcpc.UnknownTask):
+                await task.send("anything")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

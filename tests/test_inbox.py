@@ -10,12 +10,14 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.server import MCPServer
+from mcp.shared.exceptions import MCPError
 
 import mcpc
 from mcpc.client.inbox import GAP_EVENT, Inbox
 from mcpc.codec import decode_frame, encode_direct, encode_message
 from mcpc.dispatcher import DEFAULT_CAPACITY
 from mcpc.messages import MCPCMessage
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
 
 
 def news(number: Any) -> dict[str, Any]:
@@ -474,6 +476,15 @@ def counting_server() -> MCPServer:
             await task.update(number)
         return n
 
+    @callbacks.tool()
+    async def write(n: int, task: mcpc.Task) -> str:
+        await task.update("writing")
+        return "x" * n
+
+    @server.tool()
+    def write_now(n: int) -> str:
+        return "x" * n
+
     return server
 
 
@@ -517,3 +528,19 @@ async def test_a_task_begins_with_created_though_a_listener_has_no_room() -> Non
             gate.set()
             for task in (first, second):
                 assert [message.event async for message in task] == ["created", *["update"] * 3, "complete"]
+
+
+async def outcome_of(client: mcpc.Client, tool: str, arguments: dict[str, Any]) -> Any:
+    if tool == "write":
+        return await (await client.start_task(tool, arguments)).result()
+    return await client.call_tool(tool, arguments)
+
+
+@pytest.mark.xfail(strict=True, reason="BUG: a client skips a frame over its limit: who waits for it waits for ever")
+@pytest.mark.anyio
+@pytest.mark.parametrize("tool", ["write", "write_now"])
+async def test_a_result_over_the_size_limit_fails_its_caller(tool: str) -> None:
+    async with mcpc.Client(counting_server()) as client:
+        with anyio.move_on_after(2) as patience, pytest.raises((mcpc.MCPCError, MCPError)):
+            await outcome_of(client, tool, {"n": DEFAULT_MAX_MESSAGE_SIZE + 1})
+    assert not patience.cancelled_caught

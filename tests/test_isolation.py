@@ -94,7 +94,7 @@ async def test_with_authentication_not_even_the_channels_key_opens_another_princ
 async def test_a_wrong_token_is_refused_and_never_shown(scheme: str, tmp_path: Path) -> None:
     with anyio.fail_after(20):
         async with serving(scheme, tmp_path, token_verifier=Tokens()) as served:
-            with pytest.raises(Exception) as refused:  # noqa: PT011, B017 - which one is the transport's test
+            with pytest.raises(Exception) as refused:
                 async with mcpc.Client(served.uri, token="s3cret-guess"):
                     pass
             assert "s3cret" not in f"{refused.value!r} {refused.value}"

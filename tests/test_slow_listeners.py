@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.abc
 import mcp
 import pytest
 from mcp.server import MCPServer
@@ -156,10 +155,12 @@ async def test_a_million_updates_into_a_client_that_stopped_reading_cost_bounded
 
     async with serving(scheme, tmp_path, server) as served:
         with anyio.fail_after(100):
-            async with dial(served.uri) as channel, Connection(channel, side="client").open() as connection:
+            async with dial(served.uri) as channel:
                 gate = _Gate(channel)
-                connection.channel = gate
-                async with mcpc.Client(_Frames(connection)) as client:
+                async with (
+                    Connection(gate, side="client").open() as connection,
+                    mcpc.Client(_Frames(connection)) as client,
+                ):
                     events: list[mcpc.MCPCMessage] = []
                     client.add_event_listener(events.append)
                     task = await client.start_task("flood", {})

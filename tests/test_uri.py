@@ -162,6 +162,7 @@ MALFORMED = [
     "ws://a\nb",
     "ws://a\x00b",
     "ws://h/a path",
+    "ws://h/#part",
 ]
 
 
@@ -214,9 +215,10 @@ def test_any_text_is_an_address_or_refused_with_a_uri_error(text: str) -> None:
         (f"ws://u:{SECRET}@x@host", "ws://u:***@host"),
         (f"ws://host/path?token={SECRET}", "ws://host/path?…"),
         (f"ws://host?{SECRET}", "ws://host?…"),
-        (f"ws://host/#{SECRET}", "ws://host/"),
         ("ws://user@host", "ws://user@host"),
-        ("stdio:python server.py", "stdio:python server.py"),
+        (f"stdio:python server.py --token={SECRET}", "stdio:python …"),
+        ("stdio:server", "stdio:server"),
+        ("stdio:", "stdio:"),
         ("unix:///tmp/x", "unix:///tmp/x"),
     ],
 )
@@ -254,6 +256,7 @@ def test_a_secret_does_not_show_though_the_slashes_were_forgotten(uri: str) -> N
         lambda: parse_uri(f"ws://user:{SECRET} x@host/"),
         lambda: parse_uri(f"//user:{SECRET}@host/"),
         lambda: parse_uri(f"ws://user:{SECRET}@host:99999/"),
+        lambda: parse_uri(f"ws://host/#{SECRET}"),
         lambda: dial(f"nosuch://user:{SECRET}@host?{SECRET}"),
         lambda: dial(f"memory://user:{SECRET}@host?{SECRET}", unknown=SECRET),
         lambda: mcpc.connect(f"memory://user:{SECRET}@host", unknown=SECRET),
