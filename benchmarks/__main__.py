@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks import machine, report
 from benchmarks.catalogue import PEERS, TRANSPORTS
 from benchmarks.environments import DEFAULT_FOLDER
-from benchmarks.goals import judge
+from benchmarks.goals import is_judged, judge
 from benchmarks.profiling import profile_table
 from benchmarks.runner import Result, Runner
 from benchmarks.scenarios import SCENARIOS
@@ -46,9 +46,11 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--transports", type=_names(TRANSPORTS), help=f"of {', '.join(TRANSPORTS)}")
     options.add_argument("--peers", type=_names(peers), help=f"of {', '.join(peers)}")
     options.add_argument("--no-external", action="store_true", help="only what needs no environment of its own")
-    options.add_argument("--rounds", type=int, help="how often each case is run (5; quick: 1)")
+    options.add_argument("--rounds", type=int, help="how often a case is run that a goal is about (5; quick: 1)")
+    options.add_argument("--other-rounds", type=int, help="how often any other is run (2; quick: 1)")
+    options.add_argument("--goals", action="store_true", help="only the cases that a goal is about")
     options.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
-    options.add_argument("--seconds", type=float, help="of one throughput measurement (2)")
+    options.add_argument("--seconds", type=float, help="of one throughput measurement (1)")
     options.add_argument("--sizes", type=_numbers, help="bytes of the larger messages (4096,65536)")
     options.add_argument("--connections", type=int, help="in `connections` (100)")
     options.add_argument("--fanout", type=int, help="connections in `fanout` (1000)")
@@ -75,6 +77,8 @@ def select(options: argparse.Namespace) -> list[Case]:
 
 def _wanted(case: Case, options: argparse.Namespace) -> bool:
     if options.profile is not None and case.peer.script != "mcpc_client.py":
+        return False
+    if options.goals and not is_judged(case):
         return False
     return (
         (options.scenarios is None or case.scenario in options.scenarios)
@@ -143,7 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.profile is not None:
         options.profile.mkdir(parents=True, exist_ok=True)
     rounds = options.rounds or (1 if options.quick else 5)
-    runner = Runner(cases, rounds, folder=options.environments, profile=options.profile)
+    others = options.other_rounds or min(rounds, 2)
+    runner = Runner(
+        cases, lambda case: rounds if is_judged(case) else others, folder=options.environments, profile=options.profile
+    )
     _run(runner, console)
     _show(runner, console)
     _write(options, runner, where)

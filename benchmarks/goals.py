@@ -6,11 +6,11 @@ from typing import Literal
 
 from benchmarks.runner import Result
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.scenarios.base import Metric
+from benchmarks.scenarios.base import Case, Metric
 from benchmarks.scenarios.latency import LOADED
 from benchmarks.stats import Ratio, compare
 
-__all__ = ["GOALS", "Goal", "Judgement", "judge"]
+__all__ = ["GOALS", "Goal", "Judgement", "is_judged", "judge"]
 
 Verdict = Literal["aim", "least", "missed"]
 
@@ -108,6 +108,15 @@ GOALS = (
         difference=True,
     ),
 )
+
+
+def is_judged(case: Case) -> bool:
+    """Whether a goal is about this case."""
+    who = (case.peer.name, case.transport)
+    return any(
+        goal.scenario == case.scenario and who in (goal.first, goal.second) and goal.variant in (None, case.variant)
+        for goal in GOALS
+    )
 
 
 def judge(results: Mapping[str, Result]) -> list[Judgement]:

@@ -63,7 +63,7 @@ class Runner:
 
     Args:
         cases: The cases, in the order of a round.
-        rounds: How often each is run.
+        rounds: How often each is run: a number, or a function of the case.
         folder: Where the peers' environments are.
         profile: A folder for the samples of our scripts; None for no sampling.
     """
@@ -71,13 +71,13 @@ class Runner:
     def __init__(
         self,
         cases: Iterable[Case],
-        rounds: int,
+        rounds: int | Callable[[Case], int],
         *,
         folder: Path = DEFAULT_FOLDER,
         profile: Path | None = None,
     ) -> None:
         self.results = {case.key: Result(case) for case in cases}
-        self.rounds = rounds
+        self._rounds = rounds if callable(rounds) else lambda case: rounds
         self._folder = folder
         self._profile = profile
         self._unusable: dict[str, str] = {}
@@ -85,7 +85,7 @@ class Runner:
     @property
     def steps(self) -> int:
         """How many runs there are."""
-        return self.rounds * len(self.results)
+        return sum(self._rounds(result.case) for result in self.results.values())
 
     @property
     def environments(self) -> Sequence[Environment]:
@@ -106,11 +106,12 @@ class Runner:
         """Run everything: scenario by scenario, and within each round by round."""
         for scenario in dict.fromkeys(result.case.scenario for result in self.results.values()):
             mine = [result for result in self.results.values() if result.case.scenario == scenario]
-            for number in range(self.rounds):
+            for number in range(max(self._rounds(result.case) for result in mine)):
                 for result in mine:
-                    before(result.case, number)
-                    self._run_one(result)
-                    after(result)
+                    if number < self._rounds(result.case):
+                        before(result.case, number)
+                        self._run_one(result)
+                        after(result)
 
     def _run_one(self, result: Result) -> None:
         unusable = self._unusable.get(result.case.peer.environment.name)

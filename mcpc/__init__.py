@@ -1,5 +1,6 @@
 """Background tools for MCP: a tool answers at once, works on, and calls back, over any transport, picked by URI."""
 
+from mcpc.bridge import bridge, bridging
 from mcpc.client import Backoff, Client, MCPCHandler, TaskHandle, connect
 from mcpc.errors import (
     ChannelBroken,
@@ -40,6 +41,9 @@ __all__ = [
     "serve",
     "listen",
     "run",
+    # bridge
+    "bridge",
+    "bridging",
     # client
     "Client",
     "TaskHandle",

@@ -14,6 +14,7 @@ together from those bytes.
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -89,6 +90,15 @@ DIRECT_ID = "MCPC_CALLBACK"
 """The id of the unsolicited response that carries a message in the original's form."""
 
 
+SURE_DEPTH = 150
+"""As many brackets or fewer can be decoded however they nest (the decoder's limit is 200 levels)."""
+FRAME_DEPTH = 8
+"""Levels that a frame adds around a message's result."""
+MAX_DIGITS = 4300
+"""Digits of the longest number that the decoder takes (CPython's own limit)."""
+_LONG_NUMBER = re.compile(rb"\d{4301}")
+
+
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 
@@ -100,10 +110,14 @@ def encode_json(value: Any) -> bytes:
     """
     try:
         data = to_json(value, inf_nan_mode="constants")
+        if (b"NaN" in data or b"Infinity" in data) and _non_finite(data):
+            raise MessageError("not a JSON value: NaN and infinities have no JSON form")
+        if data.count(b"[") + data.count(b"{") > SURE_DEPTH or (len(data) > MAX_DIGITS and _LONG_NUMBER.search(data)):
+            from_json(b"[" * FRAME_DEPTH + data + b"]" * FRAME_DEPTH)  # what the peer's decoder will make of it
+    except MessageError:
+        raise
     except (PydanticSerializationError, ValueError, RecursionError) as exc:
-        raise MessageError(f"not a JSON value: {exc}") from exc
-    if (b"NaN" in data or b"Infinity" in data) and _non_finite(data):
-        raise MessageError("not a JSON value: NaN and infinities have no JSON form")
+        raise MessageError(f"not a JSON value that can travel: {exc}") from exc
     return data
 
 
@@ -135,7 +149,8 @@ def _has_infinity(value: Any) -> bool:
 
 # --- frames -----------------------------------------------------------------------------------------------------
 
-_ENVELOPE = (b'"jsonrpc"', b'"id"', b'"method"', b'"params"', b'"result"', b'"error"')
+_ENVELOPE_NAMES = ("jsonrpc", "id", "method", "params", "result", "error")
+_ENVELOPE = tuple(f'"{name}"'.encode() for name in _ENVELOPE_NAMES)
 
 
 def decode_frame(frame: bytes | bytearray) -> dict[str, Any]:
@@ -151,9 +166,11 @@ def decode_frame(frame: bytes | bytearray) -> dict[str, Any]:
     if not isinstance(decoded, dict):
         raise FrameError("a message must be one JSON object (batches are not part of MCP)", code=INVALID_REQUEST)
     message = cast("dict[str, Any]", decoded)
-    if message.get("method") == MESSAGES_METHOD and "id" not in message:
-        return message  # the busy path: its content is checked by decode_messages
     _check_envelope(message)
+    if message.get("method") == MESSAGES_METHOD and "id" not in message:
+        if "params" not in message:
+            raise FrameError('"params" must be an object', code=INVALID_REQUEST)
+        return message  # the busy path: its content is checked by decode_messages
     _check_duplicates(bytes(frame), message)
     if b"Infinity" in to_json(message, inf_nan_mode="constants") and _has_infinity(message):
         raise FrameError("a number is out of range", code=PARSE_ERROR, request_id=_usable_id(message))
@@ -200,19 +217,19 @@ def _check_error(message: dict[str, Any], refuse: Any) -> None:
     if not isinstance(error, dict):
         raise refuse('"error" must be an object')
     found = cast("dict[str, Any]", error)
-    if not isinstance(found.get("code"), int) or not isinstance(found.get("message"), str):
+    if type(found.get("code")) is not int or not isinstance(found.get("message"), str):
         raise refuse('"error" needs an integer "code" and a string "message"')
 
 
 def _check_duplicates(frame: bytes, message: dict[str, Any]) -> None:
     """Refuse a second member of the envelope: two readers would take different ones (RFC 8259, section 4)."""
-    if all(frame.count(name) < 2 for name in _ENVELOPE):
+    if b"\\u00" not in frame and all(frame.count(name) < 2 for name in _ENVELOPE):
         return
     doubled = False
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal doubled
-        names = [name for name, _ in pairs]
+        names = [name for name, _ in pairs if name in _ENVELOPE_NAMES]
         # json.loads calls this innermost first: what counts is the last call, the envelope.
         doubled = len(names) != len(set(names))
         return {}
@@ -243,7 +260,8 @@ def rpc_message(message: dict[str, Any]) -> JSONRPCMessage:
 def encode_rpc(message: JSONRPCMessage) -> bytes:
     """One of the SDK's messages as a frame."""
     if isinstance(message, JSONRPCResponse):
-        return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (to_json(message.id), to_json(message.result))
+        result = to_json(message.result, inf_nan_mode="null")
+        return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (to_json(message.id), result)
     return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
@@ -308,6 +326,12 @@ def decode_message(value: Any) -> MCPCMessage:
             message = MCPCMessage.model_validate(value)
     except ValidationError as exc:
         raise MessageError(f"not an MCPC message: {exc.error_count()} members do not fit") from exc
+    if _has_infinity(message.result):
+        raise MessageError("not an MCPC message: a number is out of range")
+    return _check_received(message)
+
+
+def _check_received(message: MCPCMessage) -> MCPCMessage:
     if message.protocol != PROTOCOL:
         raise MessageError("not an MCPC message: the protocol is another")
     return check_message(message)
@@ -322,7 +346,7 @@ def decode_messages(values: Any) -> list[MCPCMessage | None]:
         return []
     try:
         messages: list[MCPCMessage] = _messages.validate_python(values)
-        return [check_message(message) for message in messages]
+        return [_check_received(message) for message in messages]
     except ValueError:
         return [_message_or_none(value) for value in cast("list[Any]", values)]
 

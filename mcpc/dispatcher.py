@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import anyio
 
@@ -62,6 +62,8 @@ class Queue:
     def __init__(self, capacity: int, overflow: Overflow, stats: ListenerStats) -> None:
         if capacity < 1:
             raise ValueError("the capacity of a queue must be at least 1")
+        if overflow not in get_args(Overflow):
+            raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}; got {overflow!r}")
         self.capacity = capacity
         self.overflow: Overflow = overflow
         self.stats = stats
@@ -72,23 +74,35 @@ class Queue:
 
     @property
     def has_drained(self) -> bool:
-        """Whether it is at most half full: what was stopped for want of room goes on only then, not for each message."""
+        """Whether it is at most half full; only then does what was stopped for want of room go on."""
         return len(self._items) <= self.capacity // 2
 
-    def make_room(self) -> bool:
-        """Whether another message fits, after what the policy may do about it."""
-        if len(self._items) < self.capacity:
+    @property
+    def has_room(self) -> bool:
+        """Whether another message could be put, with what the policy would do about it. Nothing is done yet."""
+        if len(self._items) < self.capacity or self.overflow in ("drop_oldest", "disconnect"):
             return True
+        return self.overflow == "coalesce" and self._surplus() > 0
+
+    def _surplus(self) -> int:
+        """How many waiting updates a newer one of the same task stands behind."""
+        updates = [message.task_id for message in self._items if _is_update(message)]
+        return len(updates) - len(set(updates))
+
+    def put(self, message: MCPCMessage) -> bool:
+        """Add a message, where `has_room` says so; False where the policy is to disconnect instead."""
+        if len(self._items) >= self.capacity:
+            if self.overflow == "disconnect":
+                return False
+            self._make_room()
+        self._items.append(message)
+        return True
+
+    def _make_room(self) -> None:
         if self.overflow == "drop_oldest":
             self._items.popleft()
             self.stats.dropped += 1
-            return True
-        if self.overflow == "coalesce":
-            self._coalesce()
-            return len(self._items) < self.capacity
-        return False
-
-    def _coalesce(self) -> None:
+            return
         kept: list[MCPCMessage] = []
         seen: set[str | None] = set()
         for message in reversed(self._items):
@@ -99,10 +113,6 @@ class Queue:
             kept.append(message)
         self.stats.dropped += len(self._items) - len(kept)
         self._items = deque(reversed(kept))
-
-    def put(self, message: MCPCMessage) -> None:
-        """Add a message; call `make_room` first."""
-        self._items.append(message)
 
     def get(self) -> MCPCMessage:
         """Take the oldest message."""
@@ -124,6 +134,8 @@ class Registration:
         self._wake: anyio.Event | None = None
         self._removed = False
         self._closing = False
+        self._was_full = False
+        """Whether a message was refused for want of room here, since the queue last drained."""
 
     @property
     def stats(self) -> ListenerStats:
@@ -143,15 +155,11 @@ class Registration:
         return all(getattr(message, name) == value for name, value in self._matches)
 
     def has_room(self) -> bool:
-        """Whether the listener can take a message now; one whose policy is `disconnect` is removed where it cannot."""
-        if not self._is_async or self._queue.make_room():
+        """Whether the listener can take a message now. Asking changes nothing."""
+        if not self._is_async or self._queue.has_room:
             return True
-        if self._queue.overflow != "disconnect":
-            return False
-        self._queue.stats.disconnected = True
-        logger.warning("a listener fell %d messages behind and was disconnected", self._queue.capacity)
-        self.remove()
-        return True
+        self._was_full = True
+        return False
 
     def offer(self, message: MCPCMessage) -> None:
         """Give the listener a message it wants: call it, or queue it for its worker."""
@@ -165,26 +173,31 @@ class Registration:
         except Exception:
             self._failed(message)
             return
-        self._queue.stats.delivered += 1
         if outcome is not None and inspect.isawaitable(outcome):
             # A plain function that returned an awaitable (a lambda, a partial): from now on it has a worker.
-            self._is_async = True
+            self._is_async = self._working = True
             self._owner.spawn(lambda: self._finish(outcome, message))
+        else:
+            self._queue.stats.delivered += 1
 
     def _failed(self, message: MCPCMessage) -> None:
         self._queue.stats.errors += 1
         logger.exception("a listener raised on a %s %r message", message.type, message.event)
 
     async def _finish(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
-        self._working = True
         try:
             await outcome
+            self._queue.stats.delivered += 1
         except Exception:
             self._failed(message)
         await self._work()
 
     def _enqueue(self, message: MCPCMessage) -> None:
-        self._queue.put(message)
+        if not self._queue.put(message):
+            self._queue.stats.disconnected = True
+            logger.warning("a listener fell %d messages behind and was disconnected", self._queue.capacity)
+            self.remove()
+            return
         if self._wake is not None:
             self._wake.set()
         elif not self._working:
@@ -214,7 +227,8 @@ class Registration:
                 self._wake = None
                 continue
             message = self._queue.get()
-            if self._queue.has_drained:
+            if self._was_full and self._queue.has_drained:
+                self._was_full = False
                 self._owner.drained()
             try:
                 await self.listener(message)

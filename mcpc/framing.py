@@ -21,7 +21,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
 
 from mcpc.codec import DIRECT_ID, NOTIFICATION_PREFIX, decode_frame, encode_error, encode_rpc, rpc_message
-from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, TransportError
+from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
 from mcpc.transport import FrameChannel, Peer, StreamPair
 
 __all__ = [
@@ -93,6 +93,7 @@ class Connection:
         self.writer = FrameWriter(self)
         self._queue: list[bytes] = []
         self._queued = 0
+        self._is_writing = False
         self._sources: list[Source] = []
         self._wake = anyio.Event()
         self._idle = anyio.Event()
@@ -148,9 +149,10 @@ class Connection:
 
     def push(self, frame: bytes) -> None:
         """Queue one frame, without waiting for room: for what is small and rare."""
-        self._queue.append(frame)
-        self._queued += len(frame)
-        self._wake.set()
+        if self._failure is None:
+            self._queue.append(frame)
+            self._queued += len(frame)
+            self._wake.set()
 
     async def send(self, frame: bytes) -> None:
         """Queue one frame; wait while too much waits already. A frame once queued is sent whole.
@@ -163,10 +165,12 @@ class Connection:
         self.push(frame)
         while self._queued > HIGH_WATER and self._failure is None:
             await self._idle.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def flush(self) -> None:
-        """Wait until everything queued is handed to the channel."""
-        while self._queued and self._failure is None:
+        """Wait until everything queued, and what is being written, is handed to the channel."""
+        while (self._queued or self._is_writing) and self._failure is None:
             await self._idle.wait()
 
     def answered(self, request_id: RequestId | None) -> None:
@@ -183,7 +187,9 @@ class Connection:
                 while True:
                     frames = self._collect()
                     if frames:
+                        self._is_writing = True
                         await self.channel.send(*frames)
+                        self._is_writing = False
                         self._sent()
                     else:
                         self._wake = anyio.Event()
@@ -200,10 +206,9 @@ class Connection:
         return frames
 
     def _sent(self) -> None:
-        if self._queued:
-            self._queued = sum(map(len, self._queue))
-            self._idle.set()
-            self._idle = anyio.Event()
+        self._queued = sum(map(len, self._queue))
+        self._idle.set()
+        self._idle = anyio.Event()
 
     def _lost(self, failure: TransportError) -> None:
         """Nothing more can be sent: wake whoever waits."""
@@ -216,9 +221,9 @@ class Connection:
         for hook in list(self._answer_hooks.values()):
             hook()
         self._answer_hooks.clear()
-        for source in self._sources:
+        sources, self._sources = self._sources, []
+        for source in sources:
             source.connection_closed()
-        self._sources.clear()
 
     # --- receiving ---
 
@@ -248,6 +253,11 @@ class Connection:
             logger.debug("refused a frame: %s", error)
             await self.send(encode_error(error))
             return
+        if isinstance(error, FrameTooLarge):
+            # Something that was waited for is lost, so the connection cannot be trusted any more.
+            self.closed.set()
+            await self.channel.aclose()
+            raise ChannelBroken(f"the server sent a message over the limit: {error}") from error
         if self.bad_frames == 1:
             logger.warning("skipped something from the server that is not an MCP message: %s (said once)", error)
         await checkpoint()

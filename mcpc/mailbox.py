@@ -8,6 +8,8 @@ been sent, until newer ones need the room.
 No I/O and no clock: the time is passed in, in seconds.
 """
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -65,6 +67,7 @@ class Mailbox:
         self._pins: dict[int, float] = {}
         """Terminal messages in the log: number -> when their time to live ends."""
         self._kept: dict[int, _Kept] = {}
+        self._kept_numbers: deque[int] = deque()
 
     @property
     def oldest(self) -> int:
@@ -116,14 +119,9 @@ class Mailbox:
             self.evicted += 1
             return
         self._kept[number] = _Kept(data, expires_at)
-        if len(self._kept) > self.max_kept:
-            self._give_up_sent(sent)
-
-    def _give_up_sent(self, sent: int) -> None:
-        """Let go of the oldest set-aside message if a listener has been sent it."""
-        oldest = next(iter(self._kept))
-        if oldest <= sent:
-            del self._kept[oldest]
+        self._kept_numbers.append(number)  # they are set aside in rising order
+        while len(self._kept) > self.max_kept and self._kept_numbers[0] <= sent:
+            del self._kept[self._kept_numbers.popleft()]
             self.evicted += 1
 
     @property
@@ -133,14 +131,16 @@ class Mailbox:
 
     def expire(self, now: float) -> None:
         """Let go of set-aside messages whose time to live has ended by `now`."""
-        for number in [n for n, message in self._kept.items() if message.expires_at <= now]:
+        gone = [n for n, message in self._kept.items() if message.expires_at <= now]
+        for number in gone:
             del self._kept[number]
-            self.evicted += 1
+        self.evicted += len(gone)
+        self._kept_numbers = deque(self._kept)
 
     def acknowledge(self, number: int) -> None:
         """The listener has everything up to `number`: set-aside messages up to it can go."""
-        for old in [n for n in self._kept if n <= number]:
-            del self._kept[old]
+        while self._kept_numbers and self._kept_numbers[0] <= number:
+            del self._kept[self._kept_numbers.popleft()]
 
     def read(self, after: int, *, max_messages: int, max_bytes: int) -> Batch | None:
         """The next messages after number `after`, or None where there are none.
@@ -158,10 +158,10 @@ class Mailbox:
         return Batch(start, list(self._within(index, max_messages, max_bytes)))
 
     def _first_kept(self, after: int) -> int | None:
-        # Numbers are set aside in rising order, and a reader ahead of all of them is the usual case.
-        if not self._kept or after >= next(reversed(self._kept)):
+        # A reader ahead of all of them is the usual case.
+        if not self._kept_numbers or after >= self._kept_numbers[-1]:
             return None
-        return next(n for n in self._kept if n > after)
+        return self._kept_numbers[bisect_right(self._kept_numbers, after)]
 
     def _within(self, index: int, max_messages: int, max_bytes: int) -> Iterator[bytes]:
         room = max_bytes

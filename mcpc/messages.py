@@ -107,7 +107,7 @@ def check_message(message: MCPCMessage) -> MCPCMessage:
 
 def prompt_of(message: MCPCMessage) -> Prompt | None:
     """The prompt that `message` carries, or None where it is an ordinary message."""
-    if message.event != "update" or not isinstance(message.result, dict):
+    if message.event != "update" or message.type != "task" or not isinstance(message.result, dict):
         return None
     found: Any = message.result.get("prompt")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if not isinstance(found, dict) or not isinstance(found.get("id"), str):  # pyright: ignore[reportUnknownMemberType]

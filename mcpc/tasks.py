@@ -116,9 +116,11 @@ class TaskRegistry:
         return len(self._records) - len(self._ended)
 
     def __iter__(self) -> Iterator[TaskRecord]:
+        self.forget_expired()
         return iter(list(self._records.values()))
 
     def __len__(self) -> int:
+        self.forget_expired()
         return len(self._records)
 
     def start(self, *, owner: str, tool_name: str, session_id: str, task_id: str | None = None) -> TaskRecord:
@@ -155,10 +157,12 @@ class TaskRegistry:
 
     def find(self, task_id: str) -> TaskRecord | None:
         """The task of that id, whoever's it is: for the application's own side, never for a client's request."""
+        self.forget_expired()
         return self._records.get(task_id)
 
     def of(self, owner: str) -> list[TaskRecord]:
         """The tasks of `owner`, oldest first."""
+        self.forget_expired()
         return [record for record in self._records.values() if record.owner == owner]
 
     def move(self, record: TaskRecord, move: Move) -> Status:
@@ -174,15 +178,16 @@ class TaskRegistry:
             return record.status
         record.status = status
         record.updated_at = self._clock()
-        if status in FINAL:
+        if status in FINAL and self._records.get(record.task_id) is record:
             record.expires_at = record.updated_at + self.time_to_live
             self._ended[record.task_id] = record
         return status
 
     def forget(self, record: TaskRecord) -> None:
         """Drop a task, ended or not."""
-        self._records.pop(record.task_id, None)
-        self._ended.pop(record.task_id, None)
+        for table in (self._records, self._ended):
+            if table.get(record.task_id) is record:
+                del table[record.task_id]
 
     def forget_expired(self) -> None:
         """Drop the ended tasks whose time is over, or that are too many. They ended in this order, so it is cheap."""

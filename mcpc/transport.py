@@ -110,6 +110,8 @@ class URI:
         if not self.rest.startswith("//"):
             # A command line: its arguments may be secret.
             first, space, _ = self.rest.strip().partition(" ")
+            if "@" in first or "?" in first:
+                return f"{self.scheme}:…"  # an address whose slashes were forgotten, perhaps with a password
             return f"{self.scheme}:{first}{' …' if space else ''}"
         user = (
             "" if self.username is None else f"{self.username}@" if self.password is None else f"{self.username}:***@"
@@ -226,7 +228,9 @@ class Transport(Protocol):
     `drives_server = True`.
     """
 
-    def connect(self, uri: URI, /, **options: Any) -> "AbstractAsyncContextManager[FrameChannel | StreamPair]":
+    def connect(
+        self, uri: URI, /, *args: Any, **options: Any
+    ) -> "AbstractAsyncContextManager[FrameChannel | StreamPair]":
         """Dial `uri`. Options are keyword-only parameters of the implementation.
 
         Raises:
@@ -235,7 +239,9 @@ class Transport(Protocol):
         """
         ...
 
-    def listen(self, uri: URI, endpoint: Endpoint, /, **options: Any) -> "AbstractAsyncContextManager[Listener]":
+    def listen(
+        self, uri: URI, endpoint: Endpoint, /, *args: Any, **options: Any
+    ) -> "AbstractAsyncContextManager[Listener]":
         """Serve `uri` until the context ends; connections end with it.
 
         Raises:

@@ -7,6 +7,8 @@ transport that nobody uses is never imported.
 """
 
 import inspect
+import logging
+import re
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -29,6 +31,10 @@ __all__ = [
 ]
 
 GROUP = "mcpc.transports"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+"""RFC 3986, section 3.1."""
+
+logger = logging.getLogger("mcpc")
 
 _registered: dict[str, Transport] = {}
 _loaded: dict[str, Transport] = {}
@@ -43,8 +49,10 @@ def parse_uri(text: str | URI) -> URI:
     """
     if isinstance(text, URI):
         return text
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all type-checked
+        raise URIError(f"a transport address is a text, not {type(text).__name__}")
     scheme, colon, rest = text.partition(":")
-    if not colon or not scheme or not scheme[0].isalpha() or not all(c.isalnum() or c in "+-." for c in scheme):
+    if not colon or not _SCHEME.fullmatch(scheme):
         known = ", ".join(schemes())
         raise URIError(f"not a transport address: it must start with a scheme and a colon; known schemes: {known}")
     scheme = scheme.lower()
@@ -64,7 +72,9 @@ def parse_uri(text: str | URI) -> URI:
     host = parts.netloc.rpartition("@")[2]
     # A name may be case-sensitive (memory://Name), so the host is taken as written, not as urlsplit folds it.
     if host.startswith("["):
-        host = host[1:].partition("]")[0]
+        host, _, after = host[1:].partition("]")
+        if after and not after.startswith(":"):
+            raise URIError(f"the host or port of this {scheme}: address cannot be read")
     elif port is not None:
         host = host.rpartition(":")[0]
     else:
@@ -87,6 +97,8 @@ def register_transport(scheme: str, transport: Transport, *, replace: bool = Fal
     Raises:
         URIError: the scheme is taken and `replace` is not set.
     """
+    if not _SCHEME.fullmatch(scheme):
+        raise URIError(f"not a scheme: {scheme!r}; give the part before the colon")
     scheme = scheme.lower()
     with _lock:
         if not replace and (scheme in _registered or scheme in _installed()):
@@ -95,7 +107,12 @@ def register_transport(scheme: str, transport: Transport, *, replace: bool = Fal
 
 
 def _installed() -> dict[str, EntryPoint]:
-    return {point.name.lower(): point for point in entry_points(group=GROUP)}
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        first = found.setdefault(point.name.lower(), point)
+        if first.value != point.value:
+            logger.warning("scheme %r is offered twice; %s is used, %s is not", point.name, first.value, point.value)
+    return found
 
 
 def schemes() -> list[str]:
@@ -130,13 +147,15 @@ def _load(point: EntryPoint) -> Transport:
     package = f" (package {point.dist.name})" if point.dist is not None else ""
     try:
         loaded: Any = point.load()
+        return loaded() if isinstance(loaded, type) else loaded
     except ImportError as exc:
         missing = (exc.name or "a package").partition(".")[0]
         raise MissingExtra(
             f"the transport for {point.name!r}{package} needs {missing!r}, "
             f"which is not installed: pip install {missing}"
         ) from exc
-    return loaded() if isinstance(loaded, type) else loaded
+    except Exception as exc:
+        raise URIError(f"the transport for {point.name!r}{package} cannot be loaded: {exc}") from exc
 
 
 def transport_options(transport: Transport, method: str) -> dict[str, Any]:

@@ -59,6 +59,12 @@ class Program:
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
 
+    def end_input(self) -> None:
+        """Close its stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.stdin = None  # communicate() would flush it
+
     def finish(self, number: signal.Signals | None = None) -> int:
         """Send a signal, if one is given, and wait for the end; the exit code."""
         if number is not None:

@@ -224,18 +224,15 @@ def test_every_address_is_served_and_its_clients_get_the_last_message_on_sigterm
 
 def test_over_stdio_nothing_but_the_protocol_is_on_stdout(app: str) -> None:
     child = f"stdio:{MCPC[0]} serve {app} stdio:"
-    called = run("call", child, "chatter")
-    assert (called.returncode, called.stdout) == (0, "quiet\n")
-    with running([*MCPC, "serve", app, "stdio:"]) as server:
+    with running([*MCPC, "call", child, "chatter"]) as client, running([*MCPC, "serve", app, "stdio:"]) as server:
         server.read_until("on stdin and stdout")
         server.write('{"jsonrpc": "2.0", "id": 1, "method": "nonsense"}\n')
         answer = server.read_until(r".*\n", "out")[0]
         assert json.loads(answer)["error"]["code"] < 0
-        assert server.process.stdin is not None
-        server.process.stdin.close()
-        server.process.stdin = None
+        server.end_input()
         assert server.finish() == 0
         assert server.written["out"] == answer
+        assert (client.finish(), client.written["out"]) == (0, "quiet\n")
 
 
 def test_a_token_is_asked_for_and_given(app: str, tmp_path: Path) -> None:
@@ -248,12 +245,12 @@ def test_a_token_is_asked_for_and_given(app: str, tmp_path: Path) -> None:
     env = {"SECRET": "open-sesame", "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
     arguments = [app, "wss://127.0.0.1:0/mcp", "--token-env", "SECRET", "--ssl-cert", cert, "--ssl-key", key]
     with served(*arguments, env=env) as (_, uris):
-        let_in = run("call", uris[0], "add", "a=1", "b=1", "--token-env", "SECRET", env=env)
-        assert (let_in.returncode, let_in.stdout) == (0, "2\n"), let_in.stderr
-        refused = run("tools", uris[0], "--token-env", "SECRET", env={**env, "SECRET": "wrong-guess"})
-        assert refused.returncode == 2
-        assert "401" in refused.stderr
-        assert "wrong-guess" not in refused.stderr
+        call = [*MCPC, "call", uris[0], "add", "a=1", "b=1", "--token-env", "SECRET"]
+        with running(call, env=env) as friend, running(call, env={**env, "SECRET": "wrong-guess"}) as stranger:
+            assert (friend.finish(), friend.written["out"]) == (0, "2\n"), friend.written
+            assert stranger.finish() == 2
+            assert "401" in stranger.written["err"]
+            assert "wrong-guess" not in stranger.written["err"]
 
 
 # --- looking ---

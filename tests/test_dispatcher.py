@@ -213,7 +213,6 @@ async def test_a_plain_function_that_returns_an_awaitable_is_awaited() -> None:
         assert registration.stats == ListenerStats(delivered=3)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: until _finish runs, _working is not set and a second worker is spawned")
 @pytest.mark.anyio
 async def test_a_function_that_returns_awaitables_has_one_at_a_time_from_the_first_on() -> None:
     async with dispatching() as dispatcher:
@@ -228,7 +227,6 @@ async def test_a_function_that_returns_awaitables_has_one_at_a_time_from_the_fir
         assert begun == [1]
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: counted as delivered before it is awaited, then as an error too")
 @pytest.mark.anyio
 async def test_an_awaitable_that_fails_counts_as_an_error_only() -> None:
     async def fail() -> None:
@@ -403,7 +401,6 @@ def test_a_queue_needs_room_for_one(capacity: int) -> None:
         Dispatcher(no_spawn).add(print, capacity=capacity)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: an unknown policy is taken, and works as block")
 def test_an_unknown_policy_is_refused() -> None:
     unknown: Any = "drop_newest"
     with pytest.raises(ValueError, match="drop_newest"):
@@ -515,7 +512,6 @@ async def test_coalesce_drops_nothing_but_updates_and_blocks_where_that_frees_no
         assert listener.done == [0, "created", prompt(1).result, "e", "u2", "done", "e2"]
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: make_room drops for a message that another listener then refuses")
 @pytest.mark.anyio
 async def test_a_message_that_nobody_takes_costs_nobody_a_message() -> None:
     async with dispatching() as dispatcher:
@@ -532,7 +528,6 @@ async def test_a_message_that_nobody_takes_costs_nobody_a_message() -> None:
         await until(lambda: lossy.done == [0, "done 2"])
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: drained() does not ask whose queue it was")
 @pytest.mark.anyio
 async def test_the_flow_is_not_told_to_go_on_by_a_queue_that_had_room() -> None:
     drained: list[None] = []
@@ -573,8 +568,8 @@ def test_a_queue_accounts_for_every_message(capacity: int, overflow: Overflow, s
                 taken.append(queue.get())
             continue
         message = server_event(number) if kind == "event" else update(number, task, kind)
-        if queue.make_room():
-            queue.put(message)
+        if queue.has_room:
+            assert queue.put(message)
             put.append(message)
         else:
             refused += 1

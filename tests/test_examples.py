@@ -1,11 +1,13 @@
 """Every example runs, as a user would run it, and does what it says."""
 
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from cli_kit import running
+from cli_kit import Program, running, served
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SHARED = {"command.py", "seed_server.py"}
@@ -16,12 +18,25 @@ def python(name: str, *arguments: str) -> list[str]:
     return [sys.executable, str(EXAMPLES / name), *arguments]
 
 
-def finished(name: str, *arguments: str) -> list[str]:
-    """The lines that an example writes; it must end well, and complain of nothing."""
-    with running(python(name, *arguments)) as program:
-        assert program.finish() == 0, program.written["err"]
-        assert "Traceback" not in program.written["err"]
-        return program.written["out"].splitlines()
+def output(program: Program) -> list[str]:
+    """The lines that a program writes; it must end well, and complain of nothing."""
+    assert program.finish() == 0, program.written["err"]
+    assert "Traceback" not in program.written["err"]
+    return program.written["out"].splitlines()
+
+
+def outputs(commands: Sequence[Sequence[str]]) -> list[list[str]]:
+    """What several examples write, each with its arguments, run side by side."""
+    with ExitStack() as stack:
+        programs = [stack.enter_context(running(python(*command))) for command in commands]
+        return [output(program) for program in programs]
+
+
+def come_in_turn(wanted: str, lines: list[str]) -> None:
+    """Each line that is wanted is there, and they are in order; others may stand between."""
+    came = iter(lines)
+    for line in wanted.splitlines():
+        assert line in came, f"{line!r} did not come, or not in its turn: {lines}"
 
 
 PROMPTS = """\
@@ -59,10 +74,8 @@ CONVERSATIONS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "scheme"), [(name, scheme) for name, (_, schemes) in CONVERSATIONS.items() for scheme in schemes]
-)
-def test_a_conversation_with_a_running_task_goes_as_told(name: str, scheme: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_a_conversation_with_a_running_task_goes_as_told(name: str, tmp_path: Path) -> None:
     places = {
         "ws": "ws://127.0.0.1:0/mcp",
         "http": "http://127.0.0.1:0/mcp",
@@ -70,17 +83,14 @@ def test_a_conversation_with_a_running_task_goes_as_told(name: str, scheme: str,
         "unix": f"unix://{tmp_path}/x.sock",
         "stdio": "stdio:",
     }
-    lines = iter(finished(name, places[scheme]))
-    for wanted in CONVERSATIONS[name][0].splitlines():
-        assert wanted in lines, f"{wanted!r} did not come, or not in its turn"
+    wanted, schemes = CONVERSATIONS[name]
+    for lines in outputs([[name, places[scheme]] for scheme in schemes]):
+        come_in_turn(wanted, lines)
 
 
-def test_both_sides_of_an_example_can_run_apart(tmp_path: Path) -> None:
-    place = f"unix://{tmp_path}/x.sock"
-    with running(python("prompts.py", "--serve", place)):
-        while not (tmp_path / "x.sock").exists():
-            pass
-        assert PROMPTS.splitlines()[-1] in finished("prompts.py", "--connect", place)
+def test_both_sides_of_an_example_can_run_apart() -> None:
+    with served(f"{EXAMPLES / 'prompts.py'}:server", "tcp://127.0.0.1:0") as (_, uris):
+        come_in_turn(PROMPTS, *outputs([["prompts.py", "--connect", uris[0]]]))
 
 
 SEED = """\
@@ -92,19 +102,14 @@ Received MCPC message: complete {'status': 'Complete', 'data_id': '42'}
 Task completed with result: {'status': 'Complete', 'data_id': '42'}"""
 
 
-@pytest.mark.parametrize("place", ["stdio:", "ws://127.0.0.1:{port}/mcp", "http://127.0.0.1:{port}/mcp"])
-def test_the_seeds_client_and_server_work_over_each_transport(place: str, free_port: int) -> None:
-    place = place.format(port=free_port)
-    if place == "stdio:":
-        lines = finished("seed_client.py")
-    else:
-        with running(python("seed_server.py", "--serve", place)) as server:
-            lines = _once_served(server, place)
-    came = iter(lines)
-    for wanted in SEED.splitlines():
-        assert wanted in came, f"{wanted!r} did not come, or not in its turn: {lines}"
-    assert "the call has returned: created" in lines
-    assert lines.index("the call has returned: created") < lines.index(SEED.splitlines()[-1])
+def test_the_seeds_client_and_server_work_over_each_transport() -> None:
+    server = f"{EXAMPLES / 'seed_server.py'}:server"
+    with served(server, "ws://127.0.0.1:0/mcp", "http://127.0.0.1:0/mcp", at=2) as (_, uris):
+        # Without an address the client starts the server itself, over stdio.
+        for lines in outputs([["seed_client.py"], *(["seed_client.py", uri] for uri in uris)]):
+            come_in_turn(SEED, lines)
+            answered = lines.index("the call has returned: created")
+            assert answered < lines.index(SEED.splitlines()[-1])
 
 
 def test_the_other_examples_say_what_they_show() -> None:
@@ -115,11 +120,10 @@ def test_the_other_examples_say_what_they_show() -> None:
         "testing_with_memory.py": ["passed: test_frames_cross_a_pair_of_channels_whole"],
         "custom_transport.py": ["lp ['over', 'a', 'wire', 'of', 'our', 'own']", "keeps the contract"],
     }
+    lines = dict(zip(shown, outputs([[name] for name in shown]), strict=True))
     for name, wanted in shown.items():
-        lines = finished(name)
-        assert [line for line in lines if line in wanted] == wanted, name
-        if name == "server_events.py":
-            assert not [line for line in lines if line.startswith("bob hears file_arrived")]
-        if name == "websocket_server.py":
-            assert any(line.startswith("without the token: refused the connection: HTTP 401") for line in lines)
+        assert [line for line in lines[name] if line in wanted] == wanted, name
+    assert not [line for line in lines["server_events.py"] if line.startswith("bob hears file_arrived")]
+    refusal = "without the token: refused the connection: HTTP 401"
+    assert any(line.startswith(refusal) for line in lines["websocket_server.py"])
     assert {path.name for path in EXAMPLES.glob("*.py")} == {*shown, *CONVERSATIONS, *SHARED, "seed_client.py"}

@@ -447,7 +447,6 @@ async def test_what_is_queued_is_sent_though_the_connection_is_cancelled() -> No
     assert (channel.sent, channel.closed.is_set()) == ([b"last words"], True)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: flush knows nothing of a source's frames: their write is cut off")
 async def test_a_write_that_has_begun_is_not_cut_off_by_closing() -> None:
     channel = Recorder(is_open=False)
 
@@ -497,7 +496,6 @@ async def test_when_the_channel_breaks_sending_raises_and_everybody_is_told() ->
     assert source.told_closed == 1
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: a sender that waits for room returns as if its frame had been sent")
 async def test_a_sender_that_waits_when_the_channel_breaks_is_told() -> None:
     channel = Recorder(is_open=False)
     channel.failure = ChannelBroken("cut")
@@ -520,7 +518,6 @@ async def test_a_sender_that_waits_when_the_channel_breaks_is_told() -> None:
     assert outcome == ["told"]
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: _lost walks through the list that detach changes")
 async def test_a_source_may_detach_itself_when_the_connection_closes() -> None:
     class Leaving(Frames):
         def connection_closed(self) -> None:

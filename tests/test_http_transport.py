@@ -1,5 +1,6 @@
 """`http://` and `https://`: the client, on both event loops."""
 
+import gc
 import ssl
 from collections.abc import Generator
 from pathlib import Path
@@ -9,6 +10,7 @@ import anyio
 import httpx2
 import pytest
 import trustme
+from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client, ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
@@ -298,3 +300,30 @@ async def test_an_auth_flow_is_used() -> None:
     with SmallServer().served(LOCAL, token_verifier=Verifier()) as uri:
         async with Client(dialled(uri, auth=Bearer())) as client:
             assert await add(client) == 5
+
+
+async def test_a_dial_cancelled_in_the_tls_handshake_closes_its_socket() -> None:
+    begun, ended = anyio.Event(), anyio.Event()
+
+    async def converse(stream: SocketStream) -> None:
+        async with stream:
+            assert await stream.receive()  # the handshake's first words
+            begun.set()
+            with pytest.raises(anyio.EndOfStream):
+                await stream.receive()
+            ended.set()
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as server:
+        server.start_soon(listener.serve, converse)
+        uri = f"https://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+        gc.disable()  # it would close the socket too, some day
+        try:
+            async with anyio.create_task_group() as client:
+                client.start_soon(connect_to, uri)
+                await begun.wait()
+                client.cancel_scope.cancel()
+            with anyio.fail_after(5):
+                await ended.wait()
+        finally:
+            gc.enable()
+        server.cancel_scope.cancel()

@@ -287,7 +287,6 @@ def test_sent_terminal_messages_make_room_at_the_bound() -> None:
     assert (numbers(box), box.kept, box.evicted) == ([4, 5, 6], 2, 3)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: one message is given up for each that is set aside, so an excess stays")
 def test_the_bound_holds_again_once_the_excess_was_sent() -> None:
     box = Mailbox(max_messages=1, max_kept=2)
     for _ in range(6):
@@ -346,7 +345,6 @@ def test_the_cost_of_reading_on_does_not_grow_with_the_log() -> None:
     assert cost(4000) <= cost(100) * 1.5
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: _first_kept looks from the first one each time: reading all is quadratic")
 def test_the_cost_of_reading_what_is_set_aside_does_not_grow_with_it() -> None:
     def cost_of_each(kept: int) -> float:
         box = Mailbox(max_messages=1)

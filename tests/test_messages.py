@@ -126,7 +126,6 @@ def test_only_an_update_can_ask(event: str) -> None:
     assert prompt_of(update({"prompt": {"id": "p", "message": "m"}}, event=event)) is None
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: prompt_of does not look at the type")
 def test_a_server_event_cannot_ask() -> None:
     event = MCPCMessage(
         type="server_event", event="update", session_id="s", result={"prompt": {"id": "p", "message": "m"}}

@@ -203,7 +203,6 @@ def test_an_ended_task_is_remembered_for_its_time_to_live_and_no_longer() -> Non
     assert tasks.get("me", running.task_id) is running, "a running task is never forgotten"
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: find, of, len and iteration do not forget what has expired")
 def test_an_expired_task_is_gone_by_every_way_of_asking() -> None:
     clock = Clock()
     tasks = registry(clock, time_to_live=10)
@@ -233,7 +232,6 @@ def test_a_forgotten_task_is_gone_and_can_be_forgotten_again() -> None:
     assert (len(tasks), tasks.running, tasks.of("me")) == (0, 0, [])
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: move puts a forgotten task back among the ended: running is -1")
 def test_a_forgotten_task_that_ends_later_does_not_count() -> None:
     tasks = registry(max_running=1)
     record = start(tasks)
@@ -245,7 +243,6 @@ def test_a_forgotten_task_that_ends_later_does_not_count() -> None:
         start(tasks)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: forget goes by the id, not by the task")
 def test_forgetting_a_task_does_not_forget_another_that_has_its_id_now() -> None:
     tasks = registry()
     old = start(tasks, "x")

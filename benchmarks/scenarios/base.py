@@ -13,7 +13,7 @@ __all__ = ["Case", "Metric", "Scale", "Scenario", "across"]
 class Scale:
     """How much is measured."""
 
-    seconds: float = 2.0
+    seconds: float = 1.0
     """Of one throughput measurement."""
     sizes: tuple[int, ...] = (4096, 65536)
     """Bytes of a message, besides 280."""
@@ -21,11 +21,11 @@ class Scale:
     fanout: int = 1000
     idle: int = 500
     tasks: tuple[int, ...] = (1, 100, 10_000)
-    task_messages: int = 100_000
-    calls: int = 1000
+    task_messages: int = 50_000
+    calls: int = 500
     events: int = 20
-    latency_seconds: float = 4.0
-    cuts: int = 10
+    latency_seconds: float = 2.5
+    cuts: int = 8
 
 
 QUICK = Scale(

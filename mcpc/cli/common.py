@@ -183,8 +183,8 @@ def mistakes_told() -> Generator[None]:
             raise cause from None
         text = _explanation(cause)
         if text is None:
-            raise cause from None
-        logger.debug("the command failed", exc_info=exc)
+            raise cause from cause.__cause__
+        logger.debug("the command failed", exc_info=cause)
         say_error(text)
         raise typer.Exit(MISTAKE) from None
 

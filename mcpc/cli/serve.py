@@ -172,43 +172,33 @@ def _load_tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
 
 async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]]) -> int:
     """Serve at every place until a signal, or until the client of our stdin leaves."""
+    over = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        tasks.start_soon(_wait_for_signal, over)
         async with AsyncExitStack() as stack:
-            listeners: list[Listener] = []
             for uri, options in places:
-                listeners.append(await stack.enter_async_context(listen(server, uri, **options)))
-                _announce(server, listeners[-1])
-            try:
-                await _until_finished(listeners)
-            finally:
-                # Before the first address closes: the clients of every address shall get their last messages.
-                with anyio.CancelScope(shield=True):
-                    await bind(server).wind_down()
+                listener = await stack.enter_async_context(listen(server, uri, **options))
+                _announce(server, listener)
+                finished: anyio.Event | None = getattr(listener, "finished", None)
+                if finished is not None:
+                    tasks.start_soon(_pass_on, finished, over)
+            # Waited for, not cancelled: a cancellation would reach the connections before their last messages are sent.
+            await over.wait()
+            await bind(server).wind_down()  # before the first address closes
         tasks.cancel_scope.cancel()
     return COMPLETE
+
+
+async def _wait_for_signal(over: anyio.Event) -> None:
+    await until_signal()
+    over.set()
+
+
+async def _pass_on(finished: anyio.Event, over: anyio.Event) -> None:
+    await finished.wait()
+    over.set()
 
 
 def _announce(server: Any, listener: Listener) -> None:
     own = parse_uri(listener.uri).scheme == "stdio"
     say(f"serving {lowlevel_of(server).name} {'on stdin and stdout' if own else f'at {listener.uri}'}")
-
-
-async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
-    await until_signal()
-    scope.cancel()
-
-
-async def _until_finished(listeners: Sequence[Listener]) -> None:
-    """Wait for the end of a listener that can end (our stdin); for ever where there is none."""
-    finite: list[anyio.Event] = [found for one in listeners if (found := getattr(one, "finished", None)) is not None]
-    if not finite:
-        await anyio.sleep_forever()
-    async with anyio.create_task_group() as tasks:
-        for finished in finite:
-            tasks.start_soon(_cancel_when, finished, tasks.cancel_scope)
-
-
-async def _cancel_when(event: anyio.Event, scope: anyio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

@@ -16,6 +16,7 @@ import anyio
 import anyio.abc
 import mcp
 from mcp.client import ClientExtension, ClientSession, advertise
+from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, CallToolResult
 
@@ -32,7 +33,10 @@ from mcpc.client.peer import (
     task_state,
     typed,
 )
+from mcpc.client.sep2663_tasks import Hooks
+from mcpc.client.sep2663_wire import TASKS_EXTENSION
 from mcpc.client.tap import tap
+from mcpc.client.tasks_extension import RemoteTasks, call_as_asked
 from mcpc.codec import CALLBACKS_EXTENSION, call_meta, messages_in_content
 from mcpc.dispatcher import DEFAULT_CAPACITY, Dispatcher, Overflow, Registration
 from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError, UnknownTask
@@ -103,6 +107,9 @@ class Client(mcp.Client):
         extensions: Sequence[ClientExtension] = sdk_options.pop("extensions", None) or ()
         if not any(extension.identifier == CALLBACKS_EXTENSION for extension in extensions):
             extensions = (*extensions, advertise(CALLBACKS_EXTENSION))
+        self._remote = RemoteTasks(self, Hooks(self._emit, self._finish, self._spawn, self._handler_answer))
+        if not any(extension.identifier == TASKS_EXTENSION for extension in extensions):
+            extensions = (*extensions, self._remote.extension)
         super().__init__(cast("Any", _TappedTransport(transport, self._tap)), extensions=extensions, **sdk_options)
         self.provider = provider
         self.reconnect = can_redial if reconnect is None else bool(reconnect)
@@ -119,7 +126,9 @@ class Client(mcp.Client):
         self._dispatcher = Dispatcher(self._spawn, on_drained=self.drained)
         self._inbox = Inbox(self._deliver, self._pause)
         self._inbox.on_lost_tasks = self._lose_unknown
-        self._prompt_handlers: list[PromptHandler] = []
+        self._inbox.on_room = self.drained
+        self.prompt_handlers: list[PromptHandler] = []
+        """What `on_prompt` added; the last one answers."""
         self._tasks_group: anyio.abc.TaskGroup | None = None
         self._lost = anyio.Event()
         self._room = anyio.Event()
@@ -250,7 +259,8 @@ class Client(mcp.Client):
         self._listen_scope = scope
 
     def _tap(self, streams: StreamPair) -> StreamPair:
-        return tap(streams, self._inbox, channel=lambda: self._channel, on_end=self._connection_ended)
+        tapped = tap(streams, self._inbox, channel=lambda: self._channel, on_end=self._connection_ended)
+        return self._remote.streams.tap(tapped)
 
     def _connection_ended(self) -> None:
         self._lost.set()
@@ -309,13 +319,15 @@ class Client(mcp.Client):
 
     def on_prompt(self, handler: PromptHandler) -> PromptHandler:
         """Let `handler`, sync or async, answer what tasks ask (`task.ask`). Usable as a decorator."""
-        self._prompt_handlers.append(handler)
+        self.prompt_handlers.append(handler)
         return handler
 
     def drained(self) -> None:
         """A queue has room again: go on listening if that had stopped."""
         if self._inbox.paused:
             self._room.set()
+            if self._form != "meta":
+                self._inbox.resume()  # nobody listens by request, so nobody else resumes
 
     def _pause(self) -> None:
         """A queue is full: stop listening; what is sent meanwhile stays with the server."""
@@ -333,18 +345,24 @@ class Client(mcp.Client):
             handle.feed(message)
             if message.terminal:
                 self.tasks.pop(handle.task_id, None)
-        if self._prompt_handlers and (prompt := prompt_of(message)) is not None:
+        if self.prompt_handlers and (prompt := prompt_of(message)) is not None:
             self._spawn(partial(self._answer, prompt))
         return True
 
+    async def _handler_answer(self, prompt: Prompt) -> Any:
+        """What the prompt handler answers."""
+        answer = self.prompt_handlers[-1](prompt)
+        return await answer if inspect.isawaitable(answer) else answer
+
     async def _answer(self, prompt: Prompt) -> None:
-        handler = self._prompt_handlers[-1]
         try:
-            answer = handler(prompt)
-            if inspect.isawaitable(answer):
-                answer = await answer
+            answer = await self._handler_answer(prompt)
             assert prompt.task_id is not None
-            await send_input(self.session, self._channel, prompt.task_id, answer, prompt.id)
+            handle = self.tasks.get(prompt.task_id)
+            if handle is not None and handle.remote is not None:
+                await handle.remote.send_input(answer, prompt.id)
+            else:
+                await send_input(self.session, self._channel, prompt.task_id, answer, prompt.id)
         except (MCPCError, MCPError) as exc:
             logger.info("the answer to a prompt of %s came to nothing: %s", prompt.tool_name, exc)
         except Exception:
@@ -353,7 +371,7 @@ class Client(mcp.Client):
     def _lose_unknown(self, known: set[str]) -> None:
         lost = ConnectionLost("the server was restarted and no longer knows this task")
         for handle in list(self.tasks.values()):
-            if handle.task_id not in known:
+            if handle.task_id not in known and handle.remote is None:
                 handle.lose(lost)
                 self.tasks.pop(handle.task_id, None)
 
@@ -376,9 +394,10 @@ class Client(mcp.Client):
     ) -> TaskHandle:
         """Call a tool as a task, and return its handle.
 
-        On a server that speaks MCPC this returns when the server has answered: at once, for a background tool. On a
-        standard server the tool runs as an ordinary call, its progress comes as updates, and the handle completes
-        with its result.
+        On a server that speaks MCPC this returns when the server has answered: at once, for a background tool. So it
+        does on one that speaks the tasks extension (SEP-2663): the task's states then come as messages, and its id is
+        the server's. On another server the tool runs as an ordinary call, its progress comes as updates, and the
+        handle completes with its result.
 
         Args:
             tool_name: The tool.
@@ -395,9 +414,13 @@ class Client(mcp.Client):
         handle = TaskHandle(self, task_id, tool_name, session_id, capacity=capacity, overflow=overflow)
         self.session  # noqa: B018 - raises where there is no connection
         self.tasks[task_id] = handle
+        if not self._form and self._remote.available:
+            await self._remote.start(handle, dict(arguments or {}))
+            return handle
         if not self._form:
             self._emit(handle, "created", f"{tool_name} was called")
-            self._spawn(partial(self._run_standard, handle, dict(arguments or {})))
+            handle.call_scope = anyio.CancelScope()
+            self._spawn(partial(self._run_standard, handle, handle.call_scope, dict(arguments or {})))
             return handle
         try:
             result = await self._call(handle, dict(arguments or {}))
@@ -411,6 +434,58 @@ class Client(mcp.Client):
             self._finish(handle, result)
         return handle
 
+    def task(
+        self,
+        task_id: str,
+        *,
+        tool_name: str = "",
+        session_id: str = "default",
+        capacity: int = DEFAULT_CAPACITY,
+        overflow: Overflow = "coalesce",
+    ) -> TaskHandle:
+        """Attach to a task by its id, also to one that another process began; needs the tasks extension (SEP-2663).
+
+        The handle is fed with what comes from now on, beginning with the present state; `await` it to be sure that the
+        server knows the task. It takes answers to prompts and `stop`, but no other input.
+
+        Args:
+            task_id: The id that the task's handle had.
+            tool_name: The name to give in messages, where the server does not say it.
+            session_id: The conversation that the task belongs to, as you name it.
+            capacity: Messages that wait in the handle until they are iterated over.
+            overflow: What happens when that many wait; see `mcpc.dispatcher.Overflow`.
+
+        Raises:
+            UnknownTask: the server does not speak the extension. (On awaiting the handle: it does not know the task.)
+            ConnectionLost: there is no connection.
+        """
+        known = self.tasks.get(task_id)
+        if known is not None:
+            return known
+        if not self._remote.available:
+            raise UnknownTask("this server lets nobody attach to a task: it does not speak the tasks extension")
+        handle = TaskHandle(self, task_id, tool_name, session_id, capacity=capacity, overflow=overflow)
+        self.tasks[task_id] = handle
+        self._remote.follow(handle, None)
+        return handle
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        read_timeout_seconds: float | None = None,
+        progress_callback: ProgressFnT | None = None,
+        **options: Any,
+    ) -> CallToolResult:
+        """Call a tool; see `mcp.Client.call_tool`. A call that becomes a task (SEP-2663) is followed to its result.
+
+        Tasks have no progress notifications, so a call with a `progress_callback` is made as one that cannot become a
+        task, and gets its progress as ever. Only where the server insists on a task, the callback is told the task's
+        status messages instead, numbered. Cancelling the call cancels the task.
+        """
+        call = partial(super().call_tool, name, arguments, read_timeout_seconds, progress_callback, **options)
+        return await call_as_asked(call, progress_callback)
+
     async def _call(self, handle: TaskHandle, arguments: dict[str, Any]) -> CallToolResult:
         """Call the tool with the metadata in the form that the server takes."""
         session_id, task_id = handle.session_id, handle.task_id
@@ -423,7 +498,7 @@ class Client(mcp.Client):
             arguments["_metadata"] = {"mcpc_session_id": session_id, "mcpc_task_id": task_id}
         return await self.call_tool(handle.tool_name, arguments)
 
-    async def _run_standard(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
+    async def _run_standard(self, handle: TaskHandle, scope: anyio.CancelScope, arguments: dict[str, Any]) -> None:
         """An ordinary call that looks like a task from outside."""
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
@@ -431,13 +506,13 @@ class Client(mcp.Client):
             self._emit(handle, "update", {name: value for name, value in update.items() if value is not None})
 
         try:
-            with anyio.CancelScope() as handle.call_scope:
+            with scope:
                 self._finish(handle, await self.call_tool(handle.tool_name, arguments, progress_callback=on_progress))
         except MCPError as exc:
             self._fail(handle, typed(exc))
         except Exception as exc:
             self._fail(handle, exc)
-        if handle.call_scope is not None and handle.call_scope.cancelled_caught:
+        if scope.cancelled_caught:
             self._emit(handle, "failed", {"error": "stopped", "message": "the call was cancelled"})
 
     def _fail(self, handle: TaskHandle, exc: Exception) -> None:
@@ -459,8 +534,8 @@ class Client(mcp.Client):
         else:
             self._emit(handle, "complete", value)
 
-    def _emit(self, handle: TaskHandle, event: str, result: Any) -> None:
-        """A message that we make ourselves, for a call that the server does not know as a task."""
+    def _emit(self, handle: TaskHandle, event: str, result: Any) -> bool:
+        """A message that we make ourselves, where the server sends none; False where there is no room for it."""
         message = MCPCMessage(
             event=event,
             session_id=handle.session_id,
@@ -468,13 +543,19 @@ class Client(mcp.Client):
             tool_name=handle.tool_name,
             result=result,
         )
-        if not self._deliver(message) and message.terminal:
+        if self._deliver(message):
+            return True
+        if message.terminal:
             handle.feed(message)
+        return message.terminal
 
     # --- steering (called by handles) ---
 
     async def send_input(self, handle: TaskHandle, value: Any, prompt_id: str | None = None) -> None:
         """See `TaskHandle.send` and `TaskHandle.answer`."""
+        if handle.remote is not None:
+            await handle.remote.send_input(value, prompt_id)
+            return
         self._needs_mcpc(handle)
         await send_input(self.session, self._channel, handle.task_id, value, prompt_id)
 
@@ -483,11 +564,16 @@ class Client(mcp.Client):
         if handle.call_scope is not None:
             handle.call_scope.cancel()
             return
+        if handle.remote is not None:
+            await handle.remote.stop()
+            return
         self._needs_mcpc(handle)
         await stop_task(self.session, self._channel, handle.task_id)
 
     async def task_state(self, handle: TaskHandle) -> dict[str, Any]:
         """See `TaskHandle.state`."""
+        if handle.remote is not None:
+            return await handle.remote.state()
         self._needs_mcpc(handle)
         return await task_state(self.session, self._channel, handle.task_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import anyio
@@ -14,6 +15,7 @@ from mcpc.messages import MCPCMessage, prompt_of
 
 if TYPE_CHECKING:
     from mcpc.client.client import Client
+    from mcpc.client.sep2663_tasks import RemoteTask
 
 __all__ = ["TaskHandle", "result_value"]
 
@@ -62,6 +64,9 @@ class TaskHandle:
         self._ended = anyio.Event()
         self.call_scope: anyio.CancelScope | None = None
         """Where the task is an ordinary call of ours: what ends it."""
+        self.remote: RemoteTask | None = None
+        """Where the task is followed by the tasks extension: what follows it."""
+        self._known = anyio.Event()
         self._terminal: MCPCMessage | None = None
         self._failure: Exception | None = None
 
@@ -69,12 +74,13 @@ class TaskHandle:
 
     def has_room(self) -> bool:
         """Whether it can take a message now."""
-        return self._queue.make_room()
+        return self._queue.has_room
 
     def feed(self, message: MCPCMessage) -> None:
         """Take a message of this task."""
         if self._terminal is not None:
             return
+        self.known()
         self._queue.put(message)
         prompt = prompt_of(message)
         if prompt is not None:
@@ -92,8 +98,19 @@ class TaskHandle:
             return
         self.status = "lost"
         self._failure = failure
+        self.known()
         self._ended.set()
         self._came.set()
+
+    def known(self) -> None:
+        """The server has told something of it, or will not."""
+        self._known.set()
+
+    def closed(self, prompt_id: str) -> None:
+        """A prompt is no longer open, whoever answered it."""
+        self.prompts.pop(prompt_id, None)
+        if not self.prompts and self.status == "waiting":
+            self.status = "running"
 
     # --- what its owner does ---
 
@@ -107,6 +124,21 @@ class TaskHandle:
         """What became of the messages that waited here."""
         self._queue.stats.waiting = len(self._queue)
         return self._queue.stats
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """Wait until the server has told of the task, which it has where it was started here; gives the handle itself.
+
+        Raises:
+            UnknownTask: the server does not know it.
+            ConnectionLost: the server cannot be asked.
+        """
+        return self._once_known().__await__()
+
+    async def _once_known(self) -> Self:
+        await self._known.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self
 
     def __aiter__(self) -> Self:
         return self
@@ -170,9 +202,7 @@ class TaskHandle:
             TaskEnded, UnknownTask, ConnectionLost: see `send`.
         """
         await self._client.send_input(self, value, prompt_id)
-        self.prompts.pop(prompt_id, None)
-        if not self.prompts and self.status == "waiting":
-            self.status = "running"
+        self.closed(prompt_id)
 
     async def stop(self) -> None:
         """Ask the task to stop; it ends as stopped within the server's grace. Once it has ended this does nothing.

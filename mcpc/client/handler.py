@@ -44,6 +44,7 @@ class MCPCHandler:
         self._channel = secrets.token_urlsafe(24)
         self._dispatcher = Dispatcher(lambda main: spawn_detached(_as_coroutine(main)), on_drained=self._drained)
         self._inbox = Inbox(self._dispatcher.deliver, self._pause)
+        self._inbox.on_room = self._drained
         self._ended = anyio.Event()
         self._room = anyio.Event()
         self._listen_scope: anyio.CancelScope | None = None
@@ -139,6 +140,8 @@ class MCPCHandler:
     def _drained(self) -> None:
         if self._inbox.paused:
             self._room.set()
+            if self._form != "meta":
+                self._inbox.resume()  # nobody listens by request, so nobody else resumes
 
 
 def _as_coroutine(main: Callable[[], Any]) -> Callable[[], Any]:

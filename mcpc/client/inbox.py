@@ -6,6 +6,7 @@ and reports what is missing as a `gap`.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,7 +14,14 @@ from typing import Any, cast
 import anyio
 from mcp_types import RequestId
 
-from mcpc.codec import LISTENING_METHOD, MESSAGES_METHOD, decode_direct, decode_messages, messages_in_content
+from mcpc.codec import (
+    LISTENING_METHOD,
+    MESSAGES_METHOD,
+    SUBSCRIPTION_META,
+    decode_direct,
+    decode_messages,
+    messages_in_content,
+)
 from mcpc.dispatcher import DEFAULT_CAPACITY
 from mcpc.messages import MCPCMessage
 
@@ -22,13 +30,15 @@ __all__ = ["GAP_EVENT", "Inbox"]
 logger = logging.getLogger("mcpc")
 
 GAP_EVENT = "gap"
+MAX_BACKLOG = 100_000
+"""Messages without a number that wait for room at the most."""
 EVERY_SESSION = "*"
 
 Deliver = Callable[[MCPCMessage], bool]
 """Takes a message; False says that there is no room for it now."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _OpenCall:
     """A tool call whose answer is not in yet."""
 
@@ -50,33 +60,63 @@ class Inbox:
         self.epoch: str | None = None
         self.bad_messages = 0
         """What came in a callback and was not an MCPC message."""
+        self.dropped = 0
+        """Messages without a number (the original's form) for which there was no room for too long."""
         self.gaps = 0
         self.paused = False
         self.listening = anyio.Event()
         """Set when the server has confirmed that we listen."""
         self.on_lost_tasks: Callable[[set[str]], None] | None = None
         """Called when the server's log was lost, with the ids of the tasks that it still knows."""
+        self.on_room: Callable[[], None] | None = None
+        """Called when what `deliver` was not asked about has room again; `resume` is then worth trying."""
         self._deliver = deliver
         self._on_pause = on_pause
+        self._listen_id: RequestId | None = None
         self._reported = 0
         """Up to where missing numbers have been reported."""
         self._calls: dict[RequestId, _OpenCall] = {}
         self._holds: dict[str, _OpenCall] = {}
+        self._backlog: deque[MCPCMessage] = deque()
+        """What cannot come again (it has no number) and had no room yet."""
 
     def take(self, message: dict[str, Any]) -> None:
         """A callback, as a decoded JSON-RPC message. Never raises for what the peer sent."""
         method = message.get("method")
         if method is None:
-            for found in decode_direct(message["result"]):
-                self._hand_on(found)
+            self._direct(message["result"])
             return
         params: Any = message.get("params")
         if not isinstance(params, dict):
             self.bad_messages += 1
+        elif self._is_stale(cast("dict[str, Any]", params)):
+            return
         elif method == MESSAGES_METHOD:
             self._messages(cast("dict[str, Any]", params))
         elif method == LISTENING_METHOD:
             self._listening(cast("dict[str, Any]", params))
+
+    def _is_stale(self, params: dict[str, Any]) -> bool:
+        """Whether it belongs to a listen request that has ended: the present one brings it again."""
+        meta: Any = params.get("_meta")
+        known = cast("dict[str, Any]", meta).get(SUBSCRIPTION_META) if isinstance(meta, dict) else None
+        if known is None:
+            self.bad_messages += 1
+        return known is None or known != self._listen_id
+
+    def _direct(self, result: dict[str, Any]) -> None:
+        found = decode_direct(result)
+        if not found:
+            self.bad_messages += 1
+        for message in found:
+            call = self._call_of(message)
+            if call is None:
+                self._pass_on(message)
+                continue
+            call.held.append(message)
+            if len(call.held) > DEFAULT_CAPACITY:
+                del call.held[0]
+                self.dropped += 1
 
     # --- numbers ---
 
@@ -97,8 +137,7 @@ class Inbox:
                 self.bad_messages += 1
                 logger.warning("message %d of the channel was not an MCPC message", number)
             elif not self._hand_on(message):
-                self.paused = True
-                self._on_pause()
+                self._pause()
                 return
             self.last = number
             number += 1
@@ -117,31 +156,67 @@ class Inbox:
             if self.on_lost_tasks is not None:
                 self.on_lost_tasks(_ids(tasks))
         elif oldest - 1 > max(self.last, self._reported):
-            self._reported = oldest - 1
             self._gap(self.last + 1, oldest - 1, tasks)
         self.listening.set()
 
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""
         self.gaps += 1
+        self._reported = max(self._reported, last or 0)
         result: dict[str, Any] = {"first": first, "last": last, "epoch": self.epoch, "tasks": None}
         if isinstance(tasks, list):
             result["tasks"] = cast("list[Any]", tasks)
-        self._deliver(MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result))
+        self._pass_on(MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result))
 
-    def resume(self) -> None:
-        """There is room again. The caller listens again after `last`."""
+    def _hand_on(self, message: MCPCMessage) -> bool:
+        """Deliver or hold a message that can come again; False where there is no room."""
+        call = self._call_of(message)
+        if call is None:
+            return not self._backlog and self._deliver(message)
+        if len(call.held) >= DEFAULT_CAPACITY:
+            return False
+        call.held.append(message)
+        return True
+
+    def _pass_on(self, message: MCPCMessage) -> None:
+        """Deliver a message that cannot come again: where there is no room it waits, ahead of all that follows."""
+        if self._backlog or not self._deliver(message):
+            self._backlog.append(message)
+            if len(self._backlog) > MAX_BACKLOG:
+                self._backlog.popleft()
+                self.dropped += 1
+            self._pause()
+
+    def _pause(self) -> None:
+        if not self.paused:
+            self.paused = True
+            self._on_pause()
+
+    def resume(self) -> bool:
+        """There may be room again; whether there was enough. Then the caller listens again after `last`."""
+        while self._backlog:
+            if not self._deliver(self._backlog[0]):
+                self._on_pause()
+                return False
+            self._backlog.popleft()
         self.paused = False
+        return True
+
+    def listen_sent(self, request_id: RequestId) -> None:
+        """A listen request is on its way: from now on only what belongs to it counts."""
+        self._listen_id = request_id
 
     def stopped_listening(self) -> None:
-        """The listen request has ended; the next one is confirmed anew."""
-        self.listening = anyio.Event()
+        """The listen request has ended: what still comes of it is not taken."""
+        self._listen_id = None
+        if self.listening.is_set():
+            self.listening = anyio.Event()
 
     # --- calls ---
 
     def call_sent(self, request_id: RequestId, task_id: str | None) -> None:
         """A tool call is on its way; messages of its task wait for the answer, so that `created` is the first."""
-        if task_id is not None:
+        if task_id is not None and task_id not in self._holds:
             self._calls[request_id] = self._holds[task_id] = _OpenCall(task_id)
 
     def call_answered(self, request_id: RequestId, result: Mapping[str, Any] | None) -> None:
@@ -149,25 +224,22 @@ class Inbox:
         call = self._calls.pop(request_id, None)
         if call is None:
             return
-        self._holds.pop(call.task_id, None)
+        del self._holds[call.task_id]
         for message in messages_in_content(None if result is None else result.get("content")):
-            self._deliver(message)
+            self._pass_on(message)
         for message in call.held:
-            self._deliver(message)
+            self._pass_on(message)
+        if self.paused and not self._backlog and self.on_room is not None:
+            self.on_room()  # it may have been this call that had no room
 
     def abandon_calls(self) -> None:
         """The connection is gone: no answer will come."""
         for request_id in list(self._calls):
             self.call_answered(request_id, None)
 
-    def _hand_on(self, message: MCPCMessage) -> bool:
-        call = self._holds.get(message.task_id) if self._holds and message.task_id is not None else None
-        if call is None:
-            return self._deliver(message)
-        if len(call.held) >= DEFAULT_CAPACITY:
-            return False
-        call.held.append(message)
-        return True
+    def _call_of(self, message: MCPCMessage) -> _OpenCall | None:
+        """The call that a message has to wait for."""
+        return self._holds.get(message.task_id) if self._holds and message.task_id is not None else None
 
 
 def _ids(tasks: Any) -> set[str]:

@@ -203,7 +203,7 @@ async def keep_listening(
     """
     backoff = Backoff()
     while True:
-        if inbox.paused:
+        while inbox.paused:
             await room().wait()
             inbox.resume()
         with anyio.CancelScope() as scope:

@@ -8,7 +8,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
 from mcpc.client.inbox import Inbox
-from mcpc.codec import call_meta, read_call
+from mcpc.codec import LISTEN_METHOD, call_meta, read_call
 from mcpc.errors import MessageError
 from mcpc.framing import FrameReader, InterceptingReader
 from mcpc.transport import StreamPair
@@ -56,8 +56,11 @@ class TapWriter:
     async def send(self, item: SessionMessage, /) -> None:
         """Send a message."""
         message = item.message
-        if isinstance(message, JSONRPCRequest) and message.method == "tools/call":
-            self._see_call(message)
+        if isinstance(message, JSONRPCRequest):
+            if message.method == "tools/call":
+                self._see_call(message)
+            elif message.method == LISTEN_METHOD:
+                self._inbox.listen_sent(message.id)
         await self._inner.send(item)
 
     def _see_call(self, request: JSONRPCRequest) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
+
 __all__ = ["Limits"]
 
 
@@ -19,6 +21,8 @@ class Limits:
     """Messages kept for each channel."""
     max_bytes: int = 16 * 1024 * 1024
     """Bytes of messages kept for each channel."""
+    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE - 1024
+    """Bytes of one message; a larger one is refused where it is made: a client would refuse the whole frame."""
     max_inputs: int = 1000
     """Inputs that wait in one task; over it the sender gets an error."""
     max_prompts: int = 100

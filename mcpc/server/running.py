@@ -147,7 +147,7 @@ class RunningTask:
         """A message of this task, encoded.
 
         Raises:
-            MessageError: the result is not a JSON value.
+            MessageError: the result is not a JSON value, or too large.
         """
         prefix = self._prefixes.get(event)
         if prefix is None:
@@ -155,7 +155,10 @@ class RunningTask:
             prefix = self._prefixes[event] = message_prefix(
                 event, session_id=record.session_id, task_id=record.task_id, tool_name=record.tool_name
             )
-        return message_with_result(prefix, result)
+        data = message_with_result(prefix, result)
+        if len(data) > self.limits.max_message_size:
+            raise MessageError(f"a message of {len(data)} bytes is over the limit of {self.limits.max_message_size}")
+        return data
 
     async def update(self, result: Any) -> None:
         """Send an update.
@@ -216,10 +219,7 @@ class RunningTask:
         try:
             data = self.encode(event, result)
         except MessageError as exc:
-            event, result = (
-                "failed",
-                {"error": "MessageError", "message": f"the result is not a JSON value: {exc}"},
-            )
+            event, result = "failed", {"error": "MessageError", "message": f"the result cannot be sent: {exc}"}
             data = self.encode(event, result)
         self._registry.move(self.record, Move.COMPLETE if event == "complete" else Move.FAIL)
         self.record.last_message = data

@@ -86,9 +86,16 @@ async def unknown_options_are_refused(subject: Subject) -> None:
 @check(BOTH, alone=True)
 async def nothing_is_left_running(subject: Subject) -> None:
     """When the connections and the listener have ended, no task of theirs is left."""
+    await _warm_up(subject)
     async with no_tasks_left("the transport"), subject.serving() as uri, no_tasks_left("a connection"):
         for _ in range(min(subject.connections, 3)):
             await subject.exchange(uri)
+
+
+async def _warm_up(subject: Subject) -> None:
+    """Let the libraries underneath start what they start once for an event loop, and keep."""
+    async with subject.serving() as uri:
+        await subject.exchange(uri)
 
 
 @check(BOTH, places=("here",))
@@ -128,6 +135,7 @@ async def the_listeners_end_ends_its_connections(subject: Subject) -> None:
 @check(BOTH, places=("here",), alone=True)
 async def a_cancelled_dial_leaves_nothing(subject: Subject) -> None:
     """A dial that is cancelled, at whatever step, leaves no task, and the listener serves the next one."""
+    await _warm_up(subject)
     async with subject.serving() as uri:
         async with no_tasks_left("cancelled dials"):
             for steps in range(24):

@@ -111,6 +111,7 @@ class Target:
             "headers": headers,
             "auth": self.auth,
             "verify": self.ssl_context or _default_ssl_context(),
+            "event_hooks": {"request": [_watch_handshake]} if self.is_tls else {},
             "timeout": httpx2.Timeout(self.read_timeout, connect=self.open_timeout, pool=None),
             # Each call in progress has a connection: the library's bound of 100 would block the 101st for ever.
             "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=20),
@@ -121,6 +122,23 @@ class Target:
 def _default_ssl_context() -> ssl.SSLContext:
     # Loading the system's certificates takes some 20 ms, so it is done once.
     return httpx2.create_ssl_context()
+
+
+async def _watch_handshake(request: httpx2.Request) -> None:
+    """Close the socket of a TLS handshake that is cancelled: the library leaves it to the garbage collector, and the
+    server waits in the handshake for as long. (The extension `trace` is the library's public way to watch it.)
+    """
+    opened: list[Any] = []
+
+    async def trace(event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            opened.append(info["return_value"])
+        elif event == "connection.start_tls.failed":
+            with anyio.CancelScope(shield=True):
+                for stream in opened:
+                    await stream.aclose()
+
+    request.extensions["trace"] = trace
 
 
 # --- what went wrong ----------------------------------------------------------------------------------------

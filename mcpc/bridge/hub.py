@@ -1,0 +1,291 @@
+"""One connection to the server, shared: requests of many clients, renamed so that no two are alike.
+
+Where a message goes is told by what it carries: an answer by its id, progress by
+its token, what a stream of notifications brings by its subscription id. A message
+that carries none of these goes to nobody, unless there is only one who can have
+asked for it: what belongs to one client must not reach another.
+"""
+
+import itertools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import anyio.abc
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, LOG_LEVEL_META_KEY, METHOD_NOT_FOUND, RequestId
+from pydantic_core import to_json
+
+from mcpc.bridge.box import Box
+from mcpc.bridge.headers import meta_of
+from mcpc.bridge.links import Message, Parcel, Target, error_message, is_request
+from mcpc.bridge.pipe import MAX_PENDING
+from mcpc.bridge.upstream import Upstream
+from mcpc.codec import SUBSCRIPTION_META
+from mcpc.errors import FrameError, MCPCError
+
+__all__ = ["Call", "Hub", "HubKeeper"]
+
+logger = logging.getLogger("mcpc")
+
+FOR_ALL = frozenset(
+    (
+        "notifications/tools/list_changed",
+        "notifications/prompts/list_changed",
+        "notifications/resources/list_changed",
+        "notifications/resources/updated",
+    )
+)
+"""Notifications of the older era that concern every client of a shared connection."""
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """A client's request that waits for its answer."""
+
+    box: Box
+    """Where what belongs to it goes."""
+    request_id: RequestId
+    """As the client named it."""
+    token: RequestId | None
+    """The progress token, as the client named it."""
+    takes_logs: bool
+    method: str
+
+
+class Hub(Upstream):
+    """A shared connection to the server.
+
+    Args:
+        target: The server.
+        modern: Whether it serves the stateless era. Then a request says whether it takes log messages, and
+            notifications for all do not exist.
+    """
+
+    def __init__(self, target: Target, *, modern: bool) -> None:
+        super().__init__(target)
+        self._modern = modern
+        self._ids = itertools.count(1)
+        self._calls: dict[RequestId, Call] = {}
+        self._boxes: list[Box] = []
+        self._handshake: Message | None = None
+        self._shaking: list[tuple[Box, RequestId]] | None = None
+        """Who waits for the server's first answer to `initialize`; None while that is not on its way."""
+        self._confirmed = False
+        self.undelivered = 0
+        """Messages from the server that could not be told whose they are."""
+
+    # --- from the clients ---
+
+    def join(self, box: Box) -> None:
+        """Let a client have what is for all."""
+        self._boxes.append(box)
+
+    def leave(self, box: Box) -> None:
+        """A client is gone: its requests are cancelled."""
+        box.close()
+        if box in self._boxes:
+            self._boxes.remove(box)
+        # But not the handshake: others wait for its answer.
+        for number in [n for n, call in self._calls.items() if call.box is box and call.method != "initialize"]:
+            self._cancel(number)
+
+    async def request(self, box: Box, message: Message, headers: Mapping[str, str] | None = None) -> Call:
+        """Send a client's request; its answer, and what belongs to it, come to the box.
+
+        Raises:
+            MCPCError: there is no connection, or it is gone, or too many wait.
+        """
+        if len(self._calls) >= MAX_PENDING:
+            raise MCPCError("too many requests wait for an answer")
+        number = next(self._ids)
+        meta = meta_of(message)
+        token: Any = meta.get("progressToken")
+        call = Call(
+            box,
+            message["id"],
+            token,
+            not self._modern or LOG_LEVEL_META_KEY in meta,
+            message["method"],
+        )
+        renamed = {**message, "id": number}
+        if token is not None:
+            renamed["params"] = {**message["params"], "_meta": {**meta, "progressToken": number}}
+        self._calls[number] = call
+        try:
+            await self.send(renamed, headers)
+        except MCPCError:
+            if self._calls.pop(number, None) is not None:
+                raise
+            # Otherwise it was answered with all that waited when the connection ended.
+        except BaseException:
+            self.abandon(call)
+            raise
+        return call
+
+    def abandon(self, call: Call) -> None:
+        """Nobody waits for a request any more: the server is told, where it has not answered."""
+        for number, found in self._calls.items():
+            if found is call:
+                self._cancel(number)
+                return
+
+    def _cancel(self, number: RequestId, params: Mapping[str, Any] | None = None) -> None:
+        del self._calls[number]
+        notification: Message = {
+            "jsonrpc": "2.0",
+            "method": "notifications/cancelled",
+            "params": {**(params or {}), "requestId": number},
+        }
+        if self.tasks is not None and not self.ended:
+            self.tasks.start_soon(self._send_if_possible, notification)
+
+    async def _send_if_possible(self, message: Message) -> None:
+        try:
+            await self.send(message)
+        except MCPCError as exc:
+            logger.debug("not sent: %s", exc)
+
+    async def notify(self, box: Box, message: Message) -> None:
+        """Send a client's notification, where it has a meaning on a shared connection."""
+        method = message["method"]
+        if method == "notifications/cancelled":
+            params = cast("dict[str, Any]", message.get("params") or {})
+            for number, call in self._calls.items():
+                if call.box is box and _same(call.request_id, params.get("requestId")):
+                    self._cancel(number, params)
+                    return
+        elif method != "notifications/initialized" or not self._confirmed:
+            self._confirmed = self._confirmed or method == "notifications/initialized"
+            await self._send_if_possible(message)
+
+    async def shake_hands(self, box: Box, message: Message) -> None:
+        """Have a client's `initialize` answered: the first one by the server, the others with the same answer.
+
+        Raises:
+            MCPCError: there is no connection, or it is gone.
+        """
+        if self._handshake is not None:
+            box.drop({**self._handshake, "id": message["id"]})
+        elif self._shaking is not None:
+            self._shaking.append((box, message["id"]))
+        else:
+            self._shaking = []
+            params = cast("dict[str, Any]", message.get("params") or {})
+            # What a client can be asked is not offered: on a shared connection a question has no addressee.
+            await self.request(box, {**message, "params": {**params, "capabilities": {}}})
+
+    def _shaken(self, answer: Message) -> None:
+        waiting, self._shaking = self._shaking or [], None
+        self._handshake = answer if "result" in answer else None
+        for box, request_id in waiting:
+            box.drop({**answer, "id": request_id})
+
+    # --- from the server ---
+
+    async def take(self, parcel: Parcel) -> None:
+        """See `Upstream.take`."""
+        message = parcel.message
+        if is_request(message):
+            text = "clients that share a connection cannot be asked"
+            await self._send_if_possible(error_message(message["id"], METHOD_NOT_FOUND, text))
+            return
+        if "method" in message:
+            found = self._addressed(message)
+        else:
+            call = self._calls.pop(message["id"], None)
+            found = [] if call is None else [(call.box, self._answer(call, message))]
+            if call is not None and call.method == "initialize":
+                self._shaken(message)
+        if not found:
+            self.undelivered += 1
+            logger.debug("left out: it is not known whose %s is", message.get("method", "answer"))
+        size = 0 if not found else len(to_json(message)) if parcel.frame is None else len(parcel.frame)
+        for box, renamed in found:
+            await box.put(renamed, size)
+
+    def _answer(self, call: Call, message: Message) -> Message:
+        renamed = {**message, "id": call.request_id}
+        result: dict[str, Any] = message.get("result", {})
+        if SUBSCRIPTION_META in _meta(result):
+            renamed["result"] = _with_meta(result, SUBSCRIPTION_META, call.request_id)
+        return renamed
+
+    def _addressed(self, message: Message) -> list[tuple[Box, Message]]:
+        """Whose a notification is, and as that client knows it."""
+        method: str = message["method"]
+        params: Any = message.get("params") or {}
+        subscription = _meta(params).get(SUBSCRIPTION_META)
+        if subscription is not None:
+            call = self._named(subscription)
+            if call is None:
+                return []
+            name = str(call.request_id) if isinstance(subscription, str) else call.request_id
+            return [(call.box, {**message, "params": _with_meta(params, SUBSCRIPTION_META, name)})]
+        if method == "notifications/progress":
+            call = self._named(params.get("progressToken"))
+            return [] if call is None else [(call.box, {**message, "params": {**params, "progressToken": call.token}})]
+        if method in FOR_ALL:
+            return [(box, message) for box in self._boxes]
+        boxes = {call.box for call in self._calls.values() if call.takes_logs}
+        return [(box, message) for box in boxes] if len(boxes) == 1 else []
+
+    def _named(self, number: Any) -> Call | None:
+        """The request that a token or a subscription id of ours stands for."""
+        if isinstance(number, str) and number.isdecimal():
+            number = int(number)
+        return self._calls.get(number) if isinstance(number, int) else None
+
+    def on_bad(self, error: FrameError) -> None:
+        """See `Upstream.on_bad`."""
+        call = None if error.request_id is None else self._calls.pop(error.request_id, None)
+        if call is not None:
+            text = f"the server's answer is not an MCP message: {error}"
+            call.box.drop(error_message(call.request_id, INTERNAL_ERROR, text))
+
+    def on_end(self, reason: str) -> None:
+        """See `Upstream.on_end`."""
+        waiting = [(call.box, call.request_id) for call in self._calls.values()] + (self._shaking or [])
+        for box, request_id in waiting:
+            box.drop(error_message(request_id, CONNECTION_CLOSED, reason))
+        for box in {*self._boxes, *(box for box, _ in waiting)}:
+            box.close()
+        self._calls.clear()
+        self._boxes.clear()
+        self._shaking = None
+
+
+class HubKeeper:
+    """The shared connections of one bridge: one for each era, as a connection speaks one only.
+
+    Args:
+        target: The server.
+        tasks: Where the connections are read.
+    """
+
+    def __init__(self, target: Target, tasks: anyio.abc.TaskGroup) -> None:
+        self._target = target
+        self._tasks = tasks
+        self._hubs: dict[bool, Hub] = {}
+
+    def get(self, *, modern: bool) -> Hub:
+        """The connection of an era; a new one where there is none, or the last one is gone."""
+        hub = self._hubs.get(modern)
+        if hub is None or hub.ended:
+            hub = self._hubs[modern] = Hub(self._target, modern=modern)
+            self._tasks.start_soon(hub.run)
+        return hub
+
+
+def _meta(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = holder.get("_meta")
+    return cast("dict[str, Any]", meta) if isinstance(meta, dict) else {}
+
+
+def _with_meta(holder: Mapping[str, Any], key: str, value: Any) -> Message:
+    return {**holder, "_meta": {**_meta(holder), key: value}}
+
+
+def _same(one: Any, other: Any) -> bool:
+    # 1 == True in Python, and 1 == 1.0.
+    return type(one) is type(other) and one == other

@@ -1,0 +1,159 @@
+"""One client with a connection to the server of its own: what comes in at one end goes out at the other.
+
+Nothing is renamed. What is kept is the ids that wait for an answer, so that none
+waits for ever when the server goes away.
+"""
+
+import logging
+from typing import Any
+
+import anyio
+from anyio.lowlevel import checkpoint
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
+
+from mcpc.bridge.links import Link, Parcel, Target, error_message, is_request
+from mcpc.errors import FrameError, MCPCError, TransportError
+
+__all__ = ["GONE", "MAX_PENDING", "Pipe", "refusal", "unreachable"]
+
+logger = logging.getLogger("mcpc")
+
+MAX_PENDING = 10_000
+"""Requests of one client that may wait for their answers."""
+
+LINGER = 0.25
+"""Seconds in which the requests that a client had sent already are told that there is no server."""
+
+GONE = "the server behind the bridge went away"
+
+
+def refusal(error: FrameError) -> Parcel:
+    """The answer to a bad frame."""
+    return Parcel(error_message(error.request_id, error.code, str(error)))
+
+
+def unreachable(reason: Exception) -> str:
+    """What a client is told where there is no server."""
+    return f"the server behind the bridge cannot be reached: {reason}"
+
+
+class Pipe:
+    """Carries messages between a client and its own connection to the server.
+
+    Args:
+        client: The client's connection.
+        target: The server; dialled when the client first says something, so that an idle connection costs no more.
+    """
+
+    def __init__(self, client: Link, target: Target) -> None:
+        self._client = client
+        self._target = target
+        self._pending: dict[RequestId, None] = {}
+        self._bad = 0
+
+    async def run(self) -> None:
+        """Carry until either end is gone. Raises nothing that the peers caused."""
+        first = await self._from_client()
+        if first is None:
+            return
+        try:
+            async with self._target.open() as upstream:
+                await self._carry(first, upstream)
+                return
+        except MCPCError as exc:
+            logger.warning("a bridged connection to %s failed: %s", self._target.uri, exc)
+            await self._refuse_all(first, exc)
+
+    async def _from_client(self) -> Parcel | None:
+        """The client's next sound message; None when there is no more. Bad ones are answered here."""
+        try:
+            while True:
+                try:
+                    return await self._client.receive()
+                except FrameError as exc:
+                    await self._client.send(refusal(exc))
+        except TransportError:
+            return None
+
+    async def _refuse_all(self, first: Parcel | None, reason: MCPCError) -> None:
+        """There is no server: say so to each request that the client has sent by now."""
+        with anyio.move_on_after(LINGER):
+            while first is not None:
+                if is_request(first.message):
+                    await self._answer(first.message["id"], unreachable(reason))
+                first = await self._from_client()
+
+    async def _answer(self, request_id: RequestId, text: str, code: int = CONNECTION_CLOSED) -> None:
+        try:
+            await self._client.send(Parcel(error_message(request_id, code, text)))
+        except TransportError:
+            await checkpoint()
+
+    async def _carry(self, first: Parcel, upstream: Link) -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def down() -> None:
+                await self._down(upstream)
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(down)
+            await self._up(first, upstream)
+            tasks.cancel_scope.cancel()
+
+    async def _up(self, parcel: Parcel | None, upstream: Link) -> None:
+        """Client to server, until the client is gone, or the server."""
+        while parcel is not None:
+            message = parcel.message
+            if is_request(message):
+                if len(self._pending) >= MAX_PENDING:
+                    await self._answer(message["id"], "too many requests wait for an answer", INTERNAL_ERROR)
+                    parcel = await self._from_client()
+                    continue
+                self._pending[message["id"]] = None
+            elif message.get("method") == "notifications/cancelled":
+                self._cancelled(message.get("params", {}))
+            try:
+                await upstream.send(parcel)
+            except TransportError:
+                await self._server_gone()
+                return
+            parcel = await self._from_client()
+
+    def _cancelled(self, params: dict[str, Any]) -> None:
+        # It may never be answered, so it must not count as waiting.
+        request_id = params.get("requestId")
+        if isinstance(request_id, str | int):
+            self._pending.pop(request_id, None)
+
+    async def _down(self, upstream: Link) -> None:
+        """Server to client, until the server is gone, or the client."""
+        while True:
+            try:
+                parcel = await upstream.receive()
+            except FrameError as exc:
+                await self._bad_from_server(exc)
+                continue
+            except TransportError:
+                await self._server_gone()
+                return
+            if "method" not in parcel.message:
+                self._pending.pop(parcel.message["id"], None)
+            try:
+                await self._client.send(parcel)
+            except TransportError:
+                return
+
+    async def _bad_from_server(self, error: FrameError) -> None:
+        """What is no MCP message is not passed on; where it was to be an answer, its request is answered."""
+        self._bad += 1
+        if self._bad == 1:
+            logger.warning("not passed on, as it is not an MCP message: %s (said once)", error)
+        request_id = error.request_id
+        if request_id is not None and request_id in self._pending:
+            del self._pending[request_id]
+            await self._answer(request_id, f"the server's answer is not an MCP message: {error}", INTERNAL_ERROR)
+
+    async def _server_gone(self) -> None:
+        while self._pending:
+            request_id, _ = self._pending.popitem()
+            await self._answer(request_id, GONE)

@@ -1,0 +1,120 @@
+"""The bridge where HTTP listens: a lowlevel server that has nothing of its own and asks the one behind it.
+
+The SDK's HTTP transport drives a server, with a session for each client of the
+older era and one exchange for each request of the stateless one. So the bridge is
+such a server, with a middleware that answers everything: it runs before the SDK
+validates, and what it returns is sent as it is, so nothing is left out on the way.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, cast
+
+import anyio
+import anyio.abc
+from mcp.server import Server, ServerRequestContext
+from mcp.server.connection import Connection
+from mcp.server.context import CallNext, HandlerResult
+from mcp.shared.dispatcher import Outbound
+from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED, PaginatedRequestParams
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcpc.bridge.box import Box
+from mcpc.bridge.hub import HubKeeper
+from mcpc.bridge.links import Message, Target
+from mcpc.bridge.pipe import GONE
+from mcpc.bridge.session import Answer, PrivateSession, SharedSession
+from mcpc.errors import MCPCError
+
+__all__ = ["ProxyServer"]
+
+logger = logging.getLogger("mcpc")
+
+Context = ServerRequestContext[Any, Any]
+
+
+class ProxyServer(Server[Any]):
+    """A server whose every answer is that of the server behind it.
+
+    Args:
+        target: The server behind it.
+        keeper: Has the shared connections. All requests of the stateless era use one, as they belong to no
+            connection: dialling for each would start a process for each, where the server is one.
+        tasks: Where connections are read.
+        shared: Whether sessions of the older era share a connection too.
+    """
+
+    def __init__(self, target: Target, keeper: HubKeeper, tasks: anyio.abc.TaskGroup, *, shared: bool) -> None:
+        super().__init__("mcpc-bridge")
+        self._target = target
+        self._keeper = keeper
+        self._tasks = tasks
+        self._shared = shared
+        self.middleware = [self._answer]
+        # Makes the SDK check `Mcp-Param-*` headers against the tools listed behind us; never called itself.
+        self.add_request_handler("tools/list", PaginatedRequestParams, self._never)
+
+    async def _never(self, ctx: Context, params: PaginatedRequestParams) -> HandlerResult:
+        raise MCPError(CONNECTION_CLOSED, GONE)
+
+    async def _answer(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """One request or notification (see `ServerMiddleware`)."""
+        message: Message = {"jsonrpc": "2.0", "method": ctx.method}
+        if ctx.params is not None:
+            message["params"] = dict(ctx.params)
+        try:
+            if ctx.request_id is None:
+                await self._notify(ctx, message)
+                return await call_next(ctx) if ctx.method == "notifications/initialized" else None
+            message["id"] = ctx.request_id
+            return _result(await self._request(ctx, message))
+        except MCPCError as exc:
+            raise MCPError(CONNECTION_CLOSED, str(exc)) from exc
+
+    async def _request(self, ctx: Context, message: Message) -> Message:
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            hub = self._keeper.get(modern=True)
+            headers = cast("Mapping[str, str]", getattr(ctx.request, "headers", {}))
+            return await Answer(hub, Box(), _request_channel(ctx)).fetch(message, headers)
+        return await self._session(ctx).request(message, _request_channel(ctx))
+
+    async def _notify(self, ctx: Context, message: Message) -> None:
+        if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            await self._session(ctx).notify(message)
+
+    def _session(self, ctx: Context) -> PrivateSession | SharedSession:
+        """The session of a client of the older era; it ends with the SDK's."""
+        connection = _connection(ctx)
+        found = connection.state.get("bridge")
+        if found is None:
+            if self._shared:
+                found = SharedSession(self._keeper.get(modern=False), connection.outbound)
+            else:
+                found = PrivateSession(self._target, connection.outbound)
+            connection.state["bridge"] = found
+            connection.exit_stack.callback(found.close)
+            self._tasks.start_soon(found.run)
+        return found
+
+
+def _connection(ctx: Context) -> Connection:
+    # The SDK gives a middleware no other way to what outlives a request.
+    return ctx.session._connection  # pyright: ignore[reportPrivateUsage]
+
+
+def _request_channel(ctx: Context) -> Outbound:
+    # The typed senders of a session validate what they send; the channel below takes it as it is.
+    return ctx.session._request_outbound  # pyright: ignore[reportPrivateUsage]
+
+
+def _result(answer: Message) -> dict[str, Any]:
+    """The result of an answer.
+
+    Raises:
+        MCPError: the answer is an error.
+    """
+    if "result" in answer:
+        return answer["result"]
+    error = answer["error"]
+    raise MCPError(error["code"], error["message"], error.get("data"))

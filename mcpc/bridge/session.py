@@ -1,0 +1,226 @@
+"""What an HTTP client is at the bridge: its requests, and the streams on which each gets what belongs to it."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, cast
+
+import anyio
+from mcp.shared.dispatcher import Outbound
+from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
+
+from mcpc.bridge.box import Box
+from mcpc.bridge.headers import meta_of
+from mcpc.bridge.hub import FOR_ALL, Call, Hub
+from mcpc.bridge.links import Message, Parcel, Target, error_message, is_request
+from mcpc.bridge.pipe import GONE, MAX_PENDING
+from mcpc.bridge.upstream import Upstream
+from mcpc.codec import LISTEN_METHOD, SUBSCRIPTION_META
+from mcpc.errors import ConnectionLost, FrameError, MCPCError
+
+__all__ = ["Answer", "PrivateSession", "SharedSession"]
+
+logger = logging.getLogger("mcpc")
+
+
+class Answer:
+    """One request over a shared connection, and what comes before its answer.
+
+    Args:
+        hub: The connection.
+        box: Where what belongs to the request goes.
+        channel: Where its client gets it.
+    """
+
+    def __init__(self, hub: Hub, box: Box, channel: Outbound) -> None:
+        self._hub = hub
+        self._box = box
+        self._channel = channel
+
+    async def fetch(self, message: Message, headers: Mapping[str, str] | None = None) -> Message:
+        """Ask, pass on what comes, and return the answer. Where nobody waits any more, the server is told.
+
+        Raises:
+            MCPCError: the connection is gone, or the client is too slow for those it shares it with.
+        """
+        call: Call | None = None
+        try:
+            if message["method"] == "initialize":
+                await self._hub.shake_hands(self._box, message)
+            else:
+                call = await self._hub.request(self._box, message, headers)
+            return await self._collect()
+        finally:
+            if call is not None:
+                self._hub.abandon(call)
+
+    async def _collect(self) -> Message:
+        while messages := await self._box.take():
+            for message in messages:
+                if "method" not in message:
+                    return message
+                await self._channel.notify(message["method"], message.get("params"))
+        raise ConnectionLost("the client reads too slowly" if self._box.overflowed else GONE)
+
+
+class SharedSession:
+    """A session whose client shares a connection with others.
+
+    Args:
+        hub: The connection.
+        standalone: Where its client gets what belongs to no request.
+    """
+
+    def __init__(self, hub: Hub, standalone: Outbound) -> None:
+        self._hub = hub
+        self._standalone = standalone
+        self._news = Box()
+        self._scope = anyio.CancelScope()
+
+    async def run(self) -> None:
+        """Pass on what is for all clients, until the session ends."""
+        self._hub.join(self._news)
+        with self._scope:
+            while messages := await self._news.take():
+                for message in messages:
+                    await self._standalone.notify(message["method"], message.get("params"))
+
+    def close(self) -> None:
+        """The session has ended."""
+        self._hub.leave(self._news)
+        self._scope.cancel()
+
+    async def request(self, message: Message, channel: Outbound) -> Message:
+        """The answer to one request.
+
+        Raises:
+            MCPCError: see `Answer.fetch`.
+        """
+        return await Answer(self._hub, Box(), channel).fetch(message)
+
+    async def notify(self, message: Message) -> None:
+        """Pass on a notification. (Cancelling ends `request`, and so needs no other message.)"""
+        if message["method"] != "notifications/cancelled":
+            await self._hub.notify(self._news, message)
+
+
+class _Waiting:
+    """A request that waits for its answer."""
+
+    def __init__(self, message: Message, channel: Outbound) -> None:
+        self.message = message
+        self.channel = channel
+        self.answer: Message | None = None
+        self.answered = anyio.Event()
+
+    def settle(self, answer: Message) -> None:
+        self.answer = answer
+        self.answered.set()
+
+
+class PrivateSession(Upstream):
+    """A session with a connection of its own: nothing is renamed, and the server may ask the client.
+
+    Args:
+        target: The server.
+        standalone: Where its client gets what belongs to no request.
+    """
+
+    def __init__(self, target: Target, standalone: Outbound) -> None:
+        super().__init__(target)
+        self._standalone = standalone
+        self._waiting: dict[RequestId, _Waiting] = {}
+
+    # --- from the client ---
+
+    async def request(self, message: Message, channel: Outbound) -> Message:
+        """The answer to one request.
+
+        Raises:
+            MCPCError: there is no connection, or it is gone, or too many wait.
+        """
+        if len(self._waiting) >= MAX_PENDING:
+            raise MCPCError("too many requests wait for an answer")
+        request_id = message["id"]
+        waiting = self._waiting[request_id] = _Waiting(message, channel)
+        try:
+            await self.send(message)
+            await waiting.answered.wait()
+        except MCPCError:
+            if waiting.answer is None:
+                raise
+        finally:
+            if self._waiting.get(request_id) is waiting:
+                del self._waiting[request_id]
+        assert waiting.answer is not None
+        return waiting.answer
+
+    async def notify(self, message: Message) -> None:
+        """Pass on a notification."""
+        try:
+            await self.send(message)
+        except MCPCError as exc:
+            logger.debug("not sent: %s", exc)
+
+    # --- from the server ---
+
+    async def take(self, parcel: Parcel) -> None:
+        """See `Upstream.take`."""
+        message = parcel.message
+        if is_request(message):
+            assert self.tasks is not None
+            # Not waited for: a question may take as long as its client likes.
+            self.tasks.start_soon(self._ask, message, self._channel_for(message))
+        elif "method" in message:
+            await self._channel_for(message).notify(message["method"], message.get("params"))
+        else:
+            waiting = self._waiting.pop(message["id"], None)
+            if waiting is not None:
+                waiting.settle(message)
+
+    def _channel_for(self, message: Message) -> Outbound:
+        """The stream that a message belongs on.
+
+        A frame does not say which request it belongs to, unless by a token or a subscription id. Other messages
+        go where the latest request waits: a tool that logs, or asks, has been called.
+        """
+        if message["method"] in FOR_ALL:
+            return self._standalone
+        subscription = meta_of(message).get(SUBSCRIPTION_META)
+        if subscription is not None:
+            waiting = self._waiting.get(subscription)
+            return self._standalone if waiting is None else waiting.channel
+        if message["method"] == "notifications/progress":
+            token = cast("dict[str, Any]", message.get("params") or {}).get("progressToken")
+            for waiting in self._waiting.values():
+                if meta_of(waiting.message).get("progressToken") == token:
+                    return waiting.channel
+        for waiting in reversed(self._waiting.values()):
+            if waiting.message["method"] != LISTEN_METHOD:
+                return waiting.channel
+        return self._standalone
+
+    async def _ask(self, message: Message, channel: Outbound) -> None:
+        """Put the server's question to the client, and send back what it says."""
+        answer: Message = {"jsonrpc": "2.0", "id": message["id"]}
+        try:
+            answer["result"] = await channel.send_raw_request(message["method"], message.get("params"))
+        except MCPError as exc:
+            answer["error"] = exc.error.model_dump(exclude_none=True)
+        except Exception as exc:
+            logger.exception("a question to a client failed")
+            answer |= error_message(message["id"], INTERNAL_ERROR, type(exc).__name__)
+        await self.notify(answer)
+
+    def on_bad(self, error: FrameError) -> None:
+        """See `Upstream.on_bad`."""
+        waiting = None if error.request_id is None else self._waiting.pop(error.request_id, None)
+        if waiting is not None:
+            text = f"the server's answer is not an MCP message: {error}"
+            waiting.settle(error_message(error.request_id, INTERNAL_ERROR, text))
+
+    def on_end(self, reason: str) -> None:
+        """See `Upstream.on_end`."""
+        for request_id, waiting in self._waiting.items():
+            waiting.settle(error_message(request_id, CONNECTION_CLOSED, reason))
+        self._waiting.clear()

@@ -1,0 +1,360 @@
+"""One task of a SEP-2663 server while our client follows it: its questions, its states as messages, its result.
+
+`CalledTask` is a plain call that became a task: it is followed to the call's
+result. `RemoteTask` has a handle: its states become messages.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.client.session import ClientRequestContext, ClientSession
+from mcp.shared.dispatcher import ProgressFnT
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, CallToolResult, ErrorData, InputRequest, TextContent
+from pydantic import TypeAdapter, ValidationError
+
+from mcpc.client.peer import Backoff, typed
+from mcpc.client.sep2663_follow import Follower
+from mcpc.client.sep2663_wire import TaskState, cancel_task, get_task, prompt_body, response_to, update_task
+from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError, UnknownTask
+from mcpc.messages import Prompt
+
+if TYPE_CHECKING:
+    from mcpc.client.client import Client
+    from mcpc.client.handle import TaskHandle
+    from mcpc.client.tasks_extension import RemoteTasks
+
+__all__ = ["CalledTask", "Hooks", "RemoteTask"]
+
+logger = logging.getLogger("mcpc")
+
+GOODBYE = 1.0
+"""Seconds that telling the server to cancel may take, when a call is cancelled here."""
+
+_input_requests: TypeAdapter[InputRequest] = TypeAdapter(InputRequest)
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a client lets this room do, beyond what it shows to everybody."""
+
+    emit: Callable[[TaskHandle, str, Any], bool]
+    """Delivers a message of ours for a handle; False where there is no room for it."""
+    finish: Callable[[TaskHandle, CallToolResult], None]
+    """Ends a handle with a tool's result."""
+    spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+    """Runs something in the background; it must not raise."""
+    ask: Callable[[Prompt], Awaitable[Any]]
+    """Lets the client's prompt handler answer."""
+
+
+class _Followed:
+    """A task that is being followed, and the questions that it asks."""
+
+    def __init__(self, tasks: RemoteTasks, task_id: str) -> None:
+        self.task_id = task_id
+        self.tool_name = ""
+        self.session_id: str | None = None
+        self._tasks = tasks
+        self._hooks = tasks.hooks
+        self._requests: dict[str, dict[str, Any]] = {}
+        self._asked: set[str] = set()
+        self._follower: Follower | None = None
+
+    @property
+    def _client(self) -> Client:
+        return self._tasks.client
+
+    async def _follow(self, session: ClientSession, seed: TaskState | None) -> None:
+        """Follow it over `session` to its end; see `Follower.run`."""
+        self._follower = Follower(session, self._tasks.streams, self.task_id, self._take, seed)
+        await self._follower.run()
+
+    def _take(self, state: TaskState) -> None:
+        """A state that is news."""
+        self.tool_name = state.details.get("toolName") or self.tool_name
+        self.session_id = state.details.get("sessionId") or self.session_id
+        for key in set(self._requests) - set(state.requests):
+            del self._requests[key]
+            self._closed(key)
+        for key, request in state.requests.items():
+            self._requests[key] = request
+            # A key stands for the same question for the task's whole life, so each is asked once.
+            if key not in self._asked and self._put(key, request):
+                self._asked.add(key)
+
+    def _closed(self, key: str) -> None:
+        """A question is no longer open."""
+
+    def _put(self, key: str, request: dict[str, Any]) -> bool:
+        """Ask what the task wants to know; False where there is no room for the question now."""
+        raise NotImplementedError
+
+    async def answer(self, key: str, answer: Any) -> None:
+        """Answer one of the task's questions.
+
+        Raises:
+            PromptError: it is not open, or the answer does not fit.
+            UnknownTask, MCPError: see `update_task`.
+        """
+        request = self._requests.get(key)
+        if request is None:
+            raise PromptError("no such open prompt")
+        await update_task(self._client.session, self.task_id, {key: response_to(request, answer)})
+
+    def _dispatch_soon(self, key: str, request: dict[str, Any]) -> None:
+        assert self._follower is not None
+        self._follower.spawn(partial(self._dispatch, key, request))
+
+    async def _dispatch(self, key: str, request: dict[str, Any]) -> None:
+        """Answer with the client's callbacks (elicitation, sampling, roots), as an ordinary request of its kind.
+
+        Raises:
+            MCPError: the client cannot answer, and the request is of a kind that cannot be declined.
+        """
+        session = self._client.session
+        try:
+            wanted = _input_requests.validate_python(request)
+            context = ClientRequestContext(session=session, request_id=key)
+            response = await session.dispatch_input_request(context, wanted)
+        except ValidationError as exc:
+            logger.debug("a task wants to know something that cannot be read: %s", exc)
+            response = ErrorData(code=INTERNAL_ERROR, message="the request could not be read")
+        if not isinstance(response, ErrorData):
+            answer: dict[str, Any] = response.model_dump(by_alias=True, mode="json", exclude_none=True)
+        elif request.get("method") == "elicitation/create":
+            answer = {"action": "decline"}
+        else:
+            await cancel_task(session, self.task_id)
+            raise MCPError.from_error_data(response)
+        await update_task(session, self.task_id, {key: answer})
+
+
+class CalledTask(_Followed):
+    """A plain call that became a task."""
+
+    def __init__(self, tasks: RemoteTasks, task_id: str, progress: ProgressFnT | None) -> None:
+        super().__init__(tasks, task_id)
+        self._progress = progress
+        self._told = 0
+        self._text: str | None = None
+        self._end: TaskState | None = None
+
+    async def run(self, session: ClientSession, seed: TaskState) -> CallToolResult:
+        """Follow it to its result; if the caller gives up, so does the server."""
+        self._text = seed.message
+        try:
+            await self._follow(session, seed)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(GOODBYE, shield=True):
+                await _cancel_quietly(session, self.task_id)
+            raise
+        assert self._end is not None
+        return _call_result(self._end)
+
+    def _take(self, state: TaskState) -> None:
+        super()._take(state)
+        if state.terminal:
+            self._end = state
+        elif self._progress is not None and state.message is not None and state.message != self._text:
+            self._text = state.message
+            self._told += 1
+            assert self._follower is not None
+            self._follower.spawn(partial(self._report, float(self._told), state.message))
+
+    async def _report(self, count: float, text: str) -> None:
+        assert self._progress is not None
+        try:
+            await self._progress(count, None, text)
+        except Exception:
+            logger.exception("a progress callback raised")
+
+    def _put(self, key: str, request: dict[str, Any]) -> bool:
+        body = prompt_body(key, request)
+        if body is None or not self._client.prompt_handlers:
+            self._dispatch_soon(key, request)
+        else:
+            assert self._follower is not None
+            about = {"task_id": self.task_id, "session_id": self.session_id, "tool_name": self.tool_name}
+            prompt = Prompt.model_validate({**body, **about})
+            self._follower.spawn(partial(self._answer, prompt))
+        return True
+
+    async def _answer(self, prompt: Prompt) -> None:
+        """Let the client's prompt handler answer."""
+        try:
+            await self.answer(prompt.id, await self._hooks.ask(prompt))
+        except (MCPCError, MCPError) as exc:
+            logger.info("the answer to a prompt came to nothing: %s", exc)
+        except Exception:
+            logger.exception("a prompt was not answered")
+
+
+def _call_result(state: TaskState) -> CallToolResult:
+    """What the call would have answered.
+
+    Raises:
+        MCPError: the error that it would have answered with.
+    """
+    if state.status == "completed":
+        return CallToolResult.model_validate(state.result)
+    if state.status == "failed":
+        raise MCPError(_code(state), _text(state), state.error.get("data"))
+    return CallToolResult(content=[TextContent(type="text", text=_text(state))], is_error=True)
+
+
+def _code(state: TaskState) -> int:
+    code = state.error.get("code")
+    return code if isinstance(code, int) else INTERNAL_ERROR
+
+
+def _text(state: TaskState) -> str:
+    return str(state.error.get("message") or state.message or f"the task is {state.status}")
+
+
+async def _cancel_quietly(session: ClientSession, task_id: str) -> None:
+    try:
+        await cancel_task(session, task_id)
+    except (MCPError, MCPCError, anyio.ClosedResourceError) as exc:
+        logger.debug("a task could not be cancelled: %s", exc)
+
+
+class RemoteTask(_Followed):
+    """A task with a handle: its states become messages.
+
+    `update` when the status message changes (or, from a server of ours, with the update's own value), a prompt for
+    each question, `complete` or `failed` at the end. It is found again after a lost connection.
+    """
+
+    def __init__(self, tasks: RemoteTasks, handle: TaskHandle, seed: TaskState | None) -> None:
+        super().__init__(tasks, handle.task_id)
+        self._handle = handle
+        self._seed = seed
+        self._text = None if seed is None else seed.message
+        self._value: Any = None
+        self._give_up_at: float | None = None
+
+    # --- following ---
+
+    async def run(self) -> None:
+        """Follow it to its end, over as many connections as it takes."""
+        backoff = Backoff()
+        while not self._handle.ended:
+            try:
+                await self._follow(self._client.session, self._seed)
+                return
+            except Exception as exc:
+                failure = typed(exc) if isinstance(exc, MCPError) else exc
+            if not isinstance(failure, ConnectionLost) or self._gives_up():
+                self._fail(failure)
+                return
+            self._seed = None
+            await backoff.wait()
+
+    def _gives_up(self) -> bool:
+        """Whether the server has been out of reach for long enough."""
+        client, now = self._client, anyio.current_time()
+        if not client.reconnect:
+            return True
+        if self._give_up_at is None:
+            timeout = client.reconnect_timeout
+            self._give_up_at = now + (float("inf") if timeout is None else timeout)
+        return now >= self._give_up_at
+
+    def _fail(self, failure: Exception) -> None:
+        handle = self._handle
+        if isinstance(failure, ConnectionLost | UnknownTask):
+            handle.lose(failure)
+        else:
+            self._hooks.emit(handle, "failed", {"error": type(failure).__name__, "message": str(failure)})
+        self._client.tasks.pop(handle.task_id, None)
+
+    # --- messages ---
+
+    def _take(self, state: TaskState) -> None:
+        self._give_up_at = None
+        self._handle.tool_name = state.details.get("toolName") or self._handle.tool_name
+        self._handle.known()
+        self._tell_update(state)
+        super()._take(state)
+        if state.terminal:
+            self._tell_end(state)
+
+    def _tell_update(self, state: TaskState) -> None:
+        if "update" in state.details:
+            value: Any = state.details["update"]
+        elif state.status in ("working", "completed") and state.message is not None and state.message != self._text:
+            value = {"status": state.message}
+        else:
+            return
+        if value != self._value and self._hooks.emit(self._handle, "update", value):
+            self._value = value
+            self._text = state.message
+
+    def _tell_end(self, state: TaskState) -> None:
+        hooks, handle = self._hooks, self._handle
+        if state.status == "completed":
+            hooks.finish(handle, CallToolResult.model_validate(state.result))
+        elif state.status == "cancelled":
+            hooks.emit(handle, "failed", {"error": "stopped", "message": _text(state)})
+        else:
+            details = {"error": "MCPError", "code": _code(state), "message": _text(state)}
+            hooks.emit(handle, "failed", details)
+        self._client.tasks.pop(handle.task_id, None)
+
+    def _put(self, key: str, request: dict[str, Any]) -> bool:
+        body = prompt_body(key, request)
+        if body is None:
+            self._dispatch_soon(key, request)
+            return True
+        if not self._hooks.emit(self._handle, "update", {"prompt": body}):
+            return False
+        if not self._client.prompt_handlers and self._client.elicitation_callback is not None:
+            self._dispatch_soon(key, request)
+        return True
+
+    def _closed(self, key: str) -> None:
+        self._handle.closed(key)
+
+    # --- steering ---
+
+    async def send_input(self, value: Any, prompt_id: str | None) -> None:
+        """Answer a question; a task of this kind takes nothing else.
+
+        Raises:
+            InputRefused: it is not an answer.
+            PromptError, UnknownTask, ConnectionLost: see `_Followed.answer`.
+        """
+        if prompt_id is None:
+            raise InputRefused("this task is followed by the tasks extension, and takes answers to its prompts only")
+        await _typed(self.answer(prompt_id, value))
+
+    async def stop(self) -> None:
+        """Ask for the task to be stopped."""
+        await _typed(cancel_task(self._client.session, self.task_id))
+
+    async def state(self) -> dict[str, Any]:
+        """The task's state in our words, with the server's own members beside them."""
+        state = await _typed(get_task(self._client.session, self.task_id))
+        words = {"working": "running", "input_required": "waiting", "completed": "complete"}
+        handle = self._handle
+        return {
+            **state.members,
+            "toolName": handle.tool_name,
+            "sessionId": handle.session_id,
+            "status": words.get(state.status, "failed"),
+        }
+
+
+async def _typed(request: Any) -> Any:
+    """The outcome of a request, its error as one of ours where there is one."""
+    try:
+        return await request
+    except MCPError as exc:
+        raise typed(exc) from exc

@@ -1,0 +1,162 @@
+"""Tasks of any SEP-2663 server (`io.modelcontextprotocol/tasks`), for our client.
+
+`RemoteTasks` is the client's hold on the extension. A plain call that becomes a
+task is followed to its result (`CalledTask`); a task with a handle has its
+states turned into messages (`RemoteTask`), so that the handle looks the same
+whatever the server speaks.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mcp.client import ClientExtension
+from mcp.client.extension import ClaimContext, ResultClaim
+from mcp.shared.dispatcher import ProgressFnT
+from mcp.shared.exceptions import MCPError
+from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcpc.client.sep2663_follow import TaskStreams, undeclared
+from mcpc.client.sep2663_tasks import CalledTask, Hooks, RemoteTask
+from mcpc.client.sep2663_wire import TASKS_EXTENSION, CreateTaskResult, TaskState
+
+if TYPE_CHECKING:
+    from mcpc.client.client import Client
+    from mcpc.client.handle import TaskHandle
+
+__all__ = ["RemoteTasks", "call_as_asked", "needs_tasks"]
+
+_captured: contextvars.ContextVar[list[TaskState] | None] = contextvars.ContextVar("mcpc_captured", default=None)
+"""Set while `start_task` calls: a call that becomes a task is noted here, not followed."""
+_progress: contextvars.ContextVar[ProgressFnT | None] = contextvars.ContextVar("mcpc_progress", default=None)
+"""Who wants to know how a call that became a task goes on."""
+
+
+def needs_tasks(exc: MCPError) -> bool:
+    """Whether the server refused a call because it did not declare the extension."""
+    if exc.code != MISSING_REQUIRED_CLIENT_CAPABILITY:
+        return False
+    try:
+        return TASKS_EXTENSION in exc.error.data["requiredCapabilities"]["extensions"]
+    except (TypeError, KeyError):
+        return False
+
+
+async def call_as_asked(call: Any, progress: ProgressFnT | None) -> CallToolResult:
+    """Make a tool call whose caller may have asked for progress.
+
+    Tasks have no progress notifications (SEP-2663), so a call that asks for them does not declare the extension, and
+    gets both the progress and the result on one request. Where the server serves the tool as a task only, it is
+    called again as one, and the task's status messages stand for its progress.
+
+    Args:
+        call: Makes the call.
+        progress: The caller's progress callback.
+    """
+    if progress is None or _captured.get() is not None:
+        return await call()
+    token = undeclared.set(True)
+    try:
+        return await call()
+    except MCPError as exc:
+        if not needs_tasks(exc):
+            raise
+    finally:
+        undeclared.reset(token)
+    told = _progress.set(progress)
+    try:
+        return await call()
+    finally:
+        _progress.reset(told)
+
+
+class _Extension(ClientExtension):
+    """What the SDK is told: we declare the extension, and finish calls that became tasks."""
+
+    identifier = TASKS_EXTENSION
+
+    def __init__(self, tasks: RemoteTasks) -> None:
+        self._tasks = tasks
+
+    def claims(self) -> Sequence[ResultClaim[Any]]:
+        return (ResultClaim(result_type="task", model=CreateTaskResult, resolve=self._tasks.resolve),)
+
+
+class RemoteTasks:
+    """The extension, for one client."""
+
+    def __init__(self, client: Client, hooks: Hooks) -> None:
+        self.client = client
+        self.hooks = hooks
+        self.streams = TaskStreams()
+        self.extension: ClientExtension = _Extension(self)
+
+    @property
+    def available(self) -> bool:
+        """Whether the present server serves tasks."""
+        session = self.client.session
+        capabilities = session.server_capabilities
+        if session.protocol_version not in MODERN_PROTOCOL_VERSIONS or capabilities is None:
+            return False
+        return TASKS_EXTENSION in (capabilities.extensions or {})
+
+    async def resolve(self, result: CreateTaskResult, context: ClaimContext) -> CallToolResult:
+        """Finish a call that became a task.
+
+        Raises:
+            MCPError: the task failed with it, or the connection went away.
+            UnknownTask: the server forgot it.
+        """
+        seed = TaskState.read(result.model_dump(by_alias=True, mode="json"))
+        captured = _captured.get()
+        if captured is not None:
+            captured.append(seed)
+            return CallToolResult(content=[], is_error=True)  # an error is not held against the tool's schema
+        return await CalledTask(self, seed.task_id, _progress.get()).run(context.session, seed)
+
+    async def start(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
+        """Call a tool for `handle`: as a task, or, where the server runs it at once, to its result.
+
+        Raises:
+            MCPError: the server refused the call.
+        """
+        emit, created = self.hooks.emit, False
+
+        def tell_created(text: str) -> None:
+            nonlocal created
+            if not created:
+                created = True
+                emit(handle, "created", text)
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            tell_created(f"{handle.tool_name} was called")
+            update = {"progress": progress, "total": total, "status": message}
+            emit(handle, "update", {name: value for name, value in update.items() if value is not None})
+
+        token = _captured.set(captured := [])
+        try:
+            result = await self.client.call_tool(handle.tool_name, arguments, progress_callback=on_progress)
+        finally:
+            _captured.reset(token)
+        if not captured:
+            tell_created(f"{handle.tool_name} was called")
+            self.hooks.finish(handle, result)
+            return
+        self._rename(handle, captured[0].task_id)
+        tell_created(captured[0].message or f"{handle.tool_name} has started")
+        self.follow(handle, captured[0])
+
+    def _rename(self, handle: TaskHandle, task_id: str) -> None:
+        """The task's id is the server's to make."""
+        tasks = self.client.tasks
+        tasks.pop(handle.task_id, None)
+        handle.task_id = task_id
+        tasks[task_id] = handle
+
+    def follow(self, handle: TaskHandle, seed: TaskState | None) -> None:
+        """Let `handle` follow the task of its id."""
+        handle.remote = RemoteTask(self, handle, seed)
+        self.hooks.spawn(handle.remote.run)
