@@ -77,15 +77,19 @@ class Runner:
         profile: Path | None = None,
     ) -> None:
         self.results = {case.key: Result(case) for case in cases}
-        self._rounds = rounds if callable(rounds) else lambda case: rounds
+        self._rounds = rounds
         self._folder = folder
         self._profile = profile
         self._unusable: dict[str, str] = {}
 
+    def rounds_of(self, case: Case) -> int:
+        """How often a case is run."""
+        return self._rounds(case) if callable(self._rounds) else self._rounds
+
     @property
     def steps(self) -> int:
         """How many runs there are."""
-        return sum(self._rounds(result.case) for result in self.results.values())
+        return sum(self.rounds_of(result.case) for result in self.results.values())
 
     @property
     def environments(self) -> Sequence[Environment]:
@@ -106,9 +110,9 @@ class Runner:
         """Run everything: scenario by scenario, and within each round by round."""
         for scenario in dict.fromkeys(result.case.scenario for result in self.results.values()):
             mine = [result for result in self.results.values() if result.case.scenario == scenario]
-            for number in range(max(self._rounds(result.case) for result in mine)):
+            for number in range(max(self.rounds_of(result.case) for result in mine)):
                 for result in mine:
-                    if number < self._rounds(result.case):
+                    if number < self.rounds_of(result.case):
                         before(result.case, number)
                         self._run_one(result)
                         after(result)

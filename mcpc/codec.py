@@ -334,6 +334,9 @@ def decode_message(value: Any) -> MCPCMessage:
 def _check_received(message: MCPCMessage) -> MCPCMessage:
     if message.protocol != PROTOCOL:
         raise MessageError("not an MCPC message: the protocol is another")
+    # The usual case first and in one line: this runs for every callback.
+    if message.event == "update" and message.session_id and message.task_id and message.tool_name:
+        return message
     return check_message(message)
 
 
@@ -346,7 +349,7 @@ def decode_messages(values: Any) -> list[MCPCMessage | None]:
         return []
     try:
         messages: list[MCPCMessage] = _messages.validate_python(values)
-        return [_check_received(message) for message in messages]
+        return list(map(_check_received, messages))
     except ValueError:
         return [_message_or_none(value) for value in cast("list[Any]", values)]
 

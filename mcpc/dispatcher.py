@@ -150,6 +150,11 @@ class Registration:
         if self._wake is not None:
             self._wake.set()
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether it can be given any message without being asked first."""
+        return not self._is_async and not self._matches
+
     def wants(self, message: MCPCMessage) -> bool:
         """Whether the listener's filter lets `message` through."""
         return all(getattr(message, name) == value for name, value in self._matches)
@@ -176,6 +181,7 @@ class Registration:
         if outcome is not None and inspect.isawaitable(outcome):
             # A plain function that returned an awaitable (a lambda, a partial): from now on it has a worker.
             self._is_async = self._working = True
+            self._owner.has_changed()
             self._owner.spawn(lambda: self._finish(outcome, message))
         else:
             self._queue.stats.delivered += 1
@@ -249,6 +255,8 @@ class Dispatcher:
         self.spawn = spawn
         self._on_drained = on_drained
         self._listeners: tuple[Registration, ...] = ()
+        self._direct = True
+        """Whether every listener is sync and wants every message."""
         self._congested = False
 
     def __len__(self) -> int:
@@ -279,8 +287,16 @@ class Dispatcher:
         wanted = {name: value for name, value in matches.items() if value is not None}
         queue = Queue(capacity, overflow, ListenerStats())
         registration = Registration(self, listener, wanted, queue, is_async)
-        self._listeners = (*self._listeners, registration)
+        self._set((*self._listeners, registration))
         return registration
+
+    def _set(self, listeners: tuple[Registration, ...]) -> None:
+        self._listeners = listeners
+        self._direct = all(registration.takes_all for registration in listeners)
+
+    def has_changed(self) -> None:
+        """A listener turned out to be async."""
+        self._set(self._listeners)
 
     def remove(self, listener: ListenerFn) -> None:
         """Remove a listener, however often it was added; one that is not there is not an error."""
@@ -290,11 +306,15 @@ class Dispatcher:
 
     def discard(self, registration: Registration) -> None:
         """Forget a registration (`Registration.remove` calls this)."""
-        self._listeners = tuple(r for r in self._listeners if r is not registration)
+        self._set(tuple(r for r in self._listeners if r is not registration))
         self.drained()
 
     def deliver(self, message: MCPCMessage) -> bool:
         """Give a message to every listener that wants it, or to none: False says that one has no room for it."""
+        if self._direct:  # the usual case: nobody to ask
+            for registration in self._listeners:
+                registration.offer(message)
+            return True
         wanting = [r for r in self._listeners if r.wants(message)]
         if not all([r.has_room() for r in wanting]):
             self._congested = True

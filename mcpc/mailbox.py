@@ -72,7 +72,7 @@ class Mailbox:
     @property
     def oldest(self) -> int:
         """The number from which the log is whole, up to `head`; `head + 1` where it is empty."""
-        return self.head - len(self) + 1
+        return self.head - len(self._log) + self._start + 1
 
     @property
     def kept(self) -> int:
@@ -96,10 +96,11 @@ class Mailbox:
             expires_at: For a terminal message: when its time to live ends. None for any other.
             sent: The highest number that a listener was sent: set-aside messages up to it may be given up first.
         """
-        while self.would_evict(len(data)):
+        size = len(data)
+        while len(self._log) - self._start >= self.max_messages or (self.size + size > self.max_bytes and len(self)):
             self._evict(sent)
         self._log.append(data)
-        self.size += len(data)
+        self.size += size
         self.head += 1
         if expires_at is not None:
             self._pins[self.head] = expires_at
@@ -107,14 +108,15 @@ class Mailbox:
 
     def _evict(self, sent: int) -> None:
         number = self.oldest
-        data = self._log[self._start]
-        self._log[self._start] = b""
-        self._start += 1
+        start = self._start
+        data = self._log[start]
+        self._log[start] = b""
+        self._start = start + 1
         self.size -= len(data)
-        if self._start >= 1024 and self._start * 2 >= len(self._log):
-            del self._log[: self._start]
+        if start >= 1024 and start * 2 >= len(self._log):
+            del self._log[: start + 1]
             self._start = 0
-        expires_at = self._pins.pop(number, None)
+        expires_at = self._pins.pop(number, None) if self._pins else None
         if expires_at is None:
             self.evicted += 1
             return

@@ -107,9 +107,11 @@ def check_message(message: MCPCMessage) -> MCPCMessage:
 
 def prompt_of(message: MCPCMessage) -> Prompt | None:
     """The prompt that `message` carries, or None where it is an ordinary message."""
-    if message.event != "update" or message.type != "task" or not isinstance(message.result, dict):
+    result: Any = message.result
+    # Cheapest first: this is asked of every callback.
+    if message.event != "update" or type(result) is not dict or "prompt" not in result or message.type != "task":
         return None
-    found: Any = message.result.get("prompt")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    found: Any = result["prompt"]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(found, dict) or not isinstance(found.get("id"), str):  # pyright: ignore[reportUnknownMemberType]
         return None
     about = {"task_id": message.task_id, "session_id": message.session_id, "tool_name": message.tool_name}

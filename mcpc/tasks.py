@@ -183,6 +183,16 @@ class TaskRegistry:
             self._ended[record.task_id] = record
         return status
 
+    def touch(self, record: TaskRecord) -> None:
+        """A task has sent an update: the one move that leads nowhere, made without the table.
+
+        Raises:
+            TaskEnded: it has ended.
+        """
+        if record.status in FINAL:
+            raise TaskEnded(f"the task is {record.status}: it takes no {Move.UPDATE}")
+        record.updated_at = self._clock()
+
     def forget(self, record: TaskRecord) -> None:
         """Drop a task, ended or not."""
         for table in (self._records, self._ended):

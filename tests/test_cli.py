@@ -67,6 +67,11 @@ async def chatter(task: mcpc.Task) -> str:
     sys.stdout.write("written by the tool\\n")
     return "quiet"
 
+@callbacks.tool()
+async def paint(task: mcpc.Task) -> str:
+    await task.update("\x1b[2Jcleared")
+    return "\x1b[2Jdone"
+
 @server.tool()
 def add(a: int, b: int) -> int:
     return a + b
@@ -155,6 +160,14 @@ def test_values_are_json_where_they_are_json_and_ordinary_tools_can_be_called(ur
     assert re.fullmatch(r"[0-9a-f-]{36}\n", alone.written["out"])
     assert failed.process.returncode == 1
     assert (failed.written["out"], failed.written["err"]) == ("", "error: fail failed: ValueError: no luck\n")
+
+
+def test_a_server_cannot_steer_the_terminal(uri: str) -> None:
+    with in_terminal([*MCPC, "call", uri, "paint"]) as terminal:
+        assert terminal.finish() == 0
+    assert r"\x1b[2Jcleared" in terminal.written
+    assert r"\x1b[2Jdone" in terminal.written
+    assert "\x1b[2J" not in terminal.written
 
 
 def test_ctrl_c_stops_the_task_on_the_server_and_waits_for_its_end(uri: str, tmp_path: Path) -> None:
@@ -311,6 +324,12 @@ def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(
         ("call", uri, "add", "--header", "hidden"): r"--header must look like NAME=VALUE\n",
         ("tools", uri, "--header", "a=hidden"): r"unix: connect does not take 'headers'; it takes: ",
         ("tools", uri, "-o", "colour=1"): r"unix: connect does not take 'colour'",
+        (
+            "tools",
+            "ws://127.0.0.1:1/",
+            "-o",
+            "open_timeout=soon",
+        ): r"--option open_timeout: .*valid number",
         ("watch", "stdio:mcpc-no-such-command"): r"mcpc-no-such-command",
         ("serve", "nosuch.py:server", "tcp://127.0.0.1:0"): r"there is no file 'nosuch.py'",
         ("serve", "nosuch.module:server", "tcp://127.0.0.1:0"): r"there is no module 'nosuch'",
@@ -328,6 +347,7 @@ def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(
         ("serve", app, "ws://127.0.0.1:0/", "--ssl-cert", file): r"--ssl-cert: .*app.py cannot be used",
         ("serve", app, "unix:///tmp/x.sock", "--allow-remote"): r"--allow-remote: none of these addresses takes it",
         ("serve", app, "unix:///tmp/x.sock", "-o", "colour=1"): r"--option colour: none of these addresses takes it",
+        ("serve", app, "tcp://127.0.0.1:0", "-o", "backlog=[1]"): r"--option backlog: .*valid integer",
         ("serve", app, f"unix://{tmp_path}/no/such/dir"): r"there is no such directory",
         ("transports", "gopher"): r"no transport for scheme 'gopher'; known: ",
     }

@@ -272,7 +272,7 @@ def test_a_transport_whose_listener_needs_asyncio_is_dialled_from_trio(suite: Su
 
 @pytest.mark.anyio
 async def test_the_peers_of_stdio_are_started_without_help() -> None:
-    await check_transport("stdio:", only=["a_lockstep_exchange_works", "a_peer_that_vanishes_is_noticed"])
+    await check_transport("stdio:", only=["a_peer_that_vanishes_is_noticed"])
 
 
 @pytest.mark.anyio

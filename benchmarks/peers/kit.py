@@ -42,6 +42,13 @@ class Job:
     notify = "log"
     """How a peer without callbacks pushes: `log`, `progress` or `custom`."""
     mode = "auto"
+    target = "websockets"
+    """Whose server the clients of `websockets` connect to: `websockets` or `mcpc`."""
+    bare = False
+    """Call tools with the SDK's own client, over our transport."""
+    path = ""
+    """Where a Unix socket is to be."""
+    cuts = 0
     uvloop = False
     profile = False
 
@@ -237,15 +244,7 @@ def percentiles(nanoseconds: list) -> dict:
 
 async def throughput(todo: Job, once) -> dict:
     """Callbacks a second: `once(count)` sends and receives that many, and returns arrivals and the start."""
-    count = todo.count
-    if not count:
-        arrivals, started = await once(200)  # the first one warms up
-        arrivals, started = await once(1000)
-        spent = max(arrivals.finished - started, 1) / 1e9
-        count = max(200, int(arrivals.count / spent * todo.seconds))
-        if spent < todo.seconds / 20:  # a better guess, for the fast ones
-            arrivals, started = await once(max(1000, count // 10))
-            count = max(200, int(arrivals.count / (arrivals.finished - started) * 1e9 * todo.seconds))
+    count = todo.count or await _count_for(todo.seconds, once)
     busy = CpuTime()
     arrivals, started = await once(count)
     seconds = (arrivals.finished - started) / 1e9
@@ -256,6 +255,19 @@ async def throughput(todo: Job, once) -> dict:
         **busy.report(arrivals.count),
         **arrivals.report(),
     }
+
+
+async def _count_for(seconds: float, once) -> int:
+    """How many messages take that long, by shorter runs, which warm up too."""
+    count = 200
+    for _ in range(5):
+        arrivals, started = await once(count)
+        spent = max(arrivals.finished - started, 1) / 1e9
+        rate = arrivals.count / spent
+        if spent >= seconds / 5:
+            break
+        count = max(count, min(count * 10, int(rate * seconds / 3)))
+    return max(200, int(rate * seconds))
 
 
 async def round_trips(todo: Job, call) -> dict:

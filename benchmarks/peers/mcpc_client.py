@@ -49,10 +49,11 @@ class Counter:
         self.size = todo.size
         self.rate = todo.rate
         self.arrivals = kit.Arrivals(0)
-        client.add_event_listener(self._count, event="update")
+        client.add_event_listener(self._count)
 
     def _count(self, message: mcpc.MCPCMessage) -> None:
-        self.arrivals.take(message.result["n"])
+        if message.event == "update":
+            self.arrivals.take(message.result["n"])
 
     async def once(self, count: int, gated: bool = False) -> tuple:
         """Let one task send `count` updates."""
@@ -101,9 +102,10 @@ async def latency(todo: kit.Job) -> dict:
         arrivals = kit.Latencies(todo.count)
 
         def listener(message: mcpc.MCPCMessage) -> None:
-            arrivals.take_at(message.result["n"], message.result["t"])
+            if message.event == "update":
+                arrivals.take_at(message.result["n"], message.result["t"])
 
-        client.add_event_listener(listener, event="update")
+        client.add_event_listener(listener)
         await client.start_task("flood", {"count": todo.count, "size": todo.size, "rate": todo.rate})
         await arrivals.wait()
         return {**kit.percentiles(arrivals.times), **arrivals.report()}
@@ -113,7 +115,7 @@ async def roundtrip(todo: kit.Job) -> dict:
     """Calls of a plain tool, one after the other."""
     async with serving(todo) as (uri, _):
         # `bare`: the SDK's own client on our transport, to tell the client's cost from the transport's.
-        client = mcp.Client(mcpc.connect(uri)) if getattr(todo, "bare", False) else mcpc.Client(uri)
+        client = mcp.Client(mcpc.connect(uri)) if todo.bare else mcpc.Client(uri)
         async with client:
             return await kit.round_trips(todo, lambda: client.call_tool("add", {"a": 1, "b": 2}))
 

@@ -68,7 +68,7 @@ async def main(todo: kit.Job) -> None:
         await mcpc.serve(server, uri)
         return
     with anyio.open_signal_receiver(kit.signal.SIGTERM) as signals:
-        async with mcpc.listen(server, uri.format(path=getattr(todo, "path", ""))) as listener:
+        async with mcpc.listen(server, uri.format(path=todo.path)) as listener:
             kit.announce(listener.uri)
             async for _ in signals:
                 return

@@ -58,8 +58,7 @@ async def connected(uri: str, count: int):
 @contextlib.asynccontextmanager
 async def serving(todo: kit.Job):
     """The server, in a process of its own."""
-    target = getattr(todo, "target", "websockets")
-    with kit.ServerProcess(kit.here(SERVERS[target]), todo) as process:
+    with kit.ServerProcess(kit.here(SERVERS[todo.target]), todo) as process:
         yield process
 
 

@@ -78,11 +78,12 @@ class HeaderBook:
 
     def _parameter_headers(self, name: Any, arguments: Any, given: Mapping[str, str]) -> dict[str, str]:
         prefix = MCP_PARAM_HEADER_PREFIX.lower()
-        repeated = {key: value for key, value in given.items() if key.lower().startswith(prefix)}
+        repeated = {key.lower(): value for key, value in given.items() if key.lower().startswith(prefix)}
         known = self._parameters.get(name) if isinstance(name, str) else None
         if known is None or not isinstance(arguments, dict):
             return repeated
-        return repeated | mcp_param_headers(known, cast("dict[str, Any]", arguments))
+        made = mcp_param_headers(known, cast("dict[str, Any]", arguments))
+        return repeated | {key.lower(): value for key, value in made.items()}
 
     def learn(self, message: Mapping[str, Any]) -> None:
         """Take what an answer says of later requests: the version agreed on, the tools' parameters."""

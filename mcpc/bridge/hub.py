@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from mcpc.bridge.box import Box
 from mcpc.bridge.headers import meta_of
-from mcpc.bridge.links import Message, Parcel, Target, error_message, is_request
+from mcpc.bridge.links import Message, Parcel, Target, error_message, id_of, is_request
 from mcpc.bridge.pipe import MAX_PENDING
 from mcpc.bridge.upstream import Upstream
 from mcpc.codec import SUBSCRIPTION_META
@@ -193,7 +193,7 @@ class Hub(Upstream):
         if "method" in message:
             found = self._addressed(message)
         else:
-            call = self._calls.pop(message["id"], None)
+            call = self._calls.pop(id_of(message), None)
             found = [] if call is None else [(call.box, self._answer(call, message))]
             if call is not None and call.method == "initialize":
                 self._shaken(message)

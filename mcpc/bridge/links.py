@@ -21,7 +21,7 @@ from mcpc.framing import Connection
 from mcpc.transport import URI, FrameChannel, ReadStream, WriteStream
 from mcpc.uri import dial, prepare
 
-__all__ = ["FrameLink", "Link", "Message", "Parcel", "StreamLink", "Target", "error_message", "is_request"]
+__all__ = ["FrameLink", "Link", "Message", "Parcel", "StreamLink", "Target", "error_message", "id_of", "is_request"]
 
 Message = dict[str, Any]
 """A decoded JSON-RPC message whose envelope is sound."""
@@ -144,6 +144,11 @@ def _as_dict(message: JSONRPCMessage) -> Message:
 def is_request(message: Message) -> bool:
     """Whether an answer is due."""
     return "method" in message and "id" in message
+
+
+def id_of(message: Message) -> Any:
+    """The id of a message; None where it has none, as an error that answers nothing may."""
+    return message.get("id")
 
 
 def error_message(request_id: Any, code: int, text: str) -> Message:

@@ -11,7 +11,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
 
-from mcpc.bridge.links import Link, Parcel, Target, error_message, is_request
+from mcpc.bridge.links import Link, Parcel, Target, error_message, id_of, is_request
 from mcpc.errors import FrameError, MCPCError, TransportError
 
 __all__ = ["GONE", "MAX_PENDING", "Pipe", "refusal", "unreachable"]
@@ -137,7 +137,7 @@ class Pipe:
                 await self._server_gone()
                 return
             if "method" not in parcel.message:
-                self._pending.pop(parcel.message["id"], None)
+                self._pending.pop(id_of(parcel.message), None)
             try:
                 await self._client.send(parcel)
             except TransportError:

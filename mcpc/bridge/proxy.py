@@ -17,7 +17,7 @@ from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.dispatcher import Outbound
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, PaginatedRequestParams
+from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, PaginatedRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcpc.bridge.box import Box
@@ -74,6 +74,9 @@ class ProxyServer(Server[Any]):
 
     async def _request(self, ctx: Context, message: Message) -> Message:
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            if ctx.method == "initialize":
+                # The era has none, and passed on it would open the other one on the shared connection.
+                raise MCPError(METHOD_NOT_FOUND, "Method not found", ctx.method)
             hub = self._keeper.get(modern=True)
             headers = cast("Mapping[str, str]", getattr(ctx.request, "headers", {}))
             return await Answer(hub, Box(), _request_channel(ctx)).fetch(message, headers)

@@ -12,7 +12,7 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
 from mcpc.bridge.box import Box
 from mcpc.bridge.headers import meta_of
 from mcpc.bridge.hub import FOR_ALL, Call, Hub
-from mcpc.bridge.links import Message, Parcel, Target, error_message, is_request
+from mcpc.bridge.links import Message, Parcel, Target, error_message, id_of, is_request
 from mcpc.bridge.pipe import GONE, MAX_PENDING
 from mcpc.bridge.upstream import Upstream
 from mcpc.codec import LISTEN_METHOD, SUBSCRIPTION_META
@@ -174,7 +174,7 @@ class PrivateSession(Upstream):
         elif "method" in message:
             await self._channel_for(message).notify(message["method"], message.get("params"))
         else:
-            waiting = self._waiting.pop(message["id"], None)
+            waiting = self._waiting.pop(id_of(message), None)
             if waiting is not None:
                 waiting.settle(message)
 

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from mcpc.cli.common import compact, read_value, say
+from mcpc.cli.common import compact, printable, read_value, say
 from mcpc.cli.terminal import LineReader
 from mcpc.messages import Prompt
 
@@ -18,7 +18,7 @@ async def ask(prompt: Prompt, lines: LineReader) -> Any:
     Raises:
         EOFError: standard input has ended.
     """
-    say(f"? {prompt.message}")
+    say(f"? {printable(prompt.message)}")
     if prompt.choices:
         return await _choose(prompt.choices, lines)
     schema = prompt.schema_ or {"type": "string"}
@@ -30,7 +30,7 @@ async def ask(prompt: Prompt, lines: LineReader) -> Any:
 
 
 async def _choose(choices: list[Any], lines: LineReader) -> Any:
-    texts = [choice if isinstance(choice, str) else compact(choice) for choice in choices]
+    texts = [printable(choice) if isinstance(choice, str) else compact(choice) for choice in choices]
     numbered = not any(text.isdecimal() for text in texts)  # else a number typed could mean either
     for number, text in enumerate(texts, 1):
         say(f"  {number}. {text}" if numbered else f"  {text}")
@@ -47,7 +47,7 @@ async def _fill_in(properties: dict[str, dict[str, Any]], required: list[str], l
     """An object, field by field; a field that is not required may be left empty."""
     filled: dict[str, Any] = {}
     for name, schema in properties.items():
-        value = await _field(f"{name}: ", schema, lines, may_be_empty=name not in required)
+        value = await _field(f"{printable(name)}: ", schema, lines, may_be_empty=name not in required)
         if value is not None:
             filled[name] = value
     return filled
@@ -55,9 +55,9 @@ async def _fill_in(properties: dict[str, dict[str, Any]], required: list[str], l
 
 async def _field(label: str, schema: dict[str, Any], lines: LineReader, *, may_be_empty: bool = False) -> Any:
     if schema.get("description"):
-        say(f"  {schema['description']}")
+        say(f"  {printable(str(schema['description']))}")
     if schema.get("enum"):
-        say(f"  one of: {', '.join(map(str, schema['enum']))}")
+        say(f"  one of: {', '.join(printable(str(each)) for each in schema['enum'])}")
     while True:
         typed = await _typed(label, lines)
         if may_be_empty and not typed.strip():

@@ -25,6 +25,7 @@ from mcpc.cli.common import (
     connect_options,
     exit_code_of,
     mistakes_told,
+    printable,
     put,
     read_value,
     run,
@@ -86,7 +87,7 @@ def call(
     with mistakes_told():
         given = assignments(arguments, "an argument")
         base = _read_object(json_args)
-        options = connect_options(header, token_env, option)
+        options = connect_options(uri, header, token_env, option)
 
     async def main() -> int:
         view = make_view(tool, as_json=as_json)
@@ -190,8 +191,8 @@ class _Caller:
                     await handle.answer(prompt.id, answer)
                 except PromptError as exc:
                     self.view.note(f"  {exc}")
-                    if prompt.id not in handle.prompts or self.as_json:
-                        return
+                    if not str(exc).startswith("the answer"):
+                        return  # answered already, or timed out: nobody waits for another
                 except EOFError:
                     self._unanswered = prompt
                     await handle.stop()
@@ -234,7 +235,7 @@ class _Caller:
             if "nknown tool" in str(exc):
                 _check_known(self.tool, known, tools)
             if not self.as_json:
-                say_error(f"{self.tool} failed: {str(exc).removeprefix('ToolError: ')}")
+                say_error(f"{self.tool} failed: {printable(str(exc).removeprefix('ToolError: '), lines=True)}")
             return FAILED
         if not self.as_json:
             _put_result(result)
@@ -242,11 +243,10 @@ class _Caller:
 
 
 def _put_result(result: Any) -> None:
-    if isinstance(result, str):
-        put(result)
-        return
     console = Console()
-    if console.is_terminal:
+    if isinstance(result, str):
+        put(printable(result, lines=True) if console.is_terminal else result)
+    elif console.is_terminal:
         console.print_json(data=result, ensure_ascii=False)
     else:
         put(json.dumps(result, indent=2, ensure_ascii=False))

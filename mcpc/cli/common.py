@@ -4,15 +4,19 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast, get_type_hints
 
 import anyio
 import typer
 from mcp.shared.exceptions import MCPError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import SchemaError
 
 from mcpc.errors import MCPCError
+from mcpc.transport import Transport
+from mcpc.uri import prepare
 
 __all__ = [
     "COMPLETE",
@@ -25,10 +29,12 @@ __all__ = [
     "UserMistake",
     "VerboseOption",
     "assignments",
+    "check_types",
     "compact",
     "connect_options",
     "exit_code_of",
     "mistakes_told",
+    "printable",
     "put",
     "read_value",
     "run",
@@ -65,6 +71,17 @@ def say_error(text: str) -> None:
     """What went wrong."""
     typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
     typer.echo(text, err=True)
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Text from a server as it may go to a terminal: what would steer the terminal is shown, not obeyed.
+
+    Args:
+        text: The text.
+        lines: Keep line breaks and tabs.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
 def compact(value: Any) -> str:
@@ -152,19 +169,46 @@ def token_from(variable: str) -> str:
 
 
 def connect_options(
-    headers: Sequence[str] | None, token_env: str | None, options: Sequence[str] | None
+    uri: str, headers: Sequence[str] | None, token_env: str | None, options: Sequence[str] | None
 ) -> dict[str, Any]:
-    """The options for connecting that the command line gave.
+    """The options for connecting to `uri` that the command line gave.
 
     Raises:
         UserMistake: they cannot be read.
+        URIError: the address cannot be used, or its transport does not take one of them.
     """
     chosen: dict[str, Any] = {name: read_value(text) for name, text in assignments(options, "--option").items()}
     if headers:
         chosen["headers"] = assignments(headers, "--header", secret=True)
     if token_env is not None:
         chosen["token"] = token_from(token_env)
+    _, transport = prepare(uri, "connect", chosen)
+    check_types(transport, "connect", chosen)
     return chosen
+
+
+def check_types(transport: Transport, method: str, options: Mapping[str, Any]) -> None:
+    """See that options are of the types that the transport says it takes.
+
+    Raises:
+        UserMistake: one is not. The message never shows a value: it may be a secret.
+    """
+    hints = _hints(getattr(transport, method))
+    for name, value in options.items():
+        try:
+            adapter = TypeAdapter[Any](hints[name], config=ConfigDict(arbitrary_types_allowed=True))
+            adapter.validate_python(value)
+        except ValidationError as exc:
+            raise UserMistake(f"--option {name}: {exc.errors()[0]['msg']}") from exc
+        except (KeyError, PydanticUserError, SchemaError):
+            continue  # no hint, or one that cannot be checked
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except NameError:  # some are for type checkers only
+        return {}
 
 
 # --- running ---
@@ -224,7 +268,5 @@ def _explanation(exc: BaseException) -> str | None:
     if isinstance(exc, MCPError):
         return f"the server refused: {exc.message}"
     if isinstance(exc, MCPCError | UserMistake):
-        return str(exc)
-    if isinstance(exc, TypeError) and str(exc).startswith("Client"):
         return str(exc)
     return None

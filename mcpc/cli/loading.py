@@ -109,5 +109,6 @@ def _attribute(module: ModuleType, place: str, name: str) -> Any:
 def _only_server(module: ModuleType, place: str) -> Any:
     names = _servers_in(module)
     if len(names) != 1:
-        raise UserMistake(f"say which server: {place}:NAME; {_servers_of(module, place)}")
+        which = f"say which server: {place}:NAME; " if names else ""
+        raise UserMistake(which + _servers_of(module, place))
     return getattr(module, names[0])

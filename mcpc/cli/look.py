@@ -17,6 +17,7 @@ from mcpc.cli.common import (
     VerboseOption,
     compact,
     connect_options,
+    printable,
     put,
     run,
     say,
@@ -64,7 +65,7 @@ def tools(
     """
 
     async def main() -> int:
-        async with Client(uri, provider="mcpc-cli", **connect_options(header, token_env, option)) as client:
+        async with Client(uri, provider="mcpc-cli", **connect_options(uri, header, token_env, option)) as client:
             found = await list_tools(client)
         if as_json:
             put(compact([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found]))
@@ -78,8 +79,8 @@ def tools(
 
 
 def _put_tool(tool: Tool) -> None:
-    put(f"{tool.name}({', '.join(_parameters(tool.input_schema))})")
-    for line in (tool.description or "").strip().splitlines():
+    put(printable(f"{tool.name}({', '.join(_parameters(tool.input_schema))})"))
+    for line in printable(tool.description or "", lines=True).strip().splitlines():
         put(f"    {line}".rstrip())
 
 
@@ -122,7 +123,7 @@ def watch(
 
     async def main() -> int:
         watcher = _Watcher(as_json)
-        options = connect_options(header, token_env, option)
+        options = connect_options(uri, header, token_env, option)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_end_on_signal, tasks.cancel_scope)
             async with Client(
@@ -173,7 +174,7 @@ class _Watcher:
             about.insert(1, f"{message.tool_name}[{(message.task_id or '')[:8]}]")
         if message.session_id not in (None, "*", "default"):
             about.append(f"({message.session_id})")
-        put(" ".join(about) + f"  {status_of(message.result)}".rstrip())
+        put(printable(" ".join(about)) + f"  {status_of(message.result)}".rstrip())
 
 
 def _now() -> str:

@@ -18,6 +18,7 @@ from mcpc.cli.common import (
     UserMistake,
     VerboseOption,
     assignments,
+    check_types,
     mistakes_told,
     read_value,
     run,
@@ -121,8 +122,10 @@ class _Wanted:
             URIError: the address cannot be used.
         """
         uri = parse_uri(text)
-        known = transport_options(resolve(uri.scheme), "listen")
+        transport = resolve(uri.scheme)
+        known = transport_options(transport, "listen")
         options = {name: value for name, value in self.options.items() if name in known}
+        check_types(transport, "listen", options)
         if self.allow_remote and "allow_remote" in known:
             options["allow_remote"] = True
         if self.tls is not None and "ssl_context" in known and f"{uri.scheme}s" not in schemes():

@@ -36,7 +36,13 @@ class LineReader:
     async def _read(self) -> bytes:
         try:
             await anyio.wait_readable(self._fd)
-        except (OSError, NotImplementedError, RuntimeError):
+        except (OSError, NotImplementedError):
             # A regular file is always readable, and says so by an error; on Windows only sockets can be waited for.
-            return await anyio.to_thread.run_sync(os.read, self._fd, CHUNK, abandon_on_cancel=True)
-        return os.read(self._fd, CHUNK)
+            return await anyio.to_thread.run_sync(self._read_now, abandon_on_cancel=True)
+        return self._read_now()
+
+    def _read_now(self) -> bytes:
+        try:
+            return os.read(self._fd, CHUNK)
+        except OSError:  # it is closed, or its terminal is gone
+            return b""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from mcpc.cli.common import compact, put, say
+from mcpc.cli.common import compact, printable, put, say
 from mcpc.messages import MCPCMessage, prompt_of
 
 __all__ = ["JsonView", "LineView", "LiveView", "View", "make_view", "progress_of", "status_of"]
@@ -32,15 +32,15 @@ def progress_of(result: Any) -> float | None:
 
 
 def status_of(result: Any) -> str:
-    """An update in words: its `status` or `message`, else what it holds."""
+    """An update in words, in one line: its `status` or `message`, else what it holds."""
     if isinstance(result, str):
-        return result
+        return printable(result)
     if not isinstance(result, dict):
         return "" if result is None else compact(result)
     members = cast("dict[str, Any]", result)
     for name in ("status", "message"):
         if isinstance(members.get(name), str):
-            return members[name]
+            return printable(members[name])
     rest = {name: value for name, value in members.items() if name not in ("progress", "total")}
     return compact(rest) if rest else ""
 

@@ -154,7 +154,8 @@ class Client(mcp.Client):
             group.cancel_scope.cancel()
             group.cancel_scope.shield = True  # a scope of its own would end before the group it is inside of
             await group.__aexit__(None, None, None)
-            raise _unwrapped(exc) from None
+            cause = _unwrapped(exc)
+            raise cause from cause.__cause__
         return self
 
     async def __aexit__(
@@ -337,13 +338,14 @@ class Client(mcp.Client):
 
     def _deliver(self, message: MCPCMessage) -> bool:
         handle = self.tasks.get(message.task_id) if message.task_id is not None else None
-        if handle is not None and not handle.has_room():
+        if handle is None:
+            if not self._dispatcher.deliver(message):
+                return False
+        elif not handle.has_room() or not self._dispatcher.deliver(message):
             return False
-        if not self._dispatcher.deliver(message):
-            return False
-        if handle is not None:
+        else:
             handle.feed(message)
-            if message.terminal:
+            if handle.ended:
                 self.tasks.pop(handle.task_id, None)
         if self.prompt_handlers and (prompt := prompt_of(message)) is not None:
             self._spawn(partial(self._answer, prompt))

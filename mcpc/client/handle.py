@@ -67,6 +67,9 @@ class TaskHandle:
         self.remote: RemoteTask | None = None
         """Where the task is followed by the tasks extension: what follows it."""
         self._known = anyio.Event()
+        self._is_known = False
+        self._is_awaited = False
+        """Whether an iteration waits for a message."""
         self._terminal: MCPCMessage | None = None
         self._failure: Exception | None = None
 
@@ -80,17 +83,20 @@ class TaskHandle:
         """Take a message of this task."""
         if self._terminal is not None:
             return
-        self.known()
+        if not self._is_known:
+            self.known()
         self._queue.put(message)
-        prompt = prompt_of(message)
-        if prompt is not None:
-            self.status = "waiting"
-            self.prompts[prompt.id] = message
-        if message.terminal:
+        if message.event == "update":
+            prompt = prompt_of(message)
+            if prompt is not None:
+                self.status = "waiting"
+                self.prompts[prompt.id] = message
+        elif message.terminal:
             self.status = message.event
             self._terminal = message
             self._ended.set()
-        self._came.set()
+        if self._is_awaited:
+            self._came.set()
 
     def lose(self, failure: Exception) -> None:
         """End it without a terminal message: nobody knows any more how it went."""
@@ -104,6 +110,7 @@ class TaskHandle:
 
     def known(self) -> None:
         """The server has told something of it, or will not."""
+        self._is_known = True
         self._known.set()
 
     def closed(self, prompt_id: str) -> None:
@@ -155,7 +162,11 @@ class TaskHandle:
             if self._ended.is_set():
                 raise StopAsyncIteration
             self._came = anyio.Event()
-            await self._came.wait()
+            self._is_awaited = True
+            try:
+                await self._came.wait()
+            finally:
+                self._is_awaited = False
         message = self._queue.get()
         self._queue.stats.delivered += 1
         if self._queue.has_drained:

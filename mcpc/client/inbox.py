@@ -136,7 +136,7 @@ class Inbox:
             if message is None:
                 self.bad_messages += 1
                 logger.warning("message %d of the channel was not an MCPC message", number)
-            elif not self._hand_on(message):
+            elif not (self._hand_on if self._holds or self._backlog else self._deliver)(message):
                 self._pause()
                 return
             self.last = number

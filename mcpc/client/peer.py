@@ -10,6 +10,9 @@ from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CONNECTION_CLOSED,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
     EmptyResult,
     Request,
     RequestParams,
@@ -123,7 +126,8 @@ async def _old_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[
     for tool, form in OLD_HANDSHAKES:
         arguments: dict[str, Any] = {"mcpc_info": info} if form == "0.2.6" else {}
         try:
-            result = await session.call_tool(tool, arguments)
+            params = CallToolRequestParams(name=tool, arguments=arguments)
+            result = await session.send_request(CallToolRequest(params=params), CallToolResult)
         except MCPError as exc:
             if exc.code == CONNECTION_CLOSED:
                 raise

@@ -59,7 +59,7 @@ class TapWriter:
         if isinstance(message, JSONRPCRequest):
             if message.method == "tools/call":
                 self._see_call(message)
-            elif message.method == LISTEN_METHOD:
+            elif message.method == LISTEN_METHOD and (message.params or {}).get("channel") == self._channel():
                 self._inbox.listen_sent(message.id)
         await self._inner.send(item)
 

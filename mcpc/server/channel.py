@@ -48,13 +48,18 @@ class ListenStream:
         self._progress = anyio.Event()
         self._wake: Callable[[], None] | None = None
         self._ready = anyio.Event()
+        self._awake = False
+        """Whether the taker knows that there is something."""
 
     def bind(self, wake: Callable[[], None]) -> None:
         """Call `wake` when there is something to take."""
         self._wake = wake
 
     def wake(self) -> None:
-        """There is something to take."""
+        """There is something to take. Told once: until all is taken, the taker asks again by itself."""
+        if self._awake:
+            return
+        self._awake = True
         if self._wake is not None:
             self._wake()
         else:
@@ -78,6 +83,7 @@ class ListenStream:
     def finish(self) -> None:
         """End once everything in the log has been sent."""
         self._finishing = True
+        self._awake = False
         self.wake()
 
     def connection_closed(self) -> None:
@@ -93,6 +99,7 @@ class ListenStream:
             return self._announce(gap=self._fresh or self.cursor < mailbox.oldest - 1)
         batch = mailbox.read(self.cursor, max_messages=BATCH_MESSAGES, max_bytes=BATCH_BYTES)
         if batch is None:
+            self._awake = False
             if self._finishing:
                 self.end()
             return None
@@ -197,7 +204,7 @@ class Channel:
     async def post_with_pressure(self, data: bytes) -> None:
         """Add a message; while a connected listener is a whole log behind, wait for it, at most `stall_timeout`."""
         stream = self.stream
-        if stream is not None and not stream.stalled and self._must_wait(stream, len(data)):
+        if stream is not None and self.mailbox.would_evict(len(data)) and self._must_wait(stream, len(data)):
             with anyio.move_on_after(self._stall_timeout) as waited:
                 while self._must_wait(stream, len(data)):
                     await stream.progressed()
@@ -210,7 +217,7 @@ class Channel:
 
     def _must_wait(self, stream: ListenStream, size: int) -> bool:
         """Whether a message of `size` bytes would push out one that the listener has not been sent."""
-        if self.stream is not stream or stream.ended.is_set():
+        if self.stream is not stream or stream.stalled or stream.ended.is_set():
             return False
         return self.mailbox.would_evict(size) and stream.cursor < self.mailbox.oldest
 

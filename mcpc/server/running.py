@@ -187,7 +187,7 @@ class RunningTask:
     def _note(self, event: str, result: Any) -> bytes:
         """Encode a message that is not the last one, and remember it as the task's state."""
         data = self.encode(event, result)
-        self._registry.move(self.record, Move.UPDATE)
+        self._registry.touch(self.record)
         self.record.last_message = data
         self.last_update = result
         if self.observers:

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -101,27 +101,51 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
         raise failure
 
 
-async def serve(server: Any, uri: str | URI, **options: Any) -> None:
+Told = Callable[[str], None]
+
+
+async def serve(server: Any, uri: str | URI, *, on_listening: Told | None = None, **options: Any) -> None:
     """Serve `server` at `uri` until cancelled; over `stdio:`, until the client closes our stdin.
+
+    Args:
+        server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
+        uri: Where.
+        on_listening: Called with the address that can be dialled (the real port), once it can be.
+        options: The transport's options for listening.
 
     Raises:
         URIError, ListenFailed, MCPCError: see `listen`.
     """
     async with listen(server, uri, **options) as listener:
-        finished: anyio.Event | None = getattr(listener, "finished", None)
-        if finished is None:
-            await anyio.sleep_forever()
-        else:
-            await finished.wait()
+        if on_listening is not None:
+            on_listening(listener.uri)
+        await _finished(listener)
 
 
-def run(server: Any, uri: str | URI = "stdio:", *, backend: str = "asyncio", **options: Any) -> None:
+async def _finished(listener: Listener) -> None:
+    """Wait until the listener ends by itself, which only `stdio:` does."""
+    finished: anyio.Event | None = getattr(listener, "finished", None)
+    if finished is None:
+        await anyio.sleep_forever()
+    else:
+        await finished.wait()
+
+
+def run(
+    server: Any,
+    uri: str | URI = "stdio:",
+    *,
+    backend: str = "asyncio",
+    on_listening: Told | None = None,
+    **options: Any,
+) -> None:
     """Serve `server` at `uri`, blocking, until Ctrl-C or SIGTERM (or, over `stdio:`, until the client leaves).
 
     Args:
         server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
         uri: Where.
         backend: The event loop: `asyncio` or `trio`.
+        on_listening: Called with the address that can be dialled (the real port), once it can be.
         options: The transport's options for listening.
 
     Raises:
@@ -129,16 +153,20 @@ def run(server: Any, uri: str | URI = "stdio:", *, backend: str = "asyncio", **o
     """
 
     async def main() -> None:
-        async with anyio.create_task_group() as tasks:
-
-            async def until_signal() -> None:
-                with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                    async for _ in signals:
-                        tasks.cancel_scope.cancel()
-                        return
-
-            tasks.start_soon(until_signal)
-            await serve(server, uri, **options)
-            tasks.cancel_scope.cancel()
+        async with listen(server, uri, **options) as listener:
+            if on_listening is not None:
+                on_listening(listener.uri)
+            # Only the waiting is cancelled by a signal: the listener is left in good order, its last messages sent.
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_until_signal, tasks.cancel_scope)
+                await _finished(listener)
+                tasks.cancel_scope.cancel()
 
     anyio.run(main, backend=backend)
+
+
+async def _until_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return

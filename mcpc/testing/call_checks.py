@@ -88,7 +88,7 @@ async def clients_are_isolated(subject: Subject) -> None:
                 await _echo(client, f"client {number}, request {index}")
 
     async with subject.serving() as uri, anyio.create_task_group() as tasks:
-        for number in range(subject.connections // 3):
+        for number in range(max(2, subject.connections // 3)):
             tasks.start_soon(use, number)
 
 
@@ -102,7 +102,7 @@ async def a_message_over_the_limit_is_refused(subject: Subject) -> None:
             with promptly("the refusal", 10):
                 async with subject.client(uri, subject.limits) as client:
                     await _call(client, "echo", text="x" * LIMIT)
-        except (AssertionError, TimeoutError):
+        except AssertionError:
             raise
         except Exception:
             pass

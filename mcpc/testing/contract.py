@@ -56,6 +56,7 @@ async def check_transport(
         ContractViolation: a clause is broken; the message names it and tells what happened.
         ExceptionGroup: of these, where several are.
         ValueError: `only` or `skip` names no clause.
+        MCPCError: the address cannot be served or dialled at all.
     """
     subject = Subject(
         uri,

@@ -8,7 +8,7 @@ import anyio
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded
 from mcpc.testing.loads import Load, make_frame
 from mcpc.testing.peers import MAX_BUFFERED, Sender, collect, settle
-from mcpc.testing.subject import Clauses, Subject, expect, expecting, promptly
+from mcpc.testing.subject import PROMPTLY, Clauses, Subject, expect, expecting, promptly
 from mcpc.transport import FrameChannel
 
 __all__ = ["CLAUSES"]
@@ -126,8 +126,8 @@ async def _while_waiting(wait: Callable[[], Coroutine[Any, Any, None]], act: Cal
         await settle()
         with promptly("aclose, while a receive waits"):
             await act()
-        tasks.cancel_scope.deadline = anyio.current_time() + 5
-    expect(not tasks.cancel_scope.cancelled_caught, "the waiting receive was not woken within 5 s")
+        tasks.cancel_scope.deadline = anyio.current_time() + PROMPTLY
+    expect(not tasks.cancel_scope.cancelled_caught, "the waiting receive was not woken")
 
 
 @check()
@@ -176,8 +176,8 @@ async def a_peer_that_vanishes_is_noticed(subject: Subject) -> None:
             receiving.start_soon(wait)
             await settle()
             peer.release()
-            receiving.cancel_scope.deadline = anyio.current_time() + 10
-        expect(endings, "the waiting receive was not woken within 10 s")
+            receiving.cancel_scope.deadline = anyio.current_time() + PROMPTLY
+        expect(endings, "the waiting receive was not woken")
         ending = endings[0]["ending"]
         expect(ending in ("ChannelEnded", "ChannelBroken"), f"the waiting receive raised {ending}")
         await _sends_break(peer.channel)

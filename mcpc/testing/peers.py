@@ -184,7 +184,13 @@ async def _take(channel: FrameChannel, parameters: Parameters) -> Answer:
     difference = await first_difference(
         channel, Load(**parameters["load"]), impatiently=parameters.get("impatiently", False)
     )
+    return await _judged(channel, difference)
+
+
+async def _judged(channel: FrameChannel, difference: str | None) -> Answer:
     await channel.send(json.dumps({"difference": difference}).encode())
+    if difference is not None:
+        await collect(channel)  # what still comes is no role
     return None
 
 
@@ -206,8 +212,7 @@ async def _give_and_take(channel: FrameChannel, parameters: Parameters) -> Answe
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take)
         await send_in_batches(channel, Load(**parameters["give"]), 1)
-    await channel.send(json.dumps({"difference": found[0]}).encode())
-    return None
+    return await _judged(channel, found[0])
 
 
 async def _collect(channel: FrameChannel, parameters: Parameters) -> Answer:

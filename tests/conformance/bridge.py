@@ -95,17 +95,24 @@ async def served(route: str, home: Path) -> AsyncGenerator[str]:
             async with mcpc.bridging("http://127.0.0.1:0/mcp", behind) as listener:
                 yield listener.uri
             return
-        async with process(sys.executable, SERVING, str(home), addresses[route]) as uri:
-            async with mcpc.bridging("http://127.0.0.1:0/mcp", uri) as listener:
-                yield listener.uri
+        async with (
+            process(sys.executable, SERVING, str(home), addresses[route]) as uri,
+            mcpc.bridging("http://127.0.0.1:0/mcp", uri) as listener,
+        ):
+            yield listener.uri
 
 
 async def run_suite(node: list[str], uri: str, revision: str, output: Path) -> Counter[str]:
-    """Run what a revision requires; how many checks ended how. Failed ones are printed."""
+    """Run what a revision requires; how many checks ended how."""
     shutil.rmtree(output, ignore_errors=True)
     command = [*node, str(MAIN), "server", "--url", uri, "--requirements", revision, "--output-dir", str(output)]
     with anyio.fail_after(300):
         await anyio.run_process(command, check=False, cwd=WORK, stderr=subprocess.STDOUT)
+    return count_checks(output)
+
+
+def count_checks(output: Path) -> Counter[str]:
+    """How many checks in the suite's output ended how. Failed ones are printed."""
     counts: Counter[str] = Counter()
     for found in sorted(output.rglob("checks.json")):
         if found.parent.name.startswith("server-tasks-"):

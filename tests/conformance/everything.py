@@ -4,6 +4,7 @@ python everything.py DIRECTORY stdio: | ws://… | unix://… | tcp://…
 """
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import anyio
@@ -39,9 +40,8 @@ async def main(server: MCPServer[Any], uri: str) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
-    from mcp_everything_server.server import mcp as everything  # pyright: ignore[reportMissingImports]
-
+    everything: MCPServer[Any] = import_module("mcp_everything_server.server").mcp
     if sys.argv[2] == "stdio:":
-        everything.run("stdio")  # pyright: ignore[reportUnknownMemberType]
+        everything.run("stdio")
     else:
-        anyio.run(main, everything, sys.argv[2])  # pyright: ignore[reportUnknownArgumentType]
+        anyio.run(main, everything, sys.argv[2])
