@@ -68,6 +68,10 @@ class Queue:
         self.overflow: Overflow = overflow
         self.stats = stats
         self._items: deque[MCPCMessage] = deque()
+        self._updates: dict[str | None, int] = {}
+        """How many updates of each task wait (counted for `coalesce` only)."""
+        self._surplus = 0
+        """How many waiting updates have a newer one of the same task behind them."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -82,12 +86,7 @@ class Queue:
         """Whether another message could be put, with what the policy would do about it. Nothing is done yet."""
         if len(self._items) < self.capacity or self.overflow in ("drop_oldest", "disconnect"):
             return True
-        return self.overflow == "coalesce" and self._surplus() > 0
-
-    def _surplus(self) -> int:
-        """How many waiting updates a newer one of the same task stands behind."""
-        updates = [message.task_id for message in self._items if _is_update(message)]
-        return len(updates) - len(set(updates))
+        return self.overflow == "coalesce" and self._surplus > 0
 
     def put(self, message: MCPCMessage) -> bool:
         """Add a message, where `has_room` says so; False where the policy is to disconnect instead."""
@@ -96,7 +95,15 @@ class Queue:
                 return False
             self._make_room()
         self._items.append(message)
+        if self.overflow == "coalesce":
+            self._count(message)
         return True
+
+    def _count(self, message: MCPCMessage) -> None:
+        if _is_update(message):
+            waiting = self._updates.get(message.task_id, 0)
+            self._surplus += waiting > 0
+            self._updates[message.task_id] = waiting + 1
 
     def _make_room(self) -> None:
         if self.overflow == "drop_oldest":
@@ -113,10 +120,20 @@ class Queue:
             kept.append(message)
         self.stats.dropped += len(self._items) - len(kept)
         self._items = deque(reversed(kept))
+        self._updates = dict.fromkeys(seen, 1)
+        self._surplus = 0
 
     def get(self) -> MCPCMessage:
         """Take the oldest message."""
-        return self._items.popleft()
+        message = self._items.popleft()
+        if self._updates and _is_update(message):
+            waiting = self._updates[message.task_id] - 1
+            self._surplus -= waiting > 0
+            if waiting:
+                self._updates[message.task_id] = waiting
+            else:
+                del self._updates[message.task_id]
+        return message
 
 
 class Registration:

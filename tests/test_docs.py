@@ -15,6 +15,7 @@ import contextlib
 import inspect
 import os
 import re
+import runpy
 import shlex
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+import anyio
 import pytest
 import typer.main
 
@@ -260,6 +262,17 @@ def test_a_program_of_a_page_prints_what_the_page_says(page: str, name: str, tmp
     assert run_file(name, tmp_path) == expected_output(page, f"python {name}")
 
 
+@pytest.mark.anyio
+async def test_the_server_of_the_first_page_does_what_the_page_says(tmp_path: Path, anyio_backend: str) -> None:
+    saved_files("docs/first-server.md", tmp_path)
+    server = runpy.run_path(str(tmp_path / "server.py"))["server"]
+    with anyio.fail_after(PATIENCE):
+        async with mcpc.Client(server) as client:
+            task = await client.start_task("process_data", {"data_id": "42"})
+            assert [message.event async for message in task] == ["created", *["update"] * 5, "complete"]
+            assert await task.result() == {"data_id": "42", "rows": 10}
+
+
 def test_with_one_string_changed_the_readmes_programs_talk_over_a_websocket(tmp_path: Path) -> None:
     saved_files("README.md", tmp_path)
     port = free_port()
@@ -280,7 +293,7 @@ def test_the_readmes_server_has_ten_lines_and_its_client_eight() -> None:
 
 # --- tables of what the code has --------------------------------------------------------------------------------
 
-MARKER = re.compile(r"^<!-- (options|limits|client|errors) ?([^>]*?) ?-->\n((?:\|.*\n)+)", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (options|limits|client|bridging|errors) ?([^>]*?) ?-->\n((?:\|.*\n)+)", re.MULTILINE)
 
 
 def tables() -> Iterator[tuple[str, str, str, dict[str, str]]]:
@@ -324,9 +337,12 @@ def test_the_limits_of_a_server_are_those_of_the_table() -> None:
     assert table_of("limits") == {field.name: repr(field.default) for field in fields(mcpc.Limits)}
 
 
-def test_the_options_of_a_client_are_those_of_the_table() -> None:
-    parameters = inspect.signature(mcpc.Client.__init__).parameters.values()
-    assert table_of("client") == {p.name: repr(p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
+@pytest.mark.parametrize(
+    ("kind", "function"), [("client", mcpc.Client.__init__), ("bridging", mcpc.bridging), ("bridging", mcpc.bridge)]
+)
+def test_the_options_of_a_client_and_of_a_bridge_are_those_of_the_table(kind: str, function: Any) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    assert table_of(kind) == {p.name: repr(p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def test_every_error_is_in_the_table_and_no_other() -> None:

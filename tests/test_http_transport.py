@@ -169,7 +169,7 @@ async def test_the_user_of_an_address_is_sent_and_the_password_never_shown() -> 
         ("http://127.0.0.1/mcp", {"max_message_size": 0}),
         ("http://127.0.0.1/mcp", {"open_timeout": -1}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
 def test_options_that_cannot_be_used_are_refused_before_anything_is_opened(uri: str, options: dict[str, Any]) -> None:
     with pytest.raises(URIError) as refusal:

@@ -178,13 +178,12 @@ class Arrivals:
 
     async def wait(self, quiet: float = 3.0) -> None:
         """Wait until all have come, or none has for `quiet` seconds."""
-        seen, since = self.count, time.perf_counter()
-        while not self.complete and time.perf_counter() - since < quiet:
+        seen, since = self.count, CLOCK()
+        while not self.complete and CLOCK() - since < quiet * 1e9:
             await asyncio.sleep(0.005)
             if self.count != seen:
-                seen, since = self.count, time.perf_counter()
-        if not self.finished:
-            self.finished = CLOCK()
+                seen, since = self.count, CLOCK()
+        self.finished = self.finished or since
 
     def report(self) -> dict:
         """The faults, to be printed."""
@@ -196,24 +195,30 @@ class Arrivals:
         }
 
 
-class Total(Arrivals):
+class Total:
     """Several arrivals as one."""
 
     def __init__(self, parts: list) -> None:
-        super().__init__(sum(part.expected for part in parts))
         self._parts = parts
+        self.expected = sum(part.expected for part in parts)
+        self.count = 0
+        self.finished = 0
 
     async def wait(self, quiet: float = 3.0) -> None:
         """Wait until every part is complete, or nothing comes any more."""
-        for part in self._parts:
-            await part.wait(quiet)
-        self.count = sum(part.count for part in self._parts)
-        self.finished = max(part.finished for part in self._parts)
+        waiting, since = list(self._parts), CLOCK()
+        while waiting and CLOCK() - since < quiet * 1e9:
+            await asyncio.sleep(0.005)
+            waiting = [part for part in waiting if not part.complete]
+            count = sum(part.count for part in self._parts)
+            if count != self.count:
+                self.count, since = count, CLOCK()
+        self.finished = max(part.finished for part in self._parts) or since
 
     def report(self) -> dict:
         """The faults of all parts."""
         reports = [part.report() for part in self._parts]
-        return {name: sum(report[name] for report in reports) for name in super().report()}
+        return {name: sum(report[name] for report in reports) for name in reports[0]}
 
 
 class Latencies(Arrivals):

@@ -43,6 +43,8 @@ FOR_ALL = frozenset(
 class Call:
     """A client's request that waits for its answer."""
 
+    number: int
+    """What the server knows it as."""
     box: Box
     """Where what belongs to it goes."""
     request_id: RequestId
@@ -102,6 +104,7 @@ class Hub(Upstream):
         meta = meta_of(message)
         token: Any = meta.get("progressToken")
         call = Call(
+            number,
             box,
             message["id"],
             token,
@@ -125,10 +128,8 @@ class Hub(Upstream):
 
     def abandon(self, call: Call) -> None:
         """Nobody waits for a request any more: the server is told, where it has not answered."""
-        for number, found in self._calls.items():
-            if found is call:
-                self._cancel(number)
-                return
+        if call.number in self._calls:
+            self._cancel(call.number)
 
     def _cancel(self, number: RequestId, params: Mapping[str, Any] | None = None) -> None:
         del self._calls[number]

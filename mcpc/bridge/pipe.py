@@ -14,7 +14,7 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
 from mcpc.bridge.links import Link, Parcel, Target, error_message, id_of, is_request
 from mcpc.errors import FrameError, MCPCError, TransportError
 
-__all__ = ["GONE", "MAX_PENDING", "Pipe", "refusal", "unreachable"]
+__all__ = ["GONE", "LINGER", "MAX_PENDING", "UNREACHABLE", "Pipe", "refusal"]
 
 logger = logging.getLogger("mcpc")
 
@@ -26,15 +26,13 @@ LINGER = 0.25
 
 GONE = "the server behind the bridge went away"
 
+UNREACHABLE = "the server behind the bridge cannot be reached"
+"""What clients are told; why, and where it should be, is for the log."""
+
 
 def refusal(error: FrameError) -> Parcel:
     """The answer to a bad frame."""
     return Parcel(error_message(error.request_id, error.code, str(error)))
-
-
-def unreachable(reason: Exception) -> str:
-    """What a client is told where there is no server."""
-    return f"the server behind the bridge cannot be reached: {reason}"
 
 
 class Pipe:
@@ -58,11 +56,11 @@ class Pipe:
             return
         try:
             async with self._target.open() as upstream:
-                await self._carry(first, upstream)
-                return
+                opening, first = first, None
+                await self._carry(opening, upstream)
         except MCPCError as exc:
             logger.warning("a bridged connection to %s failed: %s", self._target.uri, exc)
-            await self._refuse_all(first, exc)
+            await self._refuse_all(first)
 
     async def _from_client(self) -> Parcel | None:
         """The client's next sound message; None when there is no more. Bad ones are answered here."""
@@ -75,12 +73,12 @@ class Pipe:
         except TransportError:
             return None
 
-    async def _refuse_all(self, first: Parcel | None, reason: MCPCError) -> None:
+    async def _refuse_all(self, first: Parcel | None) -> None:
         """There is no server: say so to each request that the client has sent by now."""
         with anyio.move_on_after(LINGER):
             while first is not None:
                 if is_request(first.message):
-                    await self._answer(first.message["id"], unreachable(reason))
+                    await self._answer(first.message["id"], UNREACHABLE)
                 first = await self._from_client()
 
     async def _answer(self, request_id: RequestId, text: str, code: int = CONNECTION_CLOSED) -> None:

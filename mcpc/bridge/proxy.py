@@ -17,6 +17,7 @@ from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.dispatcher import Outbound
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import CloseSSEStreamCallback
 from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, PaginatedRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -43,14 +44,25 @@ class ProxyServer(Server[Any]):
             connection: dialling for each would start a process for each, where the server is one.
         tasks: Where connections are read.
         shared: Whether sessions of the older era share a connection too.
+        poll_after: Seconds after which the event stream of a request of the older era is closed, for its client
+            to come back and ask (where the listener keeps events); None for never.
     """
 
-    def __init__(self, target: Target, keeper: HubKeeper, tasks: anyio.abc.TaskGroup, *, shared: bool) -> None:
+    def __init__(
+        self,
+        target: Target,
+        keeper: HubKeeper,
+        tasks: anyio.abc.TaskGroup,
+        *,
+        shared: bool,
+        poll_after: float | None = None,
+    ) -> None:
         super().__init__("mcpc-bridge")
         self._target = target
         self._keeper = keeper
         self._tasks = tasks
         self._shared = shared
+        self._poll_after = poll_after
         self.middleware = [self._answer]
         # Makes the SDK check `Mcp-Param-*` headers against the tools listed behind us; never called itself.
         self.add_request_handler("tools/list", PaginatedRequestParams, self._never)
@@ -80,7 +92,21 @@ class ProxyServer(Server[Any]):
             hub = self._keeper.get(modern=True)
             headers = cast("Mapping[str, str]", getattr(ctx.request, "headers", {}))
             return await Answer(hub, Box(), _request_channel(ctx)).fetch(message, headers)
-        return await self._session(ctx).request(message, _request_channel(ctx))
+        session = self._session(ctx)
+        if self._poll_after is None or ctx.close_sse_stream is None:
+            return await session.request(message, _request_channel(ctx))
+        timer = anyio.CancelScope()
+        self._tasks.start_soon(self._close_later, ctx.close_sse_stream, self._poll_after, timer)
+        try:
+            return await session.request(message, _request_channel(ctx))
+        finally:
+            timer.cancel()
+
+    async def _close_later(self, close: CloseSSEStreamCallback, seconds: float, timer: anyio.CancelScope) -> None:
+        """Close a request's event stream, unless it was answered first (2025-11-25, Streamable HTTP; SEP-1699)."""
+        with timer:
+            await anyio.sleep(seconds)
+            await close()
 
     async def _notify(self, ctx: Context, message: Message) -> None:
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:

@@ -30,13 +30,16 @@ class BridgeEndpoint:
         target: The server behind the bridge.
         tasks: For what outlives a client's connection.
         shared: Whether clients share one connection to the server.
+        poll_after: See `bridging`.
     """
 
-    def __init__(self, target: Target, tasks: anyio.abc.TaskGroup, *, shared: bool) -> None:
+    def __init__(
+        self, target: Target, tasks: anyio.abc.TaskGroup, *, shared: bool, poll_after: float | None = None
+    ) -> None:
         self._target = target
         self._keeper = HubKeeper(target, tasks)
         self._shared = shared
-        self._server = ProxyServer(target, self._keeper, tasks, shared=shared)
+        self._server = ProxyServer(target, self._keeper, tasks, shared=shared, poll_after=poll_after)
 
     @property
     def server(self) -> Server[Any]:
@@ -69,6 +72,7 @@ async def bridging(
     connect_uri: str | URI,
     *,
     shared: bool = False,
+    poll_after: float | None = None,
     listen_options: Mapping[str, Any] | None = None,
     connect_options: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[Listener]:
@@ -85,6 +89,8 @@ async def bridging(
         shared: All clients share one connection, as where the server is one process. Their requests and progress
             tokens are renamed; the server cannot ask clients; a client that stops reading holds the others up for
             two seconds and is then cut off.
+        poll_after: Seconds after which the event stream of an unanswered HTTP request is closed, so that its client
+            comes back for the rest (clients of 2025-11-25, and a listener that keeps events); None for never.
         listen_options: The listening transport's options, `token_verifier` and `allowed_origins` among them.
         connect_options: The connecting transport's options.
 
@@ -96,11 +102,14 @@ async def bridging(
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:
-            endpoint = BridgeEndpoint(target, tasks, shared=shared)
+            endpoint = BridgeEndpoint(target, tasks, shared=shared, poll_after=poll_after)
             async with listen_at(listen_uri, endpoint, **(listen_options or {})) as listener:
-                yield listener
+                try:
+                    yield listener
+                except Exception as exc:
+                    failure = exc  # raised below, where no task group wraps it
         except Exception as exc:
-            failure = exc  # raised below, where no task group wraps it
+            failure = failure or exc
         tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
@@ -111,6 +120,7 @@ async def bridge(
     connect_uri: str | URI,
     *,
     shared: bool = False,
+    poll_after: float | None = None,
     listen_options: Mapping[str, Any] | None = None,
     connect_options: Mapping[str, Any] | None = None,
 ) -> None:
@@ -119,7 +129,12 @@ async def bridge(
     Arguments and errors are those of `bridging`.
     """
     opened = bridging(
-        listen_uri, connect_uri, shared=shared, listen_options=listen_options, connect_options=connect_options
+        listen_uri,
+        connect_uri,
+        shared=shared,
+        poll_after=poll_after,
+        listen_options=listen_options,
+        connect_options=connect_options,
     )
     async with opened as listener:
         finished: anyio.Event | None = getattr(listener, "finished", None)

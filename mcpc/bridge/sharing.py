@@ -7,7 +7,7 @@ from mcpc.bridge.box import Box
 from mcpc.bridge.headers import opens_modern
 from mcpc.bridge.hub import Hub, HubKeeper
 from mcpc.bridge.links import Link, Message, Parcel, error_message, is_request
-from mcpc.bridge.pipe import refusal
+from mcpc.bridge.pipe import LINGER, refusal
 from mcpc.errors import FrameError, MCPCError, TransportError
 
 __all__ = ["SharedClient"]
@@ -32,6 +32,8 @@ class SharedClient:
 
             async def deliver() -> None:
                 await self._deliver()
+                # What the client had sent already is still refused, each request by itself.
+                await anyio.sleep(LINGER)
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(deliver)
@@ -80,4 +82,4 @@ class SharedClient:
             else:
                 await hub.request(self._box, message)
         except MCPCError as exc:
-            self._box.drop(error_message(message["id"], CONNECTION_CLOSED, str(exc)))
+            await self._client.send(Parcel(error_message(message["id"], CONNECTION_CLOSED, str(exc))))

@@ -8,7 +8,7 @@ import anyio.abc
 from anyio.lowlevel import checkpoint
 
 from mcpc.bridge.links import Link, Message, Parcel, Target
-from mcpc.bridge.pipe import GONE, unreachable
+from mcpc.bridge.pipe import GONE, UNREACHABLE
 from mcpc.errors import ConnectionLost, FrameError, MCPCError, TransportError
 
 __all__ = ["Upstream"]
@@ -30,6 +30,7 @@ class Upstream:
         self._settled = anyio.Event()
         """Set when the connection stands, or could not be made."""
         self._failure: MCPCError | None = None
+        self._bad = 0
         self.tasks: anyio.abc.TaskGroup | None = None
         """For what must not hold up the reading; ends with the connection."""
 
@@ -40,7 +41,7 @@ class Upstream:
 
     async def run(self) -> None:
         """Dial, and read until the server is gone or `close` is called. Raises nothing that the peers caused."""
-        failure: MCPCError = ConnectionLost(GONE)
+        failure = ConnectionLost(GONE)
         try:
             with self._scope:
                 async with self._target.open() as link, anyio.create_task_group() as tasks:
@@ -49,19 +50,21 @@ class Upstream:
                     await self._read(link)
                     tasks.cancel_scope.cancel()
         except MCPCError as exc:
-            failure = exc if self._link is None else failure
+            failure = ConnectionLost(UNREACHABLE) if self._link is None else failure
             logger.warning("a bridged connection to %s failed: %s", self._target.uri, exc)
         finally:
             self._failure = failure
             self._settled.set()
-            self.on_end(GONE if self._link is not None else unreachable(failure))
+            self.on_end(str(failure))
 
     async def _read(self, link: Link) -> None:
         while True:
             try:
                 parcel = await link.receive()
             except FrameError as exc:
-                logger.warning("not passed on, as it is not an MCP message: %s", exc)
+                self._bad += 1
+                if self._bad == 1:
+                    logger.warning("not passed on, as it is not an MCP message: %s (said once)", exc)
                 self.on_bad(exc)
                 continue
             except TransportError:

@@ -16,7 +16,7 @@ import anyio
 from mcp.client.session import ClientRequestContext, ClientSession
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, CallToolResult, ErrorData, InputRequest, TextContent
+from mcp_types import INTERNAL_ERROR, REQUEST_TIMEOUT, CallToolResult, ErrorData, InputRequest, TextContent
 from pydantic import TypeAdapter, ValidationError
 
 from mcpc.client.peer import Backoff, typed
@@ -146,16 +146,23 @@ class CalledTask(_Followed):
         self._text: str | None = None
         self._end: TaskState | None = None
 
-    async def run(self, session: ClientSession, seed: TaskState) -> CallToolResult:
-        """Follow it to its result; if the caller gives up, so does the server."""
+    async def run(self, session: ClientSession, seed: TaskState, timeout: float | None) -> CallToolResult:
+        """Follow it to its result, for `timeout` seconds at the most; if the caller gives up, so does the server.
+
+        Raises:
+            MCPError: it failed with it, the time is over, or the connection went away.
+            UnknownTask: the server forgot it.
+        """
         self._text = seed.message
         try:
-            await self._follow(session, seed)
-        except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(GOODBYE, shield=True):
-                await _cancel_quietly(session, self.task_id)
-            raise
-        assert self._end is not None
+            with anyio.move_on_after(timeout):
+                await self._follow(session, seed)
+        finally:
+            if self._end is None:
+                with anyio.move_on_after(GOODBYE, shield=True):
+                    await _cancel_quietly(session, self.task_id)
+        if self._end is None:
+            raise MCPError(REQUEST_TIMEOUT, f"the task had no result within {timeout:g} s, and was cancelled")
         return _call_result(self._end)
 
     def _take(self, state: TaskState) -> None:
@@ -238,13 +245,13 @@ class RemoteTask(_Followed):
         self._seed = seed
         self._text = None if seed is None else seed.message
         self._value: Any = None
+        self._backoff = Backoff()
         self._give_up_at: float | None = None
 
     # --- following ---
 
     async def run(self) -> None:
         """Follow it to its end, over as many connections as it takes."""
-        backoff = Backoff()
         while not self._handle.ended:
             try:
                 await self._follow(self._client.session, self._seed)
@@ -255,7 +262,7 @@ class RemoteTask(_Followed):
                 self._fail(failure)
                 return
             self._seed = None
-            await backoff.wait()
+            await self._backoff.wait()
 
     def _gives_up(self) -> bool:
         """Whether the server has been out of reach for long enough."""
@@ -278,6 +285,7 @@ class RemoteTask(_Followed):
     # --- messages ---
 
     def _take(self, state: TaskState) -> None:
+        self._backoff.succeeded()
         self._give_up_at = None
         self._handle.tool_name = state.details.get("toolName") or self._handle.tool_name
         self._handle.known()

@@ -115,7 +115,8 @@ class RemoteTasks:
         if captured is not None:
             captured.append(seed)
             return CallToolResult(content=[], is_error=True)  # an error is not held against the tool's schema
-        return await CalledTask(self, seed.task_id, _progress.get()).run(context.session, seed)
+        called = CalledTask(self, seed.task_id, _progress.get())
+        return await called.run(context.session, seed, context.read_timeout_seconds)
 
     async def start(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
         """Call a tool for `handle`: as a task, or, where the server runs it at once, to its result.

@@ -1,6 +1,7 @@
 """One client's channel on the server: its log, who listens to it, and the back-pressure between them."""
 
 import secrets
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
@@ -45,7 +46,8 @@ class ListenStream:
         self._announced: int | None = None
         """The `oldest` that the listener was told; None before it was told anything."""
         self._finishing = False
-        self._progress = anyio.Event()
+        self.progressed_at = anyio.current_time()
+        """When it was last sent something."""
         self._wake: Callable[[], None] | None = None
         self._ready = anyio.Event()
         self._awake = False
@@ -70,14 +72,9 @@ class ListenStream:
         await self._ready.wait()
         self._ready = anyio.Event()
 
-    async def progressed(self) -> None:
-        """Wait until something was taken, or the stream has ended."""
-        await self._progress.wait()
-
     def end(self) -> None:
         """No more is sent."""
         self.ended.set()
-        self._progress.set()
         self._ready.set()
 
     def finish(self) -> None:
@@ -108,8 +105,8 @@ class ListenStream:
         self.cursor = batch.last
         self.channel.sent = max(self.channel.sent, batch.last)
         self.stalled = False
-        self._progress.set()
-        self._progress = anyio.Event()
+        self.progressed_at = anyio.current_time()
+        self.channel.made_room()
         return batch
 
     def _announce(self, *, gap: bool) -> dict[str, Any]:
@@ -169,6 +166,8 @@ class Channel:
         self._stall_timeout = limits.stall_timeout
         self._clock = clock
         self._posted = 0
+        self._waiting: deque[anyio.Event] = deque()
+        """Who waits for room, first come first served."""
 
     @property
     def idle(self) -> bool:
@@ -180,6 +179,7 @@ class Channel:
         if self.stream is not None:
             self.stream.end()
         self.stream = stream
+        self.give_turns(len(self._waiting))  # each looks anew whether it must wait for this one
 
     def leave(self, stream: ListenStream) -> None:
         """`stream` listens no more."""
@@ -187,6 +187,7 @@ class Channel:
         if self.stream is stream:
             self.stream = None
             self.touched = self._clock()
+            self.give_turns(len(self._waiting))
 
     def name_session(self, session_id: str) -> None:
         """Server events of this session go to this channel too."""
@@ -203,23 +204,56 @@ class Channel:
 
     async def post_with_pressure(self, data: bytes) -> None:
         """Add a message; while a connected listener is a whole log behind, wait for it, at most `stall_timeout`."""
-        stream = self.stream
-        if stream is not None and self.mailbox.would_evict(len(data)) and self._must_wait(stream, len(data)):
-            with anyio.move_on_after(self._stall_timeout) as waited:
-                while self._must_wait(stream, len(data)):
-                    await stream.progressed()
-            if waited.cancelled_caught:
-                stream.stalled = True  # until it reads again; a task never hangs on a client that went away
+        await self.room_for(len(data))
         self.post(data)
         self._posted += 1
         if self._posted % YIELD_EVERY == 0:
             await checkpoint()
 
-    def _must_wait(self, stream: ListenStream, size: int) -> bool:
-        """Whether a message of `size` bytes would push out one that the listener has not been sent."""
-        if self.stream is not stream or stream.stalled or stream.ended.is_set():
+    async def room_for(self, size: int) -> None:
+        """Wait until a message of `size` bytes pushes out none that the listener has not been sent, or it stalls."""
+        if self._waiting or self._must_wait(size):
+            await self._queue_up()
+            while self._must_wait(size):
+                await self._queue_up()
+
+    async def _queue_up(self) -> None:
+        """Wait for a turn: as many get one as there is room for, in the order in which they came."""
+        turn = anyio.Event()
+        self._waiting.append(turn)
+        try:
+            while not turn.is_set() and (stream := self.stream) is not None and not stream.stalled:
+                patience = stream.progressed_at + self._stall_timeout - anyio.current_time()
+                if patience <= 0:
+                    stream.stalled = True  # until it reads again; a task never hangs on a client that went away
+                    self.give_turns(len(self._waiting))
+                    return
+                with anyio.move_on_after(patience):
+                    await turn.wait()
+        except anyio.get_cancelled_exc_class():
+            if turn.is_set():
+                self.give_turns(1)  # the turn is not used
+            raise
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+
+    def give_turns(self, count: int) -> None:
+        """Let `count` of those who wait for room go on."""
+        for _ in range(min(count, len(self._waiting))):
+            self._waiting.popleft().set()
+
+    def made_room(self) -> None:
+        """The listener was sent something: as many who wait may post as there are messages that can go."""
+        if self._waiting and self.stream is not None:
+            mailbox = self.mailbox
+            self.give_turns(mailbox.max_messages - len(mailbox) + self.stream.cursor - mailbox.oldest + 1)
+
+    def _must_wait(self, size: int) -> bool:
+        stream = self.stream
+        if stream is None or not self.mailbox.would_evict(size) or stream.stalled or stream.ended.is_set():
             return False
-        return self.mailbox.would_evict(size) and stream.cursor < self.mailbox.oldest
+        return stream.cursor < self.mailbox.oldest
 
 
 class ChannelTable:

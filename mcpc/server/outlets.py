@@ -43,6 +43,10 @@ class ChannelOutlet:
         """Post the prompt as an update."""
         await self.channel.post_with_pressure(running.encode("update", {"prompt": prompt.describe()}))
 
+    async def ready(self) -> None:
+        """Wait for room in the log."""
+        await self.channel.room_for(1)
+
     def end(self, data: bytes, event: str, result: Any) -> None:
         """Post it, to be kept until its time is over."""
         self.channel.running -= 1
@@ -93,6 +97,9 @@ class ProgressOutlet:
             raise PromptError(f"the user chose to {outcome.action} the question")
         prompt.accept(answer_from_form(prompt, dict(outcome.content or {})))
 
+    async def ready(self) -> None:
+        """Go on."""
+
     def end(self, data: bytes, event: str, result: Any) -> None:
         """Nothing is sent: the result is the call's answer."""
 
@@ -126,6 +133,9 @@ class CollectOutlet:
     async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
         """A caller that waits for one answer cannot be asked."""
         raise PromptError("this caller cannot be asked: it speaks no MCPC")
+
+    async def ready(self) -> None:
+        """Go on."""
 
     def end(self, data: bytes, event: str, result: Any) -> None:
         """Keep it."""

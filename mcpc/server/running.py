@@ -50,6 +50,10 @@ class Outlet(Protocol):
         """
         ...
 
+    async def ready(self) -> None:
+        """Wait until the terminal message pushes out none that the reader has not been sent; bounded, as `update` is."""
+        ...
+
     def end(self, data: bytes, event: str, result: Any) -> None:
         """The terminal message. Never waits."""
         ...
@@ -68,6 +72,9 @@ class NullOutlet:
     async def prompt(self, running: "RunningTask", prompt: "OpenPrompt") -> None:
         """Nothing to do: followers see the open prompt in the task's state."""
         await checkpoint()
+
+    async def ready(self) -> None:
+        """Go on."""
 
     def end(self, data: bytes, event: str, result: Any) -> None:
         """Nothing is sent."""
@@ -342,7 +349,9 @@ class RunningTask:
             with self.scope:
                 with anyio.move_on_after(ANSWER_TIMEOUT):
                     await self.started.wait()
-                self.complete(await worker())
+                result = await worker()
+                await self.outlet.ready()
+                self.complete(result)
         except Exception as exc:
             logger.debug("task %s failed", self.record.task_id, exc_info=exc)
             self.fail(exc)

@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from mcpc.codec import encode_json
 from mcpc.errors import PromptError
-from mcpc.server.answers import call_result, timestamp
+from mcpc.server.answers import call_result, error_result, timestamp
 from mcpc.server.channel import Channel
 from mcpc.server.elicitation import form_schema
 from mcpc.server.outlets import ChannelOutlet
@@ -192,10 +192,18 @@ def _result(running: RunningTask) -> dict[str, Any]:
     details = running.record.details
     result: dict[str, Any] | None = details.get("call_result")
     if result is None:
-        found: CallToolResult = call_result(running)
-        dumped = found.model_dump(by_alias=True, mode="json", exclude_none=True)
-        result = details["call_result"] = serialize_server_result("tools/call", LATEST_MODERN_VERSION, dumped)
+        result = _on_the_wire(call_result(running))
+        size, limit = len(encode_json(result)), running.limits.max_message_size
+        if size > limit:
+            # An object travels twice, also as a text, so it may be too large where the message was not.
+            result = _on_the_wire(error_result(f"a result of {size} bytes is over the limit of {limit}"))
+        details["call_result"] = result
     return result
+
+
+def _on_the_wire(result: CallToolResult) -> dict[str, Any]:
+    dumped = result.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return serialize_server_result("tools/call", LATEST_MODERN_VERSION, dumped)
 
 
 def _details(running: RunningTask) -> dict[str, Any]:

@@ -52,7 +52,7 @@ LISTEN_METHOD = "subscriptions/listen"
 Context = ServerRequestContext[Any, Any]
 
 
-class TaskParams(RequestParams):
+class _TaskParams(RequestParams):
     """Of `tasks/get`, `tasks/update` and `tasks/cancel`. Checked by the handlers, after the version and the caller."""
 
     model_config = ConfigDict(populate_by_name=True, extra="ignore")
@@ -103,7 +103,7 @@ class TasksExtension:
         lowlevel = self._binding.lowlevel
         lowlevel.extensions[TASKS_EXTENSION] = {}
         for name, handler in (("get", self.get), ("update", self.update), ("cancel", self.cancel)):
-            lowlevel.add_request_handler(f"tasks/{name}", TaskParams, handler)
+            lowlevel.add_request_handler(f"tasks/{name}", _TaskParams, handler)
 
     def start(self, call: Call) -> RunningTask:
         """Enter a task for a call, whose answer becomes the task handle.
@@ -127,7 +127,6 @@ class TasksExtension:
         """The task of that id, if the caller may see it."""
         if not isinstance(task_id, str):
             return None
-        self._binding.registry.forget_expired()
         record = self._binding.registry.find(task_id)
         return self._binding.running(record) if record is not None and self._may_see(ctx, record) else None
 
@@ -141,7 +140,7 @@ class TasksExtension:
         channel = cast("dict[str, Any]", meta).get(CHANNEL_META) if isinstance(meta, dict) else None
         return channel == record.owner
 
-    def _task(self, ctx: Context, params: TaskParams) -> RunningTask:
+    def _task(self, ctx: Context, params: _TaskParams) -> RunningTask:
         """The task that a request is about.
 
         Raises:
@@ -159,16 +158,16 @@ class TasksExtension:
 
     # --- methods ---
 
-    async def get(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+    async def get(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """The task's state."""
         return detailed_state(self._task(ctx, params), with_details=_declares(ctx, CALLBACKS_EXTENSION))
 
-    async def cancel(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+    async def cancel(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Stop the task; one that has ended is left as it is."""
         self._binding.stop(self._task(ctx, params))
         return {}
 
-    async def update(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+    async def update(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Answer some of the task's questions. Those that are not open (any more) are passed over, as the spec asks.
 
         An answer that does not fit is refused; its question stays open, the other answers count.

@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - it reports on the terminal
 """Runs the official conformance suite through our bridge: HTTP -> a transport -> the SDK's own everything-server.
 
 The server comes with the SDK's source distribution, of the version installed here. Scenarios of the tasks
@@ -16,19 +15,23 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
+from typing import Any
 
 import anyio
 from anyio.streams.text import TextReceiveStream
 from run import MAIN, WORK, install, node_commands
 
 import mcpc
+from mcpc.uri import resolve, transport_options
 
 REVISIONS = {"2025-11-25": 84, "2026-07-28": 152}
 """The revisions of the specification, and how many checks the server passes without a bridge."""
 
+LISTEN = "http://127.0.0.1:0/mcp"
 ROUTES = ("direct", "ws", "unix", "tcp", "stdio", "http")
 SERVING = str(Path(__file__).parent / "everything.py")
 
@@ -85,21 +88,31 @@ async def served(route: str, home: Path) -> AsyncGenerator[str]:
             if route == "direct":
                 yield uri
                 return
-            async with mcpc.bridging("http://127.0.0.1:0/mcp", uri) as listener:
+            async with mcpc.bridging(LISTEN, uri, **listening(home)) as listener:
                 yield listener.uri
         return
     with tempfile.TemporaryDirectory() as folder:
         addresses = {"ws": "ws://127.0.0.1:0/mcp", "tcp": "tcp://127.0.0.1:0", "unix": f"unix://{folder}/s.sock"}
         if route == "stdio":
             behind = f"stdio:{sys.executable} {SERVING} {home} stdio:"
-            async with mcpc.bridging("http://127.0.0.1:0/mcp", behind) as listener:
+            async with mcpc.bridging(LISTEN, behind, **listening(home)) as listener:
                 yield listener.uri
             return
         async with (
             process(sys.executable, SERVING, str(home), addresses[route]) as uri,
-            mcpc.bridging("http://127.0.0.1:0/mcp", uri) as listener,
+            mcpc.bridging(LISTEN, uri, **listening(home)) as listener,
         ):
             yield listener.uri
+
+
+def listening(home: Path) -> dict[str, Any]:
+    """How the bridge listens: as the server itself does, with events kept and calls that are polled for."""
+    if "event_store" not in transport_options(resolve("http"), "listen"):
+        return {}
+    sys.path.insert(0, str(home))
+    store = import_module("mcp_everything_server.server").InMemoryEventStore()
+    # The server closes the stream of one of its calls itself; over frames nothing can say so, so the bridge does.
+    return {"poll_after": 0.1, "listen_options": {"event_store": store, "retry_interval": 100}}
 
 
 async def run_suite(node: list[str], uri: str, revision: str, output: Path) -> Counter[str]:

