@@ -12,6 +12,7 @@ help:
 	@echo "make test         format, lint, types and tests"
 	@echo "make lint         format, lint and types only"
 	@echo "make bench        the benchmark (see docs/performance.md)"
+	@echo "make conformance  the official suite: tasks, and through the bridge"
 	@echo "make clean        remove everything that was made here"
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -36,10 +37,14 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 pytest: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+conformance: $(READY)
+	$(BIN)/python tests/conformance/run.py
+	$(BIN)/python tests/conformance/bridge.py
 
 clean:
 	rm -rf $(VENV) .work .pytest_cache .ruff_cache .hypothesis build dist node_modules

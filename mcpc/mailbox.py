@@ -126,10 +126,13 @@ class Mailbox:
             del self._kept[self._kept_numbers.popleft()]
             self.evicted += 1
 
-    @property
-    def crowded(self) -> bool:
-        """Whether more terminal messages wait to be read than the bound allows; no new task should start then."""
-        return len(self._kept) >= self.max_kept
+    def crowded(self, sent: int) -> bool:
+        """Whether as many terminal messages as may be set aside wait for a first reading; no task should start then.
+
+        Args:
+            sent: The highest number that a listener was sent.
+        """
+        return len(self._kept_numbers) - bisect_right(self._kept_numbers, sent) >= self.max_kept
 
     def expire(self, now: float) -> None:
         """Let go of set-aside messages whose time to live has ended by `now`."""

@@ -234,7 +234,6 @@ INEXACT = {
     "mcpc.cli.transports",
     "mcpc.client.peer",
     "mcpc.server.methods",
-    "mcpc.server.tasks_extension",
     "mcpc_transports.stdio",
 }
 BUG = pytest.mark.xfail(strict=True, reason="BUG: __all__ is not exact")

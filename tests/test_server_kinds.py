@@ -15,6 +15,7 @@ from mcp.server import MCPServer, Server
 from mcp.server.context import ServerRequestContext
 
 import mcpc
+from support import make_server
 
 pytestmark = pytest.mark.anyio
 
@@ -357,3 +358,81 @@ def test_a_worker_with_the_wrong_kind_of_task_is_refused_with_a_clear_message() 
         @callbacks.tool  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
         async def forgotten(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
             pass
+
+
+@pytest.mark.parametrize("uri", ["memory://cancelled", "tcp://127.0.0.1:0"])
+async def test_a_cancelled_serve_still_sends_the_last_messages(uri: str) -> None:
+    server = MCPServer[Any]("cancelled", log_level="WARNING")
+    callbacks = mcpc.MCPCHelper(server, shutdown_grace=0.5)
+
+    @callbacks.tool()
+    async def polite(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        await task.stopping()
+        return "closed"
+
+    where: list[str] = []
+    listening = anyio.Event()
+
+    def told(address: str) -> None:
+        where.append(address)
+        listening.set()
+
+    async def serve_until_cancelled() -> None:
+        with scope:
+            await mcpc.serve(server, uri, on_listening=told)
+
+    scope = anyio.CancelScope()
+    messages: list[mcpc.MCPCMessage] = []
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(serve_until_cancelled)
+            await listening.wait()
+            async with mcpc.Client(where[0], reconnect=False) as client:
+                task = await client.start_task("polite")
+                scope.cancel()
+                with pytest.raises(mcpc.TaskStopped):
+                    await task.result()
+                messages.extend([message async for message in task])
+    assert messages[-1].result["result"] == "closed"
+
+
+async def test_a_channel_that_was_forgotten_is_another_log_and_the_client_is_told() -> None:
+    server = make_server(channel_ttl=0.0)
+    binding = mcpc.MCPCHelper(server).binding
+    with anyio.fail_after(20):
+        async with mcpc.listen(server, "memory://forgotten") as listener:
+            states: list[str] = []
+            async with mcpc.Client(
+                listener.uri, reconnect=mcpc.Backoff(0.001, 0.01), on_connection=states.append
+            ) as client:
+                gaps: list[mcpc.MCPCMessage] = []
+                client.add_event_listener(gaps.append, event="gap")
+                assert await (await client.start_task("count", {"n": 5})).result() == {"rows": 5}
+                for channel in binding.channels:
+                    assert channel.stream is not None
+                    channel.leave(channel.stream)  # as when the connection is lost
+                binding.channels.expire()
+                assert len(binding.channels) == 0
+                while not gaps:
+                    await anyio.lowlevel.checkpoint()
+                assert await (await client.start_task("count", {"n": 3})).result() == {"rows": 3}
+
+
+async def test_a_client_that_reads_all_may_start_any_number_of_tasks() -> None:
+    server = make_server(max_ended_tasks=5, max_messages=5)
+    with anyio.fail_after(20):
+        async with mcpc.Client(server) as client:
+            for _ in range(30):
+                assert await (await client.start_task("count", {"n": 2})).result() == {"rows": 2}
+
+
+async def test_a_legacy_client_of_ours_gets_each_server_event_once() -> None:
+    server = make_server()
+    callbacks = mcpc.MCPCHelper(server)
+    with anyio.fail_after(20):
+        async with mcpc.Client(server, mode="legacy") as client:
+            events: list[Any] = []
+            client.add_event_listener(events.append, type="server_event")
+            assert await callbacks.emit("news", 1) == 1
+            await (await client.start_task("count", {"n": 1})).result()
+    assert [event.result for event in events] == [1]

@@ -1,19 +1,23 @@
 """The tasks extension (SEP-2663), push: `subscriptions/listen` with `taskIds`, and the full state on each change."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.lowlevel
 import mcp
 import pytest
+from mcp.client import ClientExtension
+from mcp.client.extension import ClaimContext, NotificationBinding, ResultClaim
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult, Request, RequestParams, Result
+from pydantic import ConfigDict
 
 import mcpc
-from sep2663_kit import ACKNOWLEDGED, DEADLINE, SUBSCRIPTION, ByHand, Puppet, Stream, by_hand
+from sep2663_kit import ACKNOWLEDGED, DEADLINE, SUBSCRIPTION, TASKS, ByHand, Puppet, Stream, by_hand
 from support import ASYNCIO_ONLY, serving
 
 pytestmark = pytest.mark.anyio
@@ -273,3 +277,93 @@ async def test_a_server_without_subscriptions_still_refuses_what_it_does_not_ser
             assert await acknowledged(await client.listen("anything")) == {"taskIds": []}
             error = await client.refusal("subscriptions/listen", {"notifications": {}})
             assert error["code"] == -32601
+
+
+# --- the SDK's own client, which was told of the extension --------------------------------------------------------
+
+
+class _Handle(Result):
+    """A call that became a task."""
+
+    result_type: Literal["task"]
+    task_id: str
+    status: str
+
+
+class _State(Result):
+    """A task's state."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: str
+
+
+class _Any(RequestParams):
+    model_config = ConfigDict(extra="allow")
+
+
+class _TaskRequest(Request[_Any, str]):
+    name_param = "taskId"
+
+
+class Watching(ClientExtension):
+    """The extension as another program would write it for the SDK's client: a claim, and a place for notifications."""
+
+    identifier = TASKS
+
+    def __init__(self) -> None:
+        self.states: list[dict[str, Any]] = []
+        self.ended = anyio.Event()
+
+    def claims(self) -> Sequence[ResultClaim[Any]]:
+        return (ResultClaim(result_type="task", model=_Handle, resolve=self.resolve),)
+
+    def notifications(self) -> Sequence[NotificationBinding[Any]]:
+        return (NotificationBinding(method="notifications/tasks", params_type=_State, handler=self.take),)
+
+    async def take(self, state: _State) -> None:
+        self.states.append({"status": state.status, **(state.__pydantic_extra__ or {})})
+        if state.status == "completed":
+            self.ended.set()
+
+    async def resolve(self, handle: _Handle, context: ClaimContext) -> CallToolResult:
+        listening: Any = Request[_Any, str](
+            method="subscriptions/listen",
+            params=_Any.model_validate({"notifications": {"taskIds": [handle.task_id]}}),
+        )
+        async with anyio.create_task_group() as group:
+            group.start_soon(context.session.send_request, listening, Result)
+            await self.ended.wait()
+            group.cancel_scope.cancel()
+        request = _TaskRequest(method="tasks/get", params=_Any.model_validate({"taskId": handle.task_id}))
+        state = await context.session.send_request(request, _State)
+        return CallToolResult.model_validate((state.__pydantic_extra__ or {})["result"])
+
+
+@pytest.mark.parametrize("scheme", [*SCHEMES, "in process"])
+async def test_the_sdks_client_follows_a_task_by_push_with_an_extension_of_its_own(scheme: str, tmp_path: Path) -> None:
+    puppet, watching = Puppet(), Watching()
+    task_id = ""
+    results: list[CallToolResult] = []
+    with anyio.fail_after(DEADLINE):
+        async with AsyncExitStack() as stack:
+            target: Any = puppet.server
+            if scheme != "in process":
+                target = mcpc.connect((await stack.enter_async_context(serving(scheme, tmp_path, puppet.server))).uri)
+            client = await stack.enter_async_context(mcp.Client(target, extensions=[watching]))
+
+            async def call() -> None:
+                results.append(await client.call_tool("work"))
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(call)
+                task_id = await puppet.begun()
+                while not puppet.callbacks.binding.sep2663.streams:
+                    await anyio.lowlevel.checkpoint()
+                await puppet.update(task_id, "half")
+                await puppet.finish(task_id, {"rows": 2})
+    assert results[0].structured_content == {"rows": 2}
+    assert {state["taskId"] for state in watching.states} == {task_id}
+    # The SDK may hand notifications on in another order than they came in.
+    (ended,) = (state for state in watching.states if state["status"] == "completed")
+    assert ended["result"]["structuredContent"] == {"rows": 2}

@@ -175,7 +175,7 @@ class Binding:
         """
         if self.shutting_down or not self.host.is_open:
             raise MCPCError("the server is shutting down" if self.shutting_down else "the server is not being served")
-        if channel is not None and channel.mailbox.crowded:
+        if channel is not None and channel.mailbox.crowded(channel.sent):
             raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
         owner = channel.key if channel is not None else secrets.token_hex(16)
         record = self.registry.start(
@@ -342,6 +342,16 @@ class Binding:
         if channel is None:
             raise MCPError(INVALID_PARAMS, "unknown channel")
         return channel
+
+    def close_direct(self, connection: Connection) -> None:
+        """The peer listens in our own form after all: nothing more in the direct form."""
+        channel: Channel | None = connection.state.pop("direct", None)
+        if channel is not None:
+            if channel.stream is not None:
+                connection.detach(channel.stream)
+                channel.leave(channel.stream)
+            if channel.idle:
+                self.channels.drop(channel)
 
     def open_direct(self, connection: Connection) -> None:
         """Give a connection that shook hands as the original does a channel of its own, in the direct form."""

@@ -37,6 +37,8 @@ class ListenStream:
         self.channel = channel
         self.listen_id = listen_id
         fresh = (epoch is not None and epoch != channel.epoch) or after > channel.mailbox.head
+        if not fresh:
+            channel.mailbox.acknowledge(after)  # who listens after a number has had what came before it
         self.cursor = 0 if fresh else after
         """The number of the last message sent."""
         self.stalled = False
@@ -145,12 +147,11 @@ class DirectStream(ListenStream):
 class Channel:
     """A client's channel: what was sent on it, and to whom it goes."""
 
-    def __init__(
-        self, key: str, principal: Hashable | None, epoch: str, limits: Limits, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, key: str, principal: Hashable | None, limits: Limits, clock: Callable[[], float]) -> None:
         self.key = key
         self.principal = principal
-        self.epoch = epoch
+        self.epoch = secrets.token_hex(8)
+        """Names this log: another epoch under the same key means that the log was lost."""
         self.mailbox = Mailbox(
             max_messages=limits.max_messages, max_bytes=limits.max_bytes, max_kept=limits.max_ended_tasks
         )
@@ -272,8 +273,6 @@ class ChannelTable:
         self._clock = clock
         self._describe = describe
         self._channels: dict[str, Channel] = {}
-        self.epoch = secrets.token_hex(8)
-        """Names this run of the server: another epoch means that the log was lost."""
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(list(self._channels.values()))
@@ -295,7 +294,7 @@ class ChannelTable:
         channel = self._channels.get(key)
         if channel is None:
             self._make_room()
-            channel = Channel(key, principal, self.epoch, self._limits, self._clock)
+            channel = Channel(key, principal, self._limits, self._clock)
             channel.describe_tasks = lambda: self._describe(key)
             self._channels[key] = channel
         elif channel.principal != principal:

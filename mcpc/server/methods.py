@@ -142,6 +142,8 @@ class _Methods:
         stream = ListenStream(channel, ctx.request_id, params.after, params.epoch)
         channel.listen(stream)
         connection = current_connection.get()
+        if connection is not None:
+            self._binding.close_direct(connection)
         try:
             if connection is None:
                 await _pump(ctx, stream)

@@ -51,7 +51,7 @@ class Outlet(Protocol):
         ...
 
     async def ready(self) -> None:
-        """Wait until the terminal message pushes out none that the reader has not been sent; bounded, as `update` is."""
+        """Wait until the last message pushes out none that the reader has not been sent; bounded, as `update` is."""
         ...
 
     def end(self, data: bytes, event: str, result: Any) -> None:

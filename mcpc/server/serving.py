@@ -116,10 +116,44 @@ async def serve(server: Any, uri: str | URI, *, on_listening: Told | None = None
     Raises:
         URIError, ListenFailed, MCPCError: see `listen`.
     """
+    failures: list[Exception] = []
+    leaving, left = anyio.Event(), anyio.Event()
+
+    async def hold() -> None:
+        # Shielded: whoever cancels us means the serving, not the last messages of the tasks (see `listen`).
+        with anyio.CancelScope(shield=True):
+            try:
+                await _hold(server, uri, leaving, on_listening, options)
+            except Exception as exc:
+                failures.append(exc)
+        left.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hold)
+        try:
+            await left.wait()
+        finally:
+            leaving.set()
+    if failures:
+        raise failures[0]
+
+
+async def _hold(
+    server: Any, uri: str | URI, leaving: anyio.Event, on_listening: Told | None, options: dict[str, Any]
+) -> None:
+    """Serve until `leaving` is set, or the listener ends by itself."""
     async with listen(server, uri, **options) as listener:
         if on_listening is not None:
             on_listening(listener.uri)
-        await _finished(listener)
+        async with anyio.create_task_group() as tasks:
+
+            async def until_leaving() -> None:
+                await leaving.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(until_leaving)
+            await _finished(listener)
+            tasks.cancel_scope.cancel()
 
 
 async def _finished(listener: Listener) -> None:
@@ -153,16 +187,18 @@ def run(
     """
 
     async def main() -> None:
-        async with listen(server, uri, **options) as listener:
-            if on_listening is not None:
-                on_listening(listener.uri)
-            # Only the waiting is cancelled by a signal: the listener is left in good order, its last messages sent.
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_until_signal, tasks.cancel_scope)
-                await _finished(listener)
-                tasks.cancel_scope.cancel()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_until_signal, tasks.cancel_scope)
+            try:
+                await serve(server, uri, on_listening=on_listening, **options)
+            except Exception as exc:
+                failures.append(exc)
+            tasks.cancel_scope.cancel()
 
+    failures: list[Exception] = []
     anyio.run(main, backend=backend)
+    if failures:
+        raise failures[0]
 
 
 async def _until_signal(scope: anyio.CancelScope) -> None:

@@ -1,4 +1,3 @@
-
 """Runs the official conformance suite: the tasks scenarios (SEP-2663) against our fixture server, over HTTP, and all
 that two revisions of the specification require against the SDK's everything-server with our helper added.
 
