@@ -229,17 +229,7 @@ def test_every_name_in_all_exists_and_stands_there_once(module: str) -> None:
     assert len(shown) == len(set(shown))
 
 
-INEXACT = {
-    "mcpc.cli.serve",
-    "mcpc.cli.transports",
-    "mcpc.client.peer",
-    "mcpc.server.methods",
-    "mcpc_transports.stdio",
-}
-BUG = pytest.mark.xfail(strict=True, reason="BUG: __all__ is not exact")
-
-
-@pytest.mark.parametrize("module", [pytest.param(name, marks=[BUG] if name in INEXACT else []) for name in SHOWING])
+@pytest.mark.parametrize("module", SHOWING)
 def test_every_public_function_and_class_is_in_all(module: str) -> None:
     assert defined_in(module) - set(shown_by(module)) == set()
 

@@ -107,6 +107,7 @@ def test_each_command_has_help_with_examples_and_its_options() -> None:
         "call": ["--json-args", "--no-follow", "--session", "--header", "--token-env", "--json", "KEY=VALUE", "130"],
         "tools": ["--header", "--token-env", "--json", "URI"],
         "watch": ["--header", "--token-env", "--json", "URI"],
+        "bridge": ["--shared", "--header", "--token-env", "FROM", "TO"],
         "transports": ["--json"],
         "demo": ["--seconds"],
     }
@@ -365,3 +366,23 @@ def test_the_programs_error_is_one_line_and_verbose_adds_the_cause() -> None:
     assert short.written["err"] == "error: nobody listens at tcp://127.0.0.1:1\n"
     assert "Traceback" in verbose.written["err"]
     assert "ConnectFailed" in verbose.written["err"]
+
+
+# --- bridge ---
+
+
+def test_a_bridge_is_an_address_like_any_other_and_ends_at_a_signal(tmp_path: Path) -> None:
+    server = f"stdio:{sys.executable} {Path(__file__).parent / 'stdio_server.py'}"
+    with running([*MCPC, "bridge", f"unix://{tmp_path}/bridge.sock", server]) as bridge:
+        bridge.read_until(r"bridging at .*\n")
+        called = run("call", f"unix://{tmp_path}/bridge.sock", "count", "n=3", "--json")
+        assert called.returncode == 0, called.stderr
+        assert '"rows":3' in called.stdout.replace(" ", "")
+        assert bridge.finish(signal.SIGINT) == 0
+
+
+def test_a_bridge_to_or_from_nowhere_is_a_mistake_told_in_a_line() -> None:
+    for arguments in (("nowhere://x", "ws://127.0.0.1:1/mcp"), ("memory://x", "nowhere://y")):
+        told = here("bridge", *arguments)
+        assert told.exit_code == 2
+        assert "no transport for scheme 'nowhere'" in told.output

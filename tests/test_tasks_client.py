@@ -185,6 +185,30 @@ async def test_the_questions_of_a_call_go_to_the_prompt_handler_or_the_elicitati
     assert refused.content == [TextContent(type="text", text="PromptError: the user chose to decline the question")]
 
 
+async def test_a_prompt_handler_may_call_tools_itself_and_what_it_cannot_answer_is_declined(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with anyio.fail_after(DEADLINE):
+        async with serving("memory", tmp_path, make_server()) as served, mcpc.Client(served.uri) as client:
+
+            @client.on_prompt
+            async def ask_the_server(prompt: mcpc.Prompt) -> str:
+                counted = await client.call_tool("count", {"n": 1})
+                assert counted.structured_content == {"rows": 1}
+                return "b"
+
+            assert (await client.call_tool("ask")).structured_content == {"answer": "b"}
+            task = await client.start_task("ask")
+            assert await task.result() == {"answer": "b"}
+            caplog.clear()
+            for bad in (lambda prompt: "neither", lambda prompt: 1 / 0):  # pyright: ignore[reportUnknownVariableType, reportUnknownLambdaType]
+                client.on_prompt(bad)  # pyright: ignore[reportUnknownArgumentType]
+                result = await client.call_tool("ask")
+                assert result.is_error
+                assert "decline" in str(result.content)
+    assert [record.levelname for record in caplog.records if record.name == "mcpc"] == ["ERROR", "ERROR"]
+
+
 async def test_a_lost_connection_fails_the_call_at_once(tmp_path: Path) -> None:
     puppet = Puppet(shutdown_grace=0.0)
     failures: list[Exception] = []

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mcpc.cli.bridge import bridge
 from mcpc.cli.call import call
 from mcpc.cli.demo import demo
 from mcpc.cli.look import tools, watch
@@ -48,7 +49,7 @@ def root(
     """
 
 
-for command in (serve, call, tools, watch, transports, demo):
+for command in (serve, call, tools, watch, bridge, transports, demo):
     app.command()(command)
 
 

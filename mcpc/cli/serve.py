@@ -91,7 +91,7 @@ def serve(
     run(lambda: _serve(server, places))
 
 
-class StaticToken(TokenVerifier):
+class _StaticToken(TokenVerifier):
     """Lets in whoever has the one token."""
 
     def __init__(self, token: str) -> None:
@@ -131,7 +131,7 @@ class _Wanted:
         if self.tls is not None and "ssl_context" in known and f"{uri.scheme}s" not in schemes():
             options["ssl_context"] = self.tls
         if self.token is not None and self._guard(uri, known):
-            options["token_verifier"] = StaticToken(self.token)
+            options["token_verifier"] = _StaticToken(self.token)
         self._used.update(options)
         return options
 

@@ -14,7 +14,7 @@ __all__ = ["transports"]
 
 
 @dataclass
-class Installed:
+class _Installed:
     """One scheme."""
 
     scheme: str
@@ -61,9 +61,9 @@ def transports(
         put("\noptions with their defaults: mcpc transports SCHEME")
 
 
-def _look_at(scheme: str, point: EntryPoint | None) -> Installed:
+def _look_at(scheme: str, point: EntryPoint | None) -> _Installed:
     package = point.dist if point is not None else None
-    installed = Installed(scheme, package.name if package else "", package.version if package else "")
+    installed = _Installed(scheme, package.name if package else "", package.version if package else "")
     try:
         transport = resolve(scheme)
     except URIError as exc:
@@ -81,7 +81,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
-def _show(one: Installed, *, in_full: bool) -> None:
+def _show(one: _Installed, *, in_full: bool) -> None:
     head = f"{one.scheme:<10} {one.package} {one.version}"
     if one.problem is not None:
         put(f"{head}  cannot be used: {one.problem}")

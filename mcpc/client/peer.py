@@ -36,6 +36,7 @@ __all__ = [
     "shake_hands",
     "stop_task",
     "task_state",
+    "typed",
 ]
 
 logger = logging.getLogger("mcpc")

@@ -133,7 +133,18 @@ class _Followed:
         else:
             await cancel_task(session, self.task_id)
             raise MCPError.from_error_data(response)
-        await update_task(session, self.task_id, {key: answer})
+        try:
+            await update_task(session, self.task_id, {key: answer})
+        except PromptError as exc:
+            logger.warning("the server did not take the answer to a question: %s", exc)
+            await self._decline(key)
+
+    async def _decline(self, key: str) -> None:
+        """Nobody here can answer a question: let the task know, if it still wants to."""
+        try:
+            await update_task(self._client.session, self.task_id, {key: {"action": "decline"}})
+        except (MCPCError, MCPError) as exc:
+            logger.debug("a question could not be declined: %s", exc)
 
 
 class CalledTask(_Followed):
@@ -194,13 +205,12 @@ class CalledTask(_Followed):
         return True
 
     async def _answer(self, prompt: Prompt) -> None:
-        """Let the client's prompt handler answer."""
+        """Let the client's prompt handler answer. There is nobody else, so what it cannot answer is declined."""
         try:
             await self.answer(prompt.id, await self._hooks.ask(prompt))
-        except (MCPCError, MCPError) as exc:
-            logger.info("the answer to a prompt came to nothing: %s", exc)
         except Exception:
-            logger.exception("a prompt was not answered")
+            logger.exception("a prompt of %s was not answered", self.tool_name or self.task_id)
+            await self._decline(prompt.id)
 
 
 def _call_result(state: TaskState) -> CallToolResult:
@@ -223,6 +233,13 @@ def _code(state: TaskState) -> int:
 
 def _text(state: TaskState) -> str:
     return str(state.error.get("message") or state.message or f"the task is {state.status}")
+
+
+def _may_pass(failure: Exception) -> bool:
+    """Whether trying again may help: the connection went away, or the server is in trouble."""
+    if isinstance(failure, MCPError):
+        return failure.code in (INTERNAL_ERROR, REQUEST_TIMEOUT)
+    return isinstance(failure, ConnectionLost)
 
 
 async def _cancel_quietly(session: ClientSession, task_id: str) -> None:
@@ -258,7 +275,7 @@ class RemoteTask(_Followed):
                 return
             except Exception as exc:
                 failure = typed(exc) if isinstance(exc, MCPError) else exc
-            if not isinstance(failure, ConnectionLost) or self._gives_up():
+            if not _may_pass(failure) or self._gives_up():
                 self._fail(failure)
                 return
             self._seed = None
@@ -326,6 +343,12 @@ class RemoteTask(_Followed):
         if not self._client.prompt_handlers and self._client.elicitation_callback is not None:
             self._dispatch_soon(key, request)
         return True
+
+    async def _dispatch(self, key: str, request: dict[str, Any]) -> None:
+        try:
+            await super()._dispatch(key, request)
+        except Exception:
+            logger.exception("a question of %s was not answered", self._handle.tool_name)
 
     def _closed(self, key: str) -> None:
         self._handle.closed(key)

@@ -9,9 +9,12 @@ whatever the server speaks.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import mcp
 from mcp.client import ClientExtension
 from mcp.client.extension import ClaimContext, ResultClaim
 from mcp.shared.dispatcher import ProgressFnT
@@ -29,10 +32,28 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteTasks", "call_as_asked", "needs_tasks"]
 
-_captured: contextvars.ContextVar[list[TaskState] | None] = contextvars.ContextVar("mcpc_captured", default=None)
-"""Set while `start_task` calls: a call that becomes a task is noted here, not followed."""
-_progress: contextvars.ContextVar[ProgressFnT | None] = contextvars.ContextVar("mcpc_progress", default=None)
-"""Who wants to know how a call that became a task goes on."""
+
+@dataclass(frozen=True)
+class _Manner:
+    """How one tool call is made; a call made inside of it (by a callback of the application) has its own."""
+
+    captured: list[TaskState] | None = None
+    """Where a call that becomes a task is noted instead of being followed."""
+    progress: ProgressFnT | None = None
+    """Who wants to know how the task goes on."""
+
+
+_manner: contextvars.ContextVar[_Manner | None] = contextvars.ContextVar("mcpc_call_manner", default=None)
+
+
+@contextmanager
+def _calling(manner: _Manner, *, declared: bool = True) -> Generator[None]:
+    ours, theirs = _manner.set(manner), undeclared.set(not declared)
+    try:
+        yield
+    finally:
+        undeclared.reset(theirs)
+        _manner.reset(ours)
 
 
 def needs_tasks(exc: MCPError) -> bool:
@@ -56,21 +77,15 @@ async def call_as_asked(call: Any, progress: ProgressFnT | None) -> CallToolResu
         call: Makes the call.
         progress: The caller's progress callback.
     """
-    if progress is None or _captured.get() is not None:
+    if progress is not None:
+        with _calling(_Manner(), declared=False):
+            try:
+                return await call()
+            except MCPError as exc:
+                if not needs_tasks(exc):
+                    raise
+    with _calling(_Manner(progress=progress)):
         return await call()
-    token = undeclared.set(True)
-    try:
-        return await call()
-    except MCPError as exc:
-        if not needs_tasks(exc):
-            raise
-    finally:
-        undeclared.reset(token)
-    told = _progress.set(progress)
-    try:
-        return await call()
-    finally:
-        _progress.reset(told)
 
 
 class _Extension(ClientExtension):
@@ -111,11 +126,11 @@ class RemoteTasks:
             UnknownTask: the server forgot it.
         """
         seed = TaskState.read(result.model_dump(by_alias=True, mode="json"))
-        captured = _captured.get()
-        if captured is not None:
-            captured.append(seed)
+        manner = _manner.get() or _Manner()
+        if manner.captured is not None:
+            manner.captured.append(seed)
             return CallToolResult(content=[], is_error=True)  # an error is not held against the tool's schema
-        called = CalledTask(self, seed.task_id, _progress.get())
+        called = CalledTask(self, seed.task_id, manner.progress)
         return await called.run(context.session, seed, context.read_timeout_seconds)
 
     async def start(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
@@ -137,11 +152,9 @@ class RemoteTasks:
             update = {"progress": progress, "total": total, "status": message}
             emit(handle, "update", {name: value for name, value in update.items() if value is not None})
 
-        token = _captured.set(captured := [])
-        try:
-            result = await self.client.call_tool(handle.tool_name, arguments, progress_callback=on_progress)
-        finally:
-            _captured.reset(token)
+        captured: list[TaskState] = []
+        with _calling(_Manner(captured=captured)):
+            result = await mcp.Client.call_tool(self.client, handle.tool_name, arguments, progress_callback=on_progress)
         if not captured:
             tell_created(f"{handle.tool_name} was called")
             self.hooks.finish(handle, result)

@@ -52,13 +52,13 @@ class _Params(RequestParams):
     model_config = ConfigDict(populate_by_name=True, extra="ignore")
 
 
-class InfoParams(_Params):
+class _InfoParams(_Params):
     """Of `mcpc/info`."""
 
     mcpc_info: dict[str, Any] = Field(default_factory=dict)
 
 
-class ListenParams(_Params):
+class _ListenParams(_Params):
     """Of `mcpc/listen`."""
 
     channel: str = ChannelKey
@@ -66,14 +66,14 @@ class ListenParams(_Params):
     epoch: str | None = Field(default=None, max_length=256)
 
 
-class TaskParams(_Params):
+class _TaskParams(_Params):
     """Of `mcpc/task` and `mcpc/stop`."""
 
     channel: str = ChannelKey
     task_id: str = Field(alias="taskId", min_length=1, max_length=1024)
 
 
-class SendParams(TaskParams):
+class _SendParams(_TaskParams):
     """Of `mcpc/send`."""
 
     input: Any = None
@@ -87,11 +87,11 @@ def add_methods(binding: "Binding") -> None:
     def add(name: str, params: type[ParamsT], handler: Callable[[Context, ParamsT], Awaitable[dict[str, Any]]]) -> None:
         binding.lowlevel.add_request_handler(name, params, handler)
 
-    add(INFO_METHOD, InfoParams, methods.info)
-    add(LISTEN_METHOD, ListenParams, methods.listen)
-    add(TASK_METHOD, TaskParams, methods.task)
-    add(SEND_METHOD, SendParams, methods.send)
-    add(STOP_METHOD, TaskParams, methods.stop)
+    add(INFO_METHOD, _InfoParams, methods.info)
+    add(LISTEN_METHOD, _ListenParams, methods.listen)
+    add(TASK_METHOD, _TaskParams, methods.task)
+    add(SEND_METHOD, _SendParams, methods.send)
+    add(STOP_METHOD, _TaskParams, methods.stop)
 
 
 class _Methods:
@@ -100,15 +100,15 @@ class _Methods:
     def __init__(self, binding: "Binding") -> None:
         self._binding = binding
 
-    async def info(self, ctx: Context, params: InfoParams) -> dict[str, Any]:
+    async def info(self, ctx: Context, params: _InfoParams) -> dict[str, Any]:
         """Who we are."""
         return MCPCInformation(mcpc_provider=self._binding.name).model_dump()
 
-    async def task(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+    async def task(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """A task's state."""
         return self._binding.describe(self._record(params))
 
-    async def send(self, ctx: Context, params: SendParams) -> dict[str, Any]:
+    async def send(self, ctx: Context, params: _SendParams) -> dict[str, Any]:
         """An input for a running task, or the answer to one of its prompts."""
         running = self._binding.running(self._record(params))
         try:
@@ -120,12 +120,12 @@ class _Methods:
             raise _refusal(exc) from exc
         return {}
 
-    async def stop(self, ctx: Context, params: TaskParams) -> dict[str, Any]:
+    async def stop(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Stop a task; one that has ended is left as it is."""
         self._binding.stop(self._binding.running(self._record(params)))
         return {}
 
-    def _record(self, params: TaskParams) -> TaskRecord:
+    def _record(self, params: _TaskParams) -> TaskRecord:
         """The caller's task. A foreign id, an unknown one and a foreign channel all give the same error."""
         channel = self._binding.channels.find(params.channel, current_principal())
         try:
@@ -135,7 +135,7 @@ class _Methods:
         except UnknownTask as exc:
             raise _refusal(exc) from exc
 
-    async def listen(self, ctx: Context, params: ListenParams) -> dict[str, Any]:
+    async def listen(self, ctx: Context, params: _ListenParams) -> dict[str, Any]:
         """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
         channel = self._binding.open_channel(params.channel)
         assert ctx.request_id is not None

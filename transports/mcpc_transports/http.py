@@ -23,6 +23,7 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.sse import SseServerTransport
+from mcp.server.streamable_http import EventStore
 from mcp.server.streamable_http_manager import (
     DEFAULT_MAX_SESSIONS,
     DEFAULT_SESSION_IDLE_TIMEOUT,
@@ -214,6 +215,8 @@ class StreamableHttpTransport:
         json_response: bool = False,
         stateless: bool = False,
         session_idle_timeout: float | None = DEFAULT_SESSION_IDLE_TIMEOUT,
+        event_store: EventStore | None = None,
+        retry_interval: int | None = None,
     ) -> AbstractAsyncContextManager[Listener]:
         """Serve the endpoint's server at `uri` (`/mcp`, where it has no path).
 
@@ -236,6 +239,9 @@ class StreamableHttpTransport:
                 way.
             stateless: Keep no sessions.
             session_idle_timeout: Seconds after which a session that is not used ends; None for never.
+            event_store: Keeps the events of clients up to 2025-11-25, which can then resume a stream by its
+                last event's id (callbacks resume without it).
+            retry_interval: Milliseconds after which such a client shall come back, as it is told.
         """
         site = _Site(
             uri,
@@ -262,6 +268,8 @@ class StreamableHttpTransport:
             session_idle_timeout=session_idle_timeout,
             max_request_body_size=max_message_size,
             max_sessions=max_sessions,
+            event_store=event_store,
+            retry_interval=retry_interval,
         )
         return self._listen(site, make_manager)
 

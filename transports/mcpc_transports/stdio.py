@@ -50,7 +50,7 @@ _in_use = threading.Lock()
 """Held by the one listener there can be in a process."""
 
 
-class HasFileno(Protocol):
+class _HasFileno(Protocol):
     """An open file."""
 
     def fileno(self) -> int: ...
@@ -66,7 +66,7 @@ class StdioTransport:
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
-        errlog: HasFileno | int | None = STDERR,
+        errlog: _HasFileno | int | None = STDERR,
         terminate_timeout: float = TERMINATE_TIMEOUT,
         max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
     ) -> AbstractAsyncContextManager[FrameChannel]:
@@ -145,7 +145,7 @@ def _arguments(uri: URI) -> list[str]:
     return arguments
 
 
-def _errlog(errlog: HasFileno | int | None) -> int:
+def _errlog(errlog: _HasFileno | int | None) -> int:
     """The descriptor for a server's stderr."""
     if errlog is None or (errlog == STDERR and not _has_stderr()):
         return subprocess.DEVNULL
