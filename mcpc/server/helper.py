@@ -107,7 +107,8 @@ class MCPCHelper:
         Args:
             name: The tool's name; the function's where none is given.
             description: What the model reads; the docstring where none is given.
-            options: `title`, `annotations`, `icons`, `meta`, as the server's own tools take them.
+            options: `title`, `annotations`, `icons`, `meta`, as the server's own tools take them; and `task_required`,
+                which refuses callers who can follow no task (SEP-2663, error -32021) instead of making them wait.
 
         Raises:
             TypeError: used without parentheses.
