@@ -31,6 +31,7 @@ __all__ = [
     "InterceptingReader",
     "Sink",
     "Source",
+    "StreamWrapper",
     "current_connection",
 ]
 
@@ -337,11 +338,34 @@ class FrameWriter(_Stream):
             await self.connection.flush()
 
 
-class InterceptingReader:
+class StreamWrapper:
+    """A stream around another one of the SDK's: it is entered, left and closed with it."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def aclose(self) -> None:
+        """Close the inner stream."""
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+class InterceptingReader(StreamWrapper):
     """A read stream of the SDK's (HTTP, or any other) whose callbacks leave for a sink: one cheap test a message."""
 
     def __init__(self, inner: Any, sink: Sink, on_end: Callable[[], None] | None = None) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._sink = sink
         self._on_end = on_end
 
@@ -383,19 +407,3 @@ class InterceptingReader:
             return await self.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
             raise StopAsyncIteration from exc
-
-    async def aclose(self) -> None:
-        """Close the inner stream."""
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)

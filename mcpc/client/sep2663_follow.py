@@ -12,8 +12,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import anyio
 import anyio.abc
@@ -35,7 +34,7 @@ from mcpc.client.peer import FOR_EVER, Backoff
 from mcpc.client.sep2663_wire import TASKS_EXTENSION, TaskState, get_task
 from mcpc.codec import SUBSCRIPTION_META
 from mcpc.errors import MessageError
-from mcpc.framing import InterceptingReader
+from mcpc.framing import InterceptingReader, StreamWrapper
 from mcpc.transport import StreamPair
 
 __all__ = ["Follower", "TaskStreams", "undeclared"]
@@ -160,11 +159,11 @@ class _Reader(InterceptingReader):
         return isinstance(message, JSONRPCNotification) and self._notified(message)
 
 
-class _Writer:
+class _Writer(StreamWrapper):
     """The write stream: it learns the ids of our subscriptions, and takes the extension out of undeclared calls."""
 
     def __init__(self, inner: Any, streams: TaskStreams) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._streams = streams
 
     async def send(self, item: SessionMessage, /) -> None:
@@ -176,22 +175,6 @@ class _Writer:
             elif message.method == "tools/call" and undeclared.get():
                 message.params = _without_extension(message.params or {})
         await self._inner.send(item)
-
-    async def aclose(self) -> None:
-        """Close the inner stream."""
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
 
 
 def _without_extension(params: dict[str, Any]) -> dict[str, Any]:

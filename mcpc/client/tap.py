@@ -1,8 +1,7 @@
 """The client's streams, tapped: callbacks leave for the inbox, and tool calls and their answers are seen passing."""
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
@@ -10,7 +9,7 @@ from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 from mcpc.client.inbox import Inbox
 from mcpc.codec import LISTEN_METHOD, call_meta, read_call
 from mcpc.errors import MessageError
-from mcpc.framing import FrameReader, InterceptingReader
+from mcpc.framing import FrameReader, InterceptingReader, StreamWrapper
 from mcpc.transport import StreamPair
 
 __all__ = ["TapReader", "TapWriter", "tap"]
@@ -39,7 +38,7 @@ class TapReader(InterceptingReader):
         return item
 
 
-class TapWriter:
+class TapWriter(StreamWrapper):
     """The write stream: the inbox learns of each tool call; metadata in mcpc 0.2's place gets our form beside it.
 
     Args:
@@ -49,7 +48,7 @@ class TapWriter:
     """
 
     def __init__(self, inner: Any, inbox: Inbox, channel: Callable[[], str | None]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._inbox = inbox
         self._channel = channel
 
@@ -76,22 +75,6 @@ class TapWriter:
             meta = call_meta(channel=channel, session_id=call.session_id, task_id=call.task_id)
             request.params = {**params, "_meta": {**(params.get("_meta") or {}), **meta}}
         self._inbox.call_sent(request.id, call.task_id)
-
-    async def aclose(self) -> None:
-        """Close the inner stream."""
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
 
 
 def tap(
