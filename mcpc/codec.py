@@ -34,6 +34,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from mcpc.errors import FrameError, MessageError
+from mcpc.heads import KnownHeads
 from mcpc.messages import PROTOCOL, MCPCMessage, check_message
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "encode_listening",
     "encode_message",
     "encode_rpc",
+    "known_messages",
     "message_prefix",
     "message_with_result",
     "messages_in_content",
@@ -97,6 +99,7 @@ FRAME_DEPTH = 8
 MAX_DIGITS = 4300
 """Digits of the longest number that the decoder takes (CPython's own limit)."""
 _LONG_NUMBER = re.compile(rb"\d{4301}")
+N, I = b"NI"  # noqa: E741 - what NaN and Infinity begin with
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
@@ -110,15 +113,23 @@ def encode_json(value: Any) -> bytes:
     """
     try:
         data = to_json(value, inf_nan_mode="constants")
-        if (b"NaN" in data or b"Infinity" in data) and _non_finite(data):
+        # One byte is found ten times faster than a word, and this runs for every message.
+        if (N in data or I in data) and (b"NaN" in data or b"Infinity" in data) and _non_finite(data):
             raise MessageError("not a JSON value: NaN and infinities have no JSON form")
-        if data.count(b"[") + data.count(b"{") > SURE_DEPTH or (len(data) > MAX_DIGITS and _LONG_NUMBER.search(data)):
+        if len(data) > 2 * SURE_DEPTH and _may_be_undecodable(data):
             from_json(b"[" * FRAME_DEPTH + data + b"]" * FRAME_DEPTH)  # what the peer's decoder will make of it
     except MessageError:
         raise
     except (PydanticSerializationError, ValueError, RecursionError) as exc:
         raise MessageError(f"not a JSON value that can travel: {exc}") from exc
     return data
+
+
+def _may_be_undecodable(data: bytes) -> bool:
+    """Whether `data` could be nested too deep, or hold a number too long, for the peer's decoder."""
+    return data.count(b"[") + data.count(b"{") > SURE_DEPTH or (
+        len(data) > MAX_DIGITS and _LONG_NUMBER.search(data) is not None
+    )
 
 
 def _non_finite(data: bytes) -> bool:
@@ -310,7 +321,7 @@ def message_with_result(prefix: bytes, result: Any) -> bytes:
     Raises:
         MessageError: the result is not a JSON value.
     """
-    return b"%b%b}" % (prefix, encode_json(result))
+    return prefix + encode_json(result) + b"}"
 
 
 def decode_message(value: Any) -> MCPCMessage:
@@ -340,7 +351,18 @@ def _check_received(message: MCPCMessage) -> MCPCMessage:
     return check_message(message)
 
 
-def decode_messages(values: Any) -> list[MCPCMessage | None]:
+_known = KnownHeads()
+
+
+def known_messages(values: list[Any]) -> list[MCPCMessage] | None:
+    """`decode_messages` for values whose like was decoded before, in half the time; None where one is not.
+
+    The values belong to the messages afterwards.
+    """
+    return _known.messages(values)
+
+
+def decode_messages(values: Any) -> Sequence[MCPCMessage | None]:
     """The messages of one notification, by position; None stands where one is not an MCPC message.
 
     A bad message costs its own place only, so the numbers of the others hold.
@@ -349,7 +371,10 @@ def decode_messages(values: Any) -> list[MCPCMessage | None]:
         return []
     try:
         messages: list[MCPCMessage] = _messages.validate_python(values)
-        return list(map(_check_received, messages))
+        checked = list(map(_check_received, messages))
+        for value in cast("list[Any]", values):
+            _known.learn(value)
+        return checked
     except ValueError:
         return [_message_or_none(value) for value in cast("list[Any]", values)]
 

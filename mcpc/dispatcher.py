@@ -9,7 +9,7 @@ is logged, counted, and called again with the next message.
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -68,10 +68,6 @@ class Queue:
         self.overflow: Overflow = overflow
         self.stats = stats
         self._items: deque[MCPCMessage] = deque()
-        self._updates: dict[str | None, int] = {}
-        """How many updates of each task wait (counted for `coalesce` only)."""
-        self._surplus = 0
-        """How many waiting updates have a newer one of the same task behind them."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -86,7 +82,17 @@ class Queue:
         """Whether another message could be put, with what the policy would do about it. Nothing is done yet."""
         if len(self._items) < self.capacity or self.overflow in ("drop_oldest", "disconnect"):
             return True
-        return self.overflow == "coalesce" and self._surplus > 0
+        return self.overflow == "coalesce" and self._has_surplus()
+
+    def _has_surplus(self) -> bool:
+        """Whether an update waits that has a newer one of the same task behind it."""
+        seen: set[str | None] = set()
+        for message in self._items:
+            if _is_update(message):
+                if message.task_id in seen:
+                    return True
+                seen.add(message.task_id)
+        return False
 
     def put(self, message: MCPCMessage) -> bool:
         """Add a message, where `has_room` says so; False where the policy is to disconnect instead."""
@@ -95,15 +101,7 @@ class Queue:
                 return False
             self._make_room()
         self._items.append(message)
-        if self.overflow == "coalesce":
-            self._count(message)
         return True
-
-    def _count(self, message: MCPCMessage) -> None:
-        if _is_update(message):
-            waiting = self._updates.get(message.task_id, 0)
-            self._surplus += waiting > 0
-            self._updates[message.task_id] = waiting + 1
 
     def _make_room(self) -> None:
         if self.overflow == "drop_oldest":
@@ -120,20 +118,10 @@ class Queue:
             kept.append(message)
         self.stats.dropped += len(self._items) - len(kept)
         self._items = deque(reversed(kept))
-        self._updates = dict.fromkeys(seen, 1)
-        self._surplus = 0
 
     def get(self) -> MCPCMessage:
         """Take the oldest message."""
-        message = self._items.popleft()
-        if self._updates and _is_update(message):
-            waiting = self._updates[message.task_id] - 1
-            self._surplus -= waiting > 0
-            if waiting:
-                self._updates[message.task_id] = waiting
-            else:
-                del self._updates[message.task_id]
-        return message
+        return self._items.popleft()
 
 
 class Registration:
@@ -146,6 +134,7 @@ class Registration:
         self._owner = owner
         self._matches = tuple(matches.items())
         self._queue = queue
+        self._stats = queue.stats
         self._is_async = is_async
         self._working = False
         self._wake: anyio.Event | None = None
@@ -195,29 +184,29 @@ class Registration:
         except Exception:
             self._failed(message)
             return
-        if outcome is not None and inspect.isawaitable(outcome):
-            # A plain function that returned an awaitable (a lambda, a partial): from now on it has a worker.
-            self._is_async = self._working = True
-            self._owner.has_changed()
-            self._owner.spawn(lambda: self._finish(outcome, message))
-        else:
-            self._queue.stats.delivered += 1
+        if outcome is None or not inspect.isawaitable(outcome):
+            self._stats.delivered += 1
+            return
+        # A plain function that returned an awaitable (a lambda, a partial): from now on it has a worker.
+        self._is_async = self._working = True
+        self._owner.has_changed()
+        self._owner.spawn(lambda: self._finish(outcome, message))
 
     def _failed(self, message: MCPCMessage) -> None:
-        self._queue.stats.errors += 1
+        self._stats.errors += 1
         logger.exception("a listener raised on a %s %r message", message.type, message.event)
 
     async def _finish(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
         try:
             await outcome
-            self._queue.stats.delivered += 1
+            self._stats.delivered += 1
         except Exception:
             self._failed(message)
         await self._work()
 
     def _enqueue(self, message: MCPCMessage) -> None:
         if not self._queue.put(message):
-            self._queue.stats.disconnected = True
+            self._stats.disconnected = True
             logger.warning("a listener fell %d messages behind and was disconnected", self._queue.capacity)
             self.remove()
             return
@@ -255,7 +244,7 @@ class Registration:
                 self._owner.drained()
             try:
                 await self.listener(message)
-                self._queue.stats.delivered += 1
+                self._stats.delivered += 1
             except Exception:
                 self._failed(message)
 
@@ -339,6 +328,13 @@ class Dispatcher:
         for registration in wanting:
             registration.offer(message)
         return True
+
+    def deliver_all(self, messages: Sequence[MCPCMessage]) -> int:
+        """`deliver` for messages in a row; how many were given. The next one, where there is one, had no room."""
+        for given, message in enumerate(messages):
+            if not self.deliver(message):
+                return given
+        return len(messages)
 
     def close(self) -> None:
         """No more messages come: let the workers end once their queues are empty."""

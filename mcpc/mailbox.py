@@ -97,7 +97,7 @@ class Mailbox:
             sent: The highest number that a listener was sent: set-aside messages up to it may be given up first.
         """
         size = len(data)
-        while len(self._log) - self._start >= self.max_messages or (self.size + size > self.max_bytes and len(self)):
+        while self.would_evict(size):
             self._evict(sent)
         self._log.append(data)
         self.size += size
@@ -107,20 +107,21 @@ class Mailbox:
         return self.head
 
     def _evict(self, sent: int) -> None:
-        number = self.oldest
-        start = self._start
-        data = self._log[start]
-        self._log[start] = b""
+        log, start = self._log, self._start
+        data = log[start]
+        if self._pins and (expires_at := self._pins.pop(self.oldest, None)) is not None:
+            self._set_aside(self.oldest, _Kept(data, expires_at), sent)
+        else:
+            self.evicted += 1
+        log[start] = b""
         self._start = start + 1
         self.size -= len(data)
-        if start >= 1024 and start * 2 >= len(self._log):
-            del self._log[: start + 1]
+        if start >= 1024 and start * 2 >= len(log):
+            del log[: start + 1]
             self._start = 0
-        expires_at = self._pins.pop(number, None) if self._pins else None
-        if expires_at is None:
-            self.evicted += 1
-            return
-        self._kept[number] = _Kept(data, expires_at)
+
+    def _set_aside(self, number: int, message: _Kept, sent: int) -> None:
+        self._kept[number] = message
         self._kept_numbers.append(number)  # they are set aside in rising order
         while len(self._kept) > self.max_kept and self._kept_numbers[0] <= sent:
             del self._kept[self._kept_numbers.popleft()]

@@ -18,6 +18,7 @@ HOMES = {"mcpc": ROOT / "mcpc", "mcpc_transports": ROOT / "transports" / "mcpc_t
 LAYERS: list[set[str]] = [
     {"errors"},
     {"messages"},
+    {"heads"},
     {"codec", "tasks", "mailbox", "dispatcher", "transport"},
     {"framing", "uri", "pair", "detached"},
     {"bridge", "server", "client", "testing"},
@@ -28,7 +29,7 @@ LAYERS: list[set[str]] = [
 
 ADAPTERS_MAY_USE = {"errors", "transport", "framing", "pair", "codec"}
 
-WITHOUT_IO = {"errors", "messages", "codec", "tasks", "mailbox"}
+WITHOUT_IO = {"errors", "messages", "heads", "codec", "tasks", "mailbox"}
 """Rooms that do no I/O and have no clock."""
 
 OUTSIDE_WORLD = {"socket", "ssl", "subprocess", "websockets", "httpx2", "starlette", "uvicorn"}

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -64,12 +65,11 @@ class Receiver:
         self.inbox.listen_sent(LISTEN_ID)
         self.inbox.take(listening())
 
-    def deliver(self, message: MCPCMessage) -> bool:
-        if self.room < 1:
-            return False
-        self.room -= 1
-        self.got.append(message)
-        return True
+    def deliver(self, messages: Sequence[MCPCMessage]) -> int:
+        taken = messages[: max(0, self.room)]
+        self.room -= len(taken)
+        self.got.extend(taken)
+        return len(taken)
 
     def pause(self) -> None:
         self.pauses += 1
@@ -227,7 +227,7 @@ def test_a_callback_of_a_later_protocol_is_ignored() -> None:
 
 
 def test_listening_is_confirmed_by_the_announcement_and_anew_each_time() -> None:
-    inbox = Inbox(lambda _: True, lambda: None)
+    inbox = Inbox(len, lambda: None)
     assert not inbox.listening.is_set()
     inbox.listen_sent(LISTEN_ID)
     inbox.take(listening())

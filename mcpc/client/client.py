@@ -11,6 +11,7 @@ from dataclasses import fields
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.abc
@@ -116,8 +117,8 @@ class Client(mcp.Client):
         self.reconnect_timeout = reconnect_timeout
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
-        self.tasks: dict[str, TaskHandle] = {}
-        """The tasks that have not ended, by id."""
+        self.tasks: WeakValueDictionary[str, TaskHandle] = WeakValueDictionary()
+        """The handles of tasks that have not ended, by id. One that nobody holds is gone, and keeps no messages."""
         self._backoff = reconnect if isinstance(reconnect, Backoff) else Backoff()
         self._can_redial = isinstance(transport, Connector)
         self._form: Form = ""
@@ -336,20 +337,24 @@ class Client(mcp.Client):
         if self._listen_scope is not None:
             self._listen_scope.cancel()
 
-    def _deliver(self, message: MCPCMessage) -> bool:
-        handle = self.tasks.get(message.task_id) if message.task_id is not None else None
-        if handle is None:
-            if not self._dispatcher.deliver(message):
-                return False
-        elif not handle.has_room() or not self._dispatcher.deliver(message):
-            return False
-        else:
-            handle.feed(message)
-            if handle.ended:
+    def _deliver(self, messages: Sequence[MCPCMessage]) -> int:
+        """Give messages to the listeners and to the handle of their task; how many there was room for."""
+        deliver, handle, task_id = self._dispatcher.deliver, None, None
+        for taken, message in enumerate(messages):
+            if message.task_id != task_id:  # most often the next message is of the same task
+                task_id = message.task_id
+                handle = None if task_id is None else self.tasks.get(task_id)
+            if handle is None:
+                if not deliver(message):
+                    return taken
+            elif not handle.has_room() or not deliver(message):
+                return taken
+            elif handle.feed(message):
                 self.tasks.pop(handle.task_id, None)
-        if self.prompt_handlers and (prompt := prompt_of(message)) is not None:
-            self._spawn(partial(self._answer, prompt))
-        return True
+                handle = None
+            if self.prompt_handlers and (prompt := prompt_of(message)) is not None:
+                self._spawn(partial(self._answer, prompt))
+        return len(messages)
 
     async def _handler_answer(self, prompt: Prompt) -> Any:
         """What the prompt handler answers."""
@@ -545,7 +550,7 @@ class Client(mcp.Client):
             tool_name=handle.tool_name,
             result=result,
         )
-        if self._deliver(message):
+        if self._deliver((message,)):
             return True
         if message.terminal:
             handle.feed(message)

@@ -79,16 +79,15 @@ class TaskHandle:
         """Whether it can take a message now."""
         return self._queue.has_room
 
-    def feed(self, message: MCPCMessage) -> None:
-        """Take a message of this task."""
+    def feed(self, message: MCPCMessage) -> bool:
+        """Take a message of this task; whether it is the last one."""
         if self._terminal is not None:
-            return
+            return True
         if not self._is_known:
             self.known()
         self._queue.put(message)
         if message.event == "update":
-            prompt = prompt_of(message)
-            if prompt is not None:
+            if (prompt := prompt_of(message)) is not None:
                 self.status = "waiting"
                 self.prompts[prompt.id] = message
         elif message.terminal:
@@ -97,6 +96,7 @@ class TaskHandle:
             self._ended.set()
         if self._is_awaited:
             self._came.set()
+        return self._terminal is not None
 
     def lose(self, failure: Exception) -> None:
         """End it without a terminal message: nobody knows any more how it went."""

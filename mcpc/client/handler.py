@@ -43,7 +43,7 @@ class MCPCHandler:
         self._form: Form = ""
         self._channel = secrets.token_urlsafe(24)
         self._dispatcher = Dispatcher(lambda main: spawn_detached(_as_coroutine(main)), on_drained=self._drained)
-        self._inbox = Inbox(self._dispatcher.deliver, self._pause)
+        self._inbox = Inbox(self._dispatcher.deliver_all, self._pause)
         self._inbox.on_room = self._drained
         self._ended = anyio.Event()
         self._room = anyio.Event()

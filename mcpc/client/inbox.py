@@ -7,7 +7,7 @@ and reports what is missing as a `gap`.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from mcpc.codec import (
     SUBSCRIPTION_META,
     decode_direct,
     decode_messages,
+    known_messages,
     messages_in_content,
 )
 from mcpc.dispatcher import DEFAULT_CAPACITY
@@ -34,8 +35,8 @@ MAX_BACKLOG = 100_000
 """Messages without a number that wait for room at the most."""
 EVERY_SESSION = "*"
 
-Deliver = Callable[[MCPCMessage], bool]
-"""Takes a message; False says that there is no room for it now."""
+Deliver = Callable[[Sequence[MCPCMessage]], int]
+"""Takes messages, in order; says how many. The next one, where there is one, had no room."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +51,7 @@ class Inbox:
     """The receiving end of one channel.
 
     Args:
-        deliver: Takes each message, in order.
+        deliver: Takes the messages, in order, as many as there is room for.
         on_pause: Called when `deliver` had no room: what follows is not taken until `resume`.
     """
 
@@ -130,13 +131,26 @@ class Inbox:
             return  # not taken: it comes again when we listen again
         news = cast("list[Any]", values)[max(0, self.last + 1 - first) :]
         number = max(first, self.last + 1)
-        if news and first > self.last + 1 and first - 1 > self._reported:
+        if not news:
+            return
+        if first > self.last + 1 and first - 1 > self._reported:
             self._gap(self.last + 1, first - 1, None)
-        for message in decode_messages(news):
+        messages = None if self._holds or self._backlog else known_messages(news)
+        if messages is None:
+            self._one_by_one(number, decode_messages(news))
+            return
+        taken = self._deliver(messages)
+        self.last = number + taken - 1
+        if taken < len(messages):
+            self._pause()
+
+    def _one_by_one(self, number: int, messages: Sequence[MCPCMessage | None]) -> None:
+        """Messages from `number` on, some of which may be bad, or have to wait."""
+        for message in messages:
             if message is None:
                 self.bad_messages += 1
                 logger.warning("message %d of the channel was not an MCPC message", number)
-            elif not (self._hand_on if self._holds or self._backlog else self._deliver)(message):
+            elif not self._hand_on(message):
                 self._pause()
                 return
             self.last = number
@@ -172,7 +186,7 @@ class Inbox:
         """Deliver or hold a message that can come again; False where there is no room."""
         call = self._call_of(message)
         if call is None:
-            return not self._backlog and self._deliver(message)
+            return not self._backlog and self._deliver((message,)) == 1
         if len(call.held) >= DEFAULT_CAPACITY:
             return False
         call.held.append(message)
@@ -180,7 +194,7 @@ class Inbox:
 
     def _pass_on(self, message: MCPCMessage) -> None:
         """Deliver a message that cannot come again: where there is no room it waits, ahead of all that follows."""
-        if self._backlog or not self._deliver(message):
+        if self._backlog or not self._deliver((message,)):
             self._backlog.append(message)
             if len(self._backlog) > MAX_BACKLOG:
                 self._backlog.popleft()
@@ -195,7 +209,7 @@ class Inbox:
     def resume(self) -> bool:
         """There may be room again; whether there was enough. Then the caller listens again after `last`."""
         while self._backlog:
-            if not self._deliver(self._backlog[0]):
+            if not self._deliver((self._backlog[0],)):
                 self._on_pause()
                 return False
             self._backlog.popleft()

@@ -52,7 +52,7 @@ class ListenStream:
         """When it was last sent something."""
         self._wake: Callable[[], None] | None = None
         self._ready = anyio.Event()
-        self._awake = False
+        self.awake = False
         """Whether the taker knows that there is something."""
 
     def bind(self, wake: Callable[[], None]) -> None:
@@ -61,9 +61,9 @@ class ListenStream:
 
     def wake(self) -> None:
         """There is something to take. Told once: until all is taken, the taker asks again by itself."""
-        if self._awake:
+        if self.awake:
             return
-        self._awake = True
+        self.awake = True
         if self._wake is not None:
             self._wake()
         else:
@@ -82,7 +82,7 @@ class ListenStream:
     def finish(self) -> None:
         """End once everything in the log has been sent."""
         self._finishing = True
-        self._awake = False
+        self.awake = False
         self.wake()
 
     def connection_closed(self) -> None:
@@ -98,7 +98,7 @@ class ListenStream:
             return self._announce(gap=self._fresh or self.cursor < mailbox.oldest - 1)
         batch = mailbox.read(self.cursor, max_messages=BATCH_MESSAGES, max_bytes=BATCH_BYTES)
         if batch is None:
-            self._awake = False
+            self.awake = False
             if self._finishing:
                 self.end()
             return None
@@ -167,6 +167,7 @@ class Channel:
         self._stall_timeout = limits.stall_timeout
         self._clock = clock
         self._posted = 0
+        """Updates since a sender last let the event loop have a turn."""
         self._waiting: deque[anyio.Event] = deque()
         """Who waits for room, first come first served."""
 
@@ -200,15 +201,27 @@ class Channel:
     def post(self, data: bytes, *, expires_at: float | None = None) -> None:
         """Add a message to the log and tell the listener. Never waits; at the bound the oldest update makes room."""
         self.mailbox.append(data, expires_at=expires_at, sent=self.sent)
-        if self.stream is not None:
-            self.stream.wake()
+        stream = self.stream
+        if stream is not None and not stream.awake:
+            stream.wake()
+
+    def offer(self, data: bytes) -> bool:
+        """Add a message if nobody has to wait for that; False where `post_with_pressure` is to be awaited."""
+        self._posted += 1
+        if self._posted >= YIELD_EVERY or self._waiting or self._must_wait(len(data)):
+            return False
+        self.post(data)
+        return True
 
     async def post_with_pressure(self, data: bytes) -> None:
-        """Add a message; while a connected listener is a whole log behind, wait for it, at most `stall_timeout`."""
+        """Add a message; while a connected listener is a whole log behind, wait for it, at most `stall_timeout`.
+
+        A busy sender lets the event loop have a turn here, once in `YIELD_EVERY` messages.
+        """
         await self.room_for(len(data))
         self.post(data)
-        self._posted += 1
-        if self._posted % YIELD_EVERY == 0:
+        if self._posted >= YIELD_EVERY:
+            self._posted = 0
             await checkpoint()
 
     async def room_for(self, size: int) -> None:

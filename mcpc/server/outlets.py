@@ -31,6 +31,10 @@ class ChannelOutlet:
         self._expiry = expiry
         channel.running += 1
 
+    def offer(self, data: bytes) -> bool:
+        """Post it, unless that means waiting."""
+        return self.channel.offer(data)
+
     async def update(self, data: bytes, result: Any) -> None:
         """Post it, under the channel's back-pressure."""
         await self.channel.post_with_pressure(data)
@@ -60,6 +64,10 @@ class ProgressOutlet:
         self._session = session
         self._request_id = request_id
         self._last = -math.inf
+
+    def offer(self, data: bytes) -> bool:
+        """No: the SDK's session has to be awaited."""
+        return False
 
     async def update(self, data: bytes, result: Any) -> None:
         """Report progress; the SDK leaves it out where there is no token."""
@@ -120,6 +128,10 @@ class CollectOutlet:
     def __init__(self, limit: int) -> None:
         self.messages: list[MCPCMessage] = []
         self._limit = limit
+
+    def offer(self, data: bytes) -> bool:
+        """No: `update` lets the event loop have a turn."""
+        return False
 
     async def update(self, data: bytes, result: Any) -> None:
         """Keep it."""

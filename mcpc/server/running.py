@@ -34,6 +34,10 @@ ANSWER_TIMEOUT = 10.0
 class Outlet(Protocol):
     """Where a task's messages go."""
 
+    def offer(self, data: bytes) -> bool:
+        """Take an update if nobody has to wait for that; False where `update` must be awaited instead."""
+        ...
+
     async def update(self, data: bytes, result: Any) -> None:
         """An update: the encoded message, and the value it carries. May wait for the reader."""
         ...
@@ -61,6 +65,10 @@ class Outlet(Protocol):
 
 class NullOutlet:
     """For a task that nobody follows by messages."""
+
+    def offer(self, data: bytes) -> bool:
+        """No: `update` lets the event loop have a turn."""
+        return False
 
     async def update(self, data: bytes, result: Any) -> None:
         """Go on."""
@@ -174,8 +182,9 @@ class RunningTask:
             MessageError: the result is not a JSON value; nothing was sent.
             TaskEnded: the task has ended (a worker in a thread may learn it here).
         """
-        data = self._note("update", result)
-        await self.outlet.update(data, result)
+        data = self.note("update", result)
+        if not self.outlet.offer(data):
+            await self.outlet.update(data, result)
 
     def send_nowait(self, event: str, result: Any) -> bool:
         """Send a message without waiting for room; False after the end.
@@ -188,11 +197,16 @@ class RunningTask:
         if event in TERMINAL_EVENTS:
             self._end(event, result)
             return True
-        self.outlet.post(self._note(event, result))
+        self.outlet.post(self.note(event, result))
         return True
 
-    def _note(self, event: str, result: Any) -> bytes:
-        """Encode a message that is not the last one, and remember it as the task's state."""
+    def note(self, event: str, result: Any) -> bytes:
+        """Encode a message that is not the last one, and remember it as the task's state.
+
+        Raises:
+            MessageError: the result is not a JSON value.
+            TaskEnded: the task has ended.
+        """
         data = self.encode(event, result)
         self._registry.touch(self.record)
         self.record.last_message = data

@@ -1,0 +1,68 @@
+"""Messages made of decoded objects whose *head* was validated before.
+
+All messages of a task's updates share everything but the result: the head. A
+batch holds hundreds, so a head is validated once and remembered, and what has the
+same one becomes a message without another validation. That is 0.4 µs a message
+where pydantic's validation takes 0.8, and one object less for the garbage
+collector to follow.
+
+Knows how pydantic keeps a model's values, and nothing of JSON-RPC or of what makes
+a head good.
+"""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from mcpc.messages import MCPCMessage
+
+__all__ = ["KnownHeads"]
+
+MAX_HEADS = 4096
+"""Heads remembered; beyond it all are forgotten, and learnt again as they come."""
+
+_FIELDS = frozenset(MCPCMessage.model_fields)
+_head = itemgetter(*sorted(_FIELDS - {"result"}))
+
+# The four attributes of every pydantic model, as `model_construct` sets them (pydantic's documentation, "Models").
+_set_values = BaseModel.__dict__["__dict__"].__set__
+_set_fields_set = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+_set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
+_set_private = BaseModel.__dict__["__pydantic_private__"].__set__
+
+_ALL_SET = set(_FIELDS)
+"""One for all messages made here: every field is in it already, so nothing that is assigned can change it."""
+
+
+class KnownHeads:
+    """The heads that were found good."""
+
+    def __init__(self) -> None:
+        self._heads: set[tuple[str, ...]] = set()
+
+    def learn(self, value: Any) -> None:
+        """Remember the head of a decoded object that was found to be a good message as it stands."""
+        if isinstance(value, dict) and value.keys() == _FIELDS:
+            if len(self._heads) >= MAX_HEADS:
+                self._heads.clear()
+            self._heads.add(_head(cast("dict[str, Any]", value)))
+
+    def messages(self, values: Sequence[Any]) -> list[MCPCMessage] | None:
+        """Messages of decoded objects, which they take over; None where one of them has a head that is not known."""
+        heads, size, new = self._heads, len(_FIELDS), MCPCMessage.__new__
+        made: list[MCPCMessage] = []
+        try:
+            for value in values:
+                if len(value) != size or _head(value) not in heads:
+                    return None
+                message = new(MCPCMessage)
+                _set_values(message, value)
+                _set_fields_set(message, _ALL_SET)
+                _set_extra(message, None)
+                _set_private(message, None)
+                made.append(message)
+        except (KeyError, TypeError):  # a member is missing, or is no text; or it is no object at all
+            return None
+        return made
