@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +51,18 @@ class Environment:
             return self.is_ours
 
     def make(self, folder: Path = DEFAULT_FOLDER) -> None:
-        """Make it, unless it is made.
+        """Make it, unless it is made. Of several processes that want it one makes it, and the others wait.
 
         Raises:
             EnvironmentFailed: pip failed.
         """
         if self.is_made(folder):
             return
+        with _alone(folder):
+            if not self.is_made(folder):
+                self._make(folder)
+
+    def _make(self, folder: Path) -> None:
         target = folder / self.name
         shutil.rmtree(target, ignore_errors=True)
         venv.create(target, with_pip=True)
@@ -72,6 +78,18 @@ class Environment:
 
     def _wanted(self) -> list[list[str]]:
         return [[sys.version], *map(list, self.installs)]
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Let one process at a time make environments in a folder, where the system has locks of files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        with suppress(ImportError):
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def variables(environment: Environment) -> Mapping[str, str]:

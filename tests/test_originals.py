@@ -1,9 +1,7 @@
 """The original mcpc 0.2.1 and 0.2.6 as peers, each in an environment of its own, over stdio, in both directions."""
 
 import json
-import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,10 @@ import mcp
 import pytest
 
 import mcpc
+from benchmarks.environments import Environment
 
 HERE = Path(__file__).parent
-WORK = HERE.parent / ".work" / "originals"
+WORK = HERE.parent / ".work" / "peers"
 VERSIONS = ["0.2.1", "0.2.6"]
 UPDATES = 200
 
@@ -23,17 +22,13 @@ UPDATES = 200
 def original(request: pytest.FixtureRequest) -> tuple[str, str]:
     """A version, and the Python of an environment that has it."""
     version: str = request.param
-    home = WORK / f"{version}-{sys.version_info.major}.{sys.version_info.minor}"
-    python = home / "bin" / "python"
-    ready = home / "ready"
-    if not ready.exists():
-        venv.create(home, with_pip=True, clear=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "mcp==1.6.0", "pydantic==2.10.6"], check=True, timeout=300)
+    environment = Environment(
+        f"mcpc-{version}-{sys.version_info.major}.{sys.version_info.minor}",
         # It asks for Python 3.12 in its metadata and runs on 3.11.
-        subprocess.run([*install, "--no-deps", "--ignore-requires-python", f"mcpc=={version}"], check=True, timeout=300)
-        ready.touch()
-    return version, str(python)
+        (("mcp==1.6.0", "pydantic==2.10.6"), ("--no-deps", "--ignore-requires-python", f"mcpc=={version}")),
+    )
+    environment.make(WORK)
+    return version, environment.python(WORK)
 
 
 async def _lines(command: list[str]) -> list[dict[str, Any]]:
