@@ -24,7 +24,16 @@ from benchmarks.stats import compare, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SMOKE = ("--quick", "--no-external", "--scenarios", "throughput,latency", "--peers", "mcpc", "--seconds", "0.05")
+SMOKE = (
+    "--quick",
+    "--no-external",
+    "--scenarios",
+    "throughput,latency,completion",
+    "--peers",
+    "mcpc",
+    "--seconds",
+    "0.05",
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +82,15 @@ def test_a_quick_run_gives_latencies_in_rising_order(smoke: Path) -> None:
         assert 0 < values["p50"] <= values["p99"]
 
 
+def test_a_quick_run_tells_how_clients_learn_of_the_end_of_a_task(smoke: Path) -> None:
+    cases = [case for case in _results(smoke)["cases"] if case["scenario"] == "completion"]
+    assert [case["variant"] for case in cases] == ["callback", "SEP-2663, pushed", "SEP-2663, polled"]
+    for case in cases:
+        (values,) = case["rounds"]
+        assert (values["count"], values["lost"]) == (5, 0)
+        assert 0 < values["p50"] <= values["p99"]
+
+
 def test_nothing_is_lost_reordered_or_doubled(smoke: Path) -> None:
     delivery = _results(smoke)["delivery"]
     assert delivery.pop("messages") > 100
@@ -89,11 +107,11 @@ def test_the_results_tell_where_they_were_measured(smoke: Path) -> None:
 
 def test_the_page_has_a_table_for_each_scenario_and_its_plots(smoke: Path) -> None:
     page = (smoke / "page.md").read_text()
-    for name in ("throughput", "latency"):
+    for name in ("throughput", "latency", "completion"):
         assert f"## {SCENARIOS[name].title}" in page
     assert "![throughput](plots/throughput.svg)" in page
     rows = [line for line in page.splitlines() if line.startswith("| unix | mcpc |")]
-    assert len(rows) == 3
+    assert len(rows) == 6
     assert all(line.endswith("| 0 | 0 |") for line in rows)
 
 

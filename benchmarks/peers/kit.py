@@ -46,6 +46,8 @@ class Job:
     """Whose server the clients of `websockets` connect to: `websockets` or `mcpc`."""
     bare = False
     """Call tools with the SDK's own client, over our transport."""
+    follow = "callback"
+    """How a client learns of the end of a task: by `callback`, or as SEP-2663 has it, `pushed` or `polled`."""
     path = ""
     """Where a Unix socket is to be."""
     cuts = 0

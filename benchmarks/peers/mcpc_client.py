@@ -17,6 +17,7 @@ import sampling
 
 import mcpc
 import relay
+from mcpc.client import sep2663_follow
 
 SERVER = kit.here("mcpc_server.py")
 
@@ -208,6 +209,23 @@ async def _run_tasks(todo: kit.Job, client: mcpc.Client, arrivals: dict, number:
     return {"rate": rate, "starts": number / (started - began) * 1e9, **total.report()}
 
 
+async def completion(todo: kit.Job) -> dict:
+    """From the end of a task in the server to the call of the listener, in each way to learn of it."""
+    if todo.follow == "polled":
+        sep2663_follow.MAX_STREAMS = 0  # as for a task beyond the bound of subscriptions
+    async with serving(todo) as (uri, _), connected(uri, 2) as (owner, other):
+        client = owner if todo.follow == "callback" else other
+        arrivals = kit.Latencies(todo.count)
+        client.add_event_listener(lambda m: arrivals.take_at(m.result["n"], m.result["t"]), event="complete")
+        for number in range(todo.count):
+            task = await owner.start_task("finish", {"number": number, "delay": number / todo.count})
+            if client is other:
+                await other.task(task.task_id)
+        await owner.call_tool("go", {})
+        await arrivals.wait()
+        return {**kit.percentiles(arrivals.times), **arrivals.report()}
+
+
 SCENARIOS = {
     "throughput": throughput,
     "payloads": throughput,
@@ -218,6 +236,7 @@ SCENARIOS = {
     "memory": memory,
     "resume": resume,
     "tasks": tasks,
+    "completion": completion,
 }
 
 

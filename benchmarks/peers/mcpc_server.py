@@ -38,6 +38,13 @@ def make_server(todo: kit.Job) -> MCPServer:
             await task.update(kit.result(number, pad))
         return count
 
+    @callbacks.tool()
+    async def finish(task: mcpc.Task, number: int, delay: float) -> dict:
+        """End so many seconds after the gate was opened, and tell when that was."""
+        await gate.wait()
+        await anyio.sleep(delay)
+        return kit.result(number, "")
+
     @server.tool()
     async def go() -> bool:
         """Let the tasks that wait begin."""

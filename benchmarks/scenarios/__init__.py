@@ -1,6 +1,7 @@
 """The scenarios, in the order in which they run: one file each."""
 
 from benchmarks.scenarios import (
+    completion,
     connections,
     fanout,
     latency,
@@ -16,5 +17,5 @@ __all__ = ["SCENARIOS"]
 
 SCENARIOS = {
     module.SCENARIO.name: module.SCENARIO
-    for module in (throughput, connections, latency, roundtrip, fanout, payloads, memory, resume, tasks)
+    for module in (throughput, connections, latency, roundtrip, fanout, payloads, memory, resume, tasks, completion)
 }

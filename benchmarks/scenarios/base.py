@@ -26,6 +26,7 @@ class Scale:
     events: int = 20
     latency_seconds: float = 2.5
     cuts: int = 8
+    completions: int = 30
 
 
 QUICK = Scale(
@@ -40,6 +41,7 @@ QUICK = Scale(
     events=3,
     latency_seconds=0.2,
     cuts=2,
+    completions=5,
 )
 
 
