@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"messages"},
     {"heads"},
-    {"codec", "tasks", "mailbox", "dispatcher", "transport"},
+    {"codec", "tasks", "mailbox", "dispatcher", "transport", "routing"},
     {"framing", "uri", "pair", "detached"},
     {"bridge", "server", "client", "testing"},
     {"cli"},
@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
 
 ADAPTERS_MAY_USE = {"errors", "transport", "framing", "pair", "codec"}
 
-WITHOUT_IO = {"errors", "messages", "heads", "codec", "tasks", "mailbox"}
+WITHOUT_IO = {"errors", "messages", "heads", "codec", "tasks", "mailbox", "routing"}
 """Rooms that do no I/O and have no clock."""
 
 OUTSIDE_WORLD = {"socket", "ssl", "subprocess", "websockets", "httpx2", "starlette", "uvicorn"}

@@ -20,12 +20,14 @@ from mcp.shared.inbound import (
 )
 from mcp_types import PROTOCOL_VERSION_META_KEY, RequestId
 
+from mcpc.routing import TASK_METHODS
+
 __all__ = ["HeaderBook", "meta_of", "opens_modern"]
 
 MAX_TOOLS = 10_000
 """Tools whose headers are remembered."""
 
-NAMES = {**NAME_BEARING_METHODS, "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId"}
+NAMES = {**NAME_BEARING_METHODS, **dict.fromkeys(TASK_METHODS, "taskId")}
 """The member of a method's params that its `Mcp-Name` repeats (2026-07-28, Streamable HTTP; SEP-2663 for tasks)."""
 
 

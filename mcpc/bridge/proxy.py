@@ -27,6 +27,7 @@ from mcpc.bridge.links import Message, Target
 from mcpc.bridge.pipe import GONE
 from mcpc.bridge.session import Answer, PrivateSession, SharedSession
 from mcpc.errors import MCPCError
+from mcpc.routing import TASK_METHODS, check_task_name
 
 __all__ = ["ProxyServer"]
 
@@ -91,6 +92,8 @@ class ProxyServer(Server[Any]):
                 raise MCPError(METHOD_NOT_FOUND, "Method not found", ctx.method)
             hub = self._keeper.get(modern=True)
             headers = cast("Mapping[str, str]", getattr(ctx.request, "headers", {}))
+            if ctx.method in TASK_METHODS:
+                check_task_name(headers, message.get("params", {}).get("taskId"))
             return await Answer(hub, Box(), _request_channel(ctx)).fetch(message, headers)
         session = self._session(ctx)
         if self._poll_after is None or ctx.close_sse_stream is None:

@@ -20,9 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, decode_header_value
 from mcp_types import (
-    HEADER_MISMATCH,
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     MISSING_REQUIRED_CLIENT_CAPABILITY,
@@ -34,6 +32,7 @@ from pydantic import ConfigDict, Field
 
 from mcpc.codec import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META, CallMetadata
 from mcpc.errors import PromptError
+from mcpc.routing import check_task_name
 from mcpc.server.call import Call, current_principal
 from mcpc.server.elicitation import answer_from_form
 from mcpc.server.running import RunningTask
@@ -148,7 +147,7 @@ class TasksExtension:
         """
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             raise MCPError(METHOD_NOT_FOUND, "Method not found", ctx.method)
-        _check_headers(ctx, params.task_id)
+        check_task_name(getattr(ctx.request, "headers", None), params.task_id)
         if not declares_tasks(ctx):
             raise missing_extension()
         running = self._find(ctx, params.task_id)
@@ -278,17 +277,3 @@ async def _acknowledge(ctx: Context) -> HandlerResult:
     assert ctx.request_id is not None
     await notify(ctx.session, ctx.request_id, ACKNOWLEDGED_METHOD, {"notifications": {}})
     await anyio.sleep_forever()
-
-
-def _check_headers(ctx: Context, task_id: Any) -> None:
-    """Over Streamable HTTP, `Mcp-Name` must be the task's id: intermediaries route by it (SEP-2663, SEP-2243).
-
-    The SDK has checked `Mcp-Method` there; other transports that carry an HTTP request have no such headers.
-    """
-    headers: Mapping[str, str] | None = getattr(ctx.request, "headers", None)
-    if headers is None or MCP_METHOD_HEADER not in headers or not isinstance(task_id, str):
-        return
-    if decode_header_value(headers.get(MCP_NAME_HEADER)) != task_id:
-        raise MCPError(
-            HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the request body's 'taskId' parameter"
-        )
