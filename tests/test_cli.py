@@ -107,7 +107,7 @@ def test_each_command_has_help_with_examples_and_its_options() -> None:
         "call": ["--json-args", "--no-follow", "--session", "--header", "--token-env", "--json", "KEY=VALUE", "130"],
         "tools": ["--header", "--token-env", "--json", "URI"],
         "watch": ["--header", "--token-env", "--json", "URI"],
-        "bridge": ["--shared", "--header", "--token-env", "FROM", "TO"],
+        "bridge": ["--shared", "--header", "--token-env", "--listen-token-env", "--ssl-cert", "FROM", "TO"],
         "transports": ["--json"],
         "demo": ["--seconds"],
     }
@@ -249,22 +249,32 @@ def test_over_stdio_nothing_but_the_protocol_is_on_stdout(app: str) -> None:
         assert (client.finish(), client.written["out"]) == (0, "quiet\n")
 
 
-def test_a_token_is_asked_for_and_given(app: str, tmp_path: Path) -> None:
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+    """The options of who listens with a certificate, and the variables of who trusts it."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     issued = authority.issue_cert("127.0.0.1")
     issued.private_key_pem.write_to_path(key)
     issued.cert_chain_pems[0].write_to_path(cert)
-    env = {"SECRET": "open-sesame", "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
-    arguments = [app, "wss://127.0.0.1:0/mcp", "--token-env", "SECRET", "--ssl-cert", cert, "--ssl-key", key]
-    with served(*arguments, env=env) as (_, uris):
-        call = [*MCPC, "call", uris[0], "add", "a=1", "b=1", "--token-env", "SECRET"]
-        with running(call, env=env) as friend, running(call, env={**env, "SECRET": "wrong-guess"}) as stranger:
-            assert (friend.finish(), friend.written["out"]) == (0, "2\n"), friend.written
-            assert stranger.finish() == 2
-            assert "401" in stranger.written["err"]
-            assert "wrong-guess" not in stranger.written["err"]
+    return ["--ssl-cert", cert, "--ssl-key", key], {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+
+
+def who_has_the_token_comes_in(uri: str, env: dict[str, str]) -> None:
+    """The token is in SECRET."""
+    call = [*MCPC, "call", uri, "add", "a=1", "b=1", "--token-env", "SECRET"]
+    with running(call, env=env) as friend, running(call, env={**env, "SECRET": "wrong-guess"}) as stranger:
+        assert (friend.finish(), friend.written["out"]) == (0, "2\n"), friend.written
+        assert stranger.finish() == 2
+        assert "401" in stranger.written["err"]
+        assert "wrong-guess" not in stranger.written["err"]
+
+
+def test_a_token_is_asked_for_and_given(app: str, tls: tuple[list[str], dict[str, str]]) -> None:
+    env = {"SECRET": "open-sesame", **tls[1]}
+    with served(app, "wss://127.0.0.1:0/mcp", "--token-env", "SECRET", *tls[0], env=env) as (_, uris):
+        who_has_the_token_comes_in(uris[0], env)
 
 
 # --- looking ---
@@ -379,6 +389,37 @@ def test_a_bridge_is_an_address_like_any_other_and_ends_at_a_signal(tmp_path: Pa
         assert called.returncode == 0, called.stderr
         assert '"rows":3' in called.stdout.replace(" ", "")
         assert bridge.finish(signal.SIGINT) == 0
+
+
+def test_a_bridge_asks_its_clients_for_a_token_and_shows_them_a_certificate(
+    uri: str, tls: tuple[list[str], dict[str, str]]
+) -> None:
+    env = {"SECRET": "open-sesame", **tls[1]}
+    arguments = ["bridge", "https://127.0.0.1:0/mcp", uri, "--listen-token-env", "SECRET", *tls[0]]
+    with running([*MCPC, *arguments], env=env) as bridge:
+        who_has_the_token_comes_in(bridge.read_until(r"bridging at (https://\S+)\n").group(1), env)
+        assert bridge.finish(signal.SIGTERM) == 0
+
+
+def test_a_bridge_on_stdin_and_stdout_ends_when_its_client_leaves(uri: str) -> None:
+    with running([*MCPC, "bridge", "stdio:", uri]) as bridge:
+        bridge.write('{"jsonrpc": "2.0", "id": "seven", "method": "ping"}\n')
+        assert '"seven"' in bridge.read_until(r".+\n", "out").group()
+        bridge.end_input()
+        assert bridge.finish() == 0
+    assert bridge.written["err"] == "bridging on stdin and stdout\n"
+    assert len(bridge.written["out"].splitlines()) == 1
+
+
+def test_what_a_bridge_cannot_do_where_it_listens_is_told_in_a_line(uri: str) -> None:
+    for options, text in (
+        (["tcp://127.0.0.1:0", "--listen-token-env", "HOME"], "tcp: cannot check a token"),
+        (["memory://x", "--listen-option", "colour=1"], "--listen-option colour: none of these addresses takes it"),
+        (["memory://x", "--ssl-key", "key.pem"], "--ssl-key needs --ssl-cert"),
+    ):
+        told = here("bridge", options[0], uri, *options[1:])
+        assert told.exit_code == 2
+        assert text in told.output
 
 
 def test_a_bridge_to_or_from_nowhere_is_a_mistake_told_in_a_line() -> None:

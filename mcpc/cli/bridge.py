@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import anyio
 import typer
 
 from mcpc.bridge import bridging
@@ -17,6 +18,7 @@ from mcpc.cli.common import (
     say,
     until_signal,
 )
+from mcpc.cli.listening import CertOption, KeyOption, Listening, RemoteOption
 from mcpc.uri import prepare
 
 __all__ = ["bridge"]
@@ -26,6 +28,19 @@ def bridge(
     listen_uri: Annotated[str, typer.Argument(metavar="FROM", help="Where clients come in.", show_default=False)],
     connect_uri: Annotated[str, typer.Argument(metavar="TO", help="Where the server is.", show_default=False)],
     shared: Annotated[bool, typer.Option("--shared", help="One connection to the server for all clients.")] = False,
+    allow_remote: RemoteOption = False,
+    listen_token_env: Annotated[
+        str | None,
+        typer.Option(
+            "--listen-token-env", metavar="VAR", help="Ask clients for the bearer token in this environment variable."
+        ),
+    ] = None,
+    ssl_cert: CertOption = None,
+    ssl_key: KeyOption = None,
+    listen_option: Annotated[
+        list[str] | None,
+        typer.Option("--listen-option", metavar="NAME=VALUE", help="An option of the listening transport."),
+    ] = None,
     header: HeaderOption = None,
     token_env: TokenOption = None,
     option: OptionOption = None,
@@ -33,22 +48,44 @@ def bridge(
 ) -> None:
     """Serve at one address the server that is at another.
 
-    Any transport in, any transport out; callbacks, prompts and progress
-    cross. Headers, token and options are for the connection to the server.
-    Ctrl-C or SIGTERM ends it.
+    Any transport in, any transport out; callbacks, prompts, tasks and
+    progress cross. --header, --token-env and --option are for the connection
+    to the server; the certificate and what begins with --listen is for
+    clients. Ctrl-C or SIGTERM ends it; with stdio: as FROM, also the client
+    that leaves.
 
     Examples:
       mcpc bridge ws://127.0.0.1:9000/mcp 'stdio:python server.py'
-      mcpc bridge unix:///tmp/mcp.sock https://host/mcp --token-env TOKEN
+      mcpc bridge stdio: wss://host/mcp --token-env TOKEN
+      mcpc bridge https://0.0.0.0:443/mcp unix:///run/app.sock --allow-remote \\
+          --ssl-cert cert.pem --listen-token-env TOKEN
     """
     with mistakes_told():
-        prepare(listen_uri, "listen", {})
+        wanted = Listening.wanted(allow_remote, listen_token_env, ssl_cert, ssl_key, listen_option, "--listen-")
+        listen_options = wanted.for_uri(listen_uri)
+        wanted.check_used()
+        prepare(listen_uri, "listen", listen_options)
         options = connect_options(connect_uri, header, token_env, option)
-    run(lambda: _bridge(listen_uri, connect_uri, shared, options))
+    run(lambda: _bridge(listen_uri, connect_uri, shared, listen_options, options))
 
 
-async def _bridge(listen_uri: str, connect_uri: str, shared: bool, options: dict[str, Any]) -> int:
-    async with bridging(listen_uri, connect_uri, shared=shared, connect_options=options) as listener:
-        say(f"bridging at {listener.uri}")
+async def _bridge(
+    listen_uri: str, connect_uri: str, shared: bool, listen_options: dict[str, Any], connect_options: dict[str, Any]
+) -> int:
+    """Serve until a signal, or until the client of our stdin leaves."""
+    opened = bridging(
+        listen_uri, connect_uri, shared=shared, listen_options=listen_options, connect_options=connect_options
+    )
+    async with opened as listener, anyio.create_task_group() as tasks:
+        finished: anyio.Event | None = getattr(listener, "finished", None)
+        say(f"bridging {'on stdin and stdout' if finished is not None else f'at {listener.uri}'}")
+        if finished is not None:
+            tasks.start_soon(_leave, finished, tasks.cancel_scope)
         await until_signal()
+        tasks.cancel_scope.cancel()
     return COMPLETE
+
+
+async def _leave(finished: anyio.Event, scope: anyio.CancelScope) -> None:
+    await finished.wait()
+    scope.cancel()
