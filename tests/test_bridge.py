@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
+import httpx2
 import mcp
 import pytest
 from mcp.server import MCPServer, Server
 from mcp.server.auth.provider import AccessToken
 
 import mcpc
+import ws_kit
 from mcpc.framing import Connection
 from mcpc.transport import FrameChannel, Peer
 from mcpc.uri import dial, listen_at
@@ -145,6 +147,59 @@ async def test_who_may_come_in_is_checked_where_clients_come_in(come: str, tmp_p
                     pass
             async with mcpc.Client(listener.uri, token="secret") as client:
                 assert (await client.call_tool("add", {"a": 1, "b": 2})).structured_content == {"result": 3}
+
+
+FOREIGN: list[tuple[dict[str, str | None], int]] = [
+    ({"Host": "evil.example"}, 421),
+    ({"Origin": "https://evil.example"}, 403),
+    ({"Origin": "null"}, 403),
+]
+
+
+async def status_of(uri: str, headers: dict[str, str | None]) -> int:
+    """How a request with those headers is answered, whose body is a good call or which opens a WebSocket or events."""
+    if uri.startswith("ws"):
+        return int((await ws_kit.ask(uri, ws_kit.request(uri, headers)))[9:12])
+    given = {name: value for name, value in headers.items() if value is not None}
+    accept = {"Accept": "application/json, text/event-stream"}
+    async with httpx2.AsyncClient() as http:
+        plain = uri.removeprefix("sse+")
+        if plain != uri:
+            return (await http.get(plain, headers={**accept, **given})).status_code
+        body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}
+        return (await http.post(plain, json=body, headers={**accept, **given})).status_code
+
+
+@pytest.mark.parametrize("come", ["http", "sse+http", "ws"])
+async def test_web_pages_and_foreign_hosts_are_refused_where_clients_come_in(come: str, tmp_path: Path) -> None:
+    recorder = Recorder()
+    options = {"allowed_origins": ["https://app.example"]}
+    with anyio.fail_after(20):
+        async with listen_at("memory://behind", RawEndpoint(recorder)) as behind:
+            async with mcpc.bridging(listen_uri(come, tmp_path), behind.uri) as listener:
+                for headers, status in FOREIGN:
+                    assert await status_of(listener.uri, headers) == status
+            async with mcpc.bridging(listen_uri(come, tmp_path), behind.uri, listen_options=options) as listener:
+                assert await status_of(listener.uri, {"Origin": "http://localhost"}) == 403
+            assert recorder.connections == 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nothing_that_a_client_sends_chooses_the_server(tmp_path: Path) -> None:
+    mark = tmp_path / "spawned"
+    command = f"stdio:{shlex.join([sys.executable, '-c', f'open({str(mark)!r}, chr(119))'])}"
+    with anyio.fail_after(20):
+        async with bridged("http", "tcp", tmp_path) as uri, httpx2.AsyncClient(params={"connect_uri": command}) as http:
+            params: dict[str, Any] = {"name": "add", "arguments": {"a": 1, "b": 2}, "connect_uri": command}
+            meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "connect_uri": command}
+            params["_meta"] = {**meta, "io.modelcontextprotocol/clientCapabilities": {}}
+            headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "add"}
+            headers |= {"Accept": "application/json, text/event-stream", "X-Connect-URI": command}
+            body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+            answered = await http.post(uri, json=body, headers=headers)
+            assert answered.status_code == 200
+            assert '"structuredContent":{"result":3}' in answered.text
+    assert not mark.exists()
 
 
 # --- frames, byte for byte --------------------------------------------------------------------------------------
