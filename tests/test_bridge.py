@@ -1,6 +1,7 @@
 """Any transport in, any transport out: what is promised of a connection is promised of a bridged one."""
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -18,6 +19,7 @@ from mcp.server.auth.provider import AccessToken
 
 import mcpc
 import ws_kit
+from http_kit import killable_server
 from mcpc.framing import Connection
 from mcpc.transport import FrameChannel, Peer
 from mcpc.uri import dial, listen_at
@@ -327,6 +329,64 @@ async def test_ids_of_every_type_come_back_as_they_were(shared: bool, tmp_path: 
     assert [type(found) for found in got] == [type(expected) for expected in ids]
 
 
+BIG = 123456789012345678901234567890
+ODD: dict[str, Any] = {"n": BIG, "f": [1.0, -0.0, 0.1], "u": "é", "nul": None, "deep": {"x-unknown": [{}]}}
+
+
+class Oddly:
+    """A server whose answers and reports hold what no model knows; it remembers the params of calls."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+
+    async def __call__(self, channel: FrameChannel) -> None:
+        while True:
+            message = json.loads(await channel.receive())
+            if "id" not in message:
+                continue
+            result: dict[str, Any] = {"protocolVersion": "2025-11-25", "capabilities": {}}
+            if message["method"] == "tools/list":
+                result = {"tools": []}
+            elif message["method"] == "tools/call":
+                self.seen.append(message["params"])
+                progress = {"progressToken": message["params"]["_meta"]["progressToken"], "progress": 1, "x": ODD}
+                note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": progress}
+                await channel.send(json.dumps(note).encode())
+                result = {"content": [], "resultType": "complete", "x-unknown": ODD}
+            await channel.send(answer(message["id"], **result))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("mode", MODES)
+async def test_over_http_ids_of_every_type_and_values_of_every_kind_are_kept(mode: str, tmp_path: Path) -> None:
+    oddly = Oddly()
+    meta: dict[str, Any] = {"progressToken": "a text", "vendor/x": ODD}
+    if mode == "auto":
+        meta["io.modelcontextprotocol/protocolVersion"] = "2026-07-28"
+        meta["io.modelcontextprotocol/clientCapabilities"] = {}
+    ids: list[Any] = ["seven", "7", 7, 0, "", 2**80, -1, "é"]
+    with anyio.fail_after(20):
+        async with (
+            listen_at("memory://behind", RawEndpoint(oddly)) as behind,
+            mcpc.bridging(listen_uri("http", tmp_path), behind.uri) as middle,
+            mcpc.bridging("memory://front", middle.uri) as front,
+            dial(front.uri) as client,
+        ):
+            assert isinstance(client, FrameChannel)
+            if mode == "legacy":
+                await client.send(request("hello", "initialize", protocolVersion="2025-11-25", capabilities={}))
+                assert (await receive_json(client))["id"] == "hello"
+                await client.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+            for request_id in ids:
+                await client.send(request(request_id, "tools/call", name="t", arguments=ODD, x=ODD, _meta=meta))
+                reported, answered = [await receive_json(client) for _ in range(2)]
+                assert reported["params"] == {"progressToken": "a text", "progress": 1, "x": ODD}
+                assert (answered["id"], type(answered["id"])) == (request_id, type(request_id))
+                assert answered["result"]["x-unknown"] == ODD
+    for params in oddly.seen:
+        assert (params["arguments"], params["x"], params["_meta"]["vendor/x"]) == (ODD, ODD, ODD)
+
+
 @pytest.mark.parametrize("shared", [False, True])
 async def test_bad_frames_are_answered_at_the_bridge_and_never_forwarded(shared: bool, tmp_path: Path) -> None:
     bad = {
@@ -386,6 +446,39 @@ async def test_a_server_that_dies_fails_every_pending_id_and_ends_the_connection
     assert {(message["error"]["code"], message["error"]["message"]) for message in failed} == {
         (-32000, "the server behind the bridge went away")
     }
+
+
+@pytest.mark.parametrize(
+    ("come", "go", "mode"), [("memory", "http", "auto"), ("http", "http", "legacy"), ("memory", "sse+http", "auto")]
+)
+async def test_an_http_server_that_is_killed_fails_the_call_and_clients_are_not_told_where_it_was(
+    come: str, go: str, mode: str, tmp_path: Path
+) -> None:
+    with killable_server(f"{go}://127.0.0.1:0") as (uri, kill), anyio.fail_after(20):
+        async with (
+            mcpc.bridging(listen_uri(come, tmp_path), uri) as listener,
+            mcp.Client(mcpc.connect(listener.uri), mode=mode) as client,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def call() -> None:
+                with pytest.raises(mcp.MCPError) as failed:
+                    await client.call_tool("block", {})
+                assert failed.value.code == -32000
+                assert not re.search(r"127\.0\.0\.1|:\d{4}", str(failed.value))
+
+            tasks.start_soon(call)
+            await kill()
+
+
+async def test_a_command_that_ends_fails_every_pending_id(tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-c", "import sys; sys.stdin.readline(); sys.stdin.readline()"])
+    with anyio.fail_after(20):
+        async with mcpc.bridging("memory://front", f"stdio:{command}") as front, dial(front.uri) as client:
+            assert isinstance(client, FrameChannel)
+            for request_id in ("seven", 7):
+                await client.send(request(request_id))
+            assert {(await receive_json(client))["id"] for _ in range(2)} == {"seven", 7}
 
 
 @pytest.mark.parametrize("come", ["memory", "http"])

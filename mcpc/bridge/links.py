@@ -4,6 +4,7 @@ A framed message keeps the bytes it came as: between two framed connections they
 are passed on untouched. Which message goes where is not decided here.
 """
 
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,14 @@ from typing import Any, Protocol
 
 import anyio
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
-from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from mcp_types import (
+    CONNECTION_CLOSED,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+)
 from pydantic_core import to_json
 
 from mcpc.bridge.headers import HeaderBook
@@ -22,6 +30,8 @@ from mcpc.transport import URI, FrameChannel, ReadStream, WriteStream
 from mcpc.uri import dial, prepare
 
 __all__ = ["FrameLink", "Link", "Message", "Parcel", "StreamLink", "Target", "error_message", "id_of", "is_request"]
+
+logger = logging.getLogger("mcpc")
 
 Message = dict[str, Any]
 """A decoded JSON-RPC message whose envelope is sound."""
@@ -90,12 +100,20 @@ class StreamLink:
         read: Where messages come from.
         write: Where they go.
         book: Makes the HTTP headers of what is sent; None at the listening side.
+        address: Where the server is, which clients are not to be told; empty at the listening side.
     """
 
-    def __init__(self, read: ReadStream[Any], write: WriteStream[SessionMessage], book: HeaderBook | None = None):
+    def __init__(
+        self,
+        read: ReadStream[Any],
+        write: WriteStream[SessionMessage],
+        book: HeaderBook | None = None,
+        address: str = "",
+    ) -> None:
         self._read = read
         self._write = write
         self._book = book
+        self._address = address
 
     async def receive(self) -> Parcel:
         """See `Link.receive`."""
@@ -110,7 +128,15 @@ class StreamLink:
         message = _as_dict(item.message)
         if self._book is not None:
             self._book.learn(message)
+            self._hide_address(message)
         return Parcel(message)
+
+    def _hide_address(self, message: Message) -> None:
+        """Where a request failed on its way, the transport's own error names the server; that is for the log."""
+        error: Any = message.get("error")
+        if error is not None and error["code"] == CONNECTION_CLOSED and self._address in error["message"]:
+            logger.warning("a bridged request failed: %s", error["message"])
+            error["message"] = error["message"].replace(self._address, "the server behind the bridge")
 
     async def send(self, parcel: Parcel) -> None:
         """See `Link.send`."""
@@ -180,4 +206,4 @@ class Target:
                 connection = await stack.enter_async_context(Connection(opened, side="client").open())
                 yield FrameLink(connection)
             else:
-                yield StreamLink(*opened, HeaderBook())
+                yield StreamLink(*opened, HeaderBook(), str(self.uri))
