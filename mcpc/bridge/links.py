@@ -14,6 +14,7 @@ import anyio
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp_types import (
     CONNECTION_CLOSED,
+    INTERNAL_ERROR,
     JSONRPCError,
     JSONRPCMessage,
     JSONRPCNotification,
@@ -134,7 +135,9 @@ class StreamLink:
     def _hide_address(self, message: Message) -> None:
         """Where a request failed on its way, the transport's own error names the server; that is for the log."""
         error: Any = message.get("error")
-        if error is not None and error["code"] == CONNECTION_CLOSED and self._address in error["message"]:
+        if error is None or error["code"] not in (CONNECTION_CLOSED, INTERNAL_ERROR):
+            return
+        if self._address in error["message"]:
             logger.warning("a bridged request failed: %s", error["message"])
             error["message"] = error["message"].replace(self._address, "the server behind the bridge")
 

@@ -7,6 +7,7 @@ extension are not counted: this server has no tasks.
 """
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from typing import Any
 
 import anyio
 from anyio.streams.text import TextReceiveStream
-from run import MAIN, WORK, install, node_commands
+from run import EVERYTHING, MAIN, WORK, install, node_commands
+from summary import Row, report
 
 import mcpc
 from mcpc.uri import resolve, transport_options
@@ -64,27 +66,10 @@ async def process(*command: str, cwd: Path | None = None) -> AsyncGenerator[str]
 
 
 @asynccontextmanager
-async def http_server(home: Path) -> AsyncGenerator[str]:
-    """The everything-server as it comes: over Streamable HTTP."""
-    port = "3957"
-    start = (
-        "import sys, threading, time, socket\n"
-        "def tell():\n"
-        f"    while socket.socket().connect_ex(('127.0.0.1', {port})): time.sleep(0.1)\n"
-        "    print('ready', flush=True)\n"
-        "threading.Thread(target=tell, daemon=True).start()\n"
-        "from mcp_everything_server.server import main\n"
-        f"main(['--port', '{port}', '--log-level', 'ERROR'])\n"
-    )
-    async with process(sys.executable, "-c", start, cwd=home):
-        yield f"http://127.0.0.1:{port}/mcp"
-
-
-@asynccontextmanager
 async def served(route: str, home: Path) -> AsyncGenerator[str]:
     """The address for the suite: of the server, or of a bridge to it."""
     if route in ("direct", "http"):
-        async with http_server(home) as uri:
+        async with process(sys.executable, EVERYTHING, str(home)) as uri:
             if route == "direct":
                 yield uri
                 return
@@ -111,6 +96,7 @@ def listening(home: Path) -> dict[str, Any]:
         return {}
     sys.path.insert(0, str(home))
     store = import_module("mcp_everything_server.server").InMemoryEventStore()
+    logging.getLogger().setLevel(logging.WARNING)  # the module has had everything told
     # The server closes the stream of one of its calls itself; over frames nothing can say so, so the bridge does.
     return {"poll_after": 0.1, "listen_options": {"event_store": store, "retry_interval": 100}}
 
@@ -141,18 +127,16 @@ async def main(routes: list[str]) -> int:
     """Run the suite by each route; 1 where one has fewer checks than the server by itself."""
     node, npm = node_commands()
     install(npm)
-    home = everything_server()
-    lost = 0
+    home, rows = everything_server(), list[Row]()
     for route in routes or ROUTES:
         for revision, expected in REVISIONS.items():
             # A fresh server for each revision, as the suite changes what it lists.
             async with served(route, home) as uri:
                 counts = await run_suite(node, uri, revision, WORK / "results" / f"bridge-{route}-{revision}")
-            print(
-                f"{route}, {revision}: {counts['SUCCESS']} of {expected} ({dict(sorted(counts.items()))})", flush=True
-            )
-            lost += counts["SUCCESS"] < expected or counts["FAILURE"] > 0
-    return 1 if lost else 0
+            what = "everything-server" if route == "direct" else f"through a bridge, HTTP to {route}"
+            rows.append(Row(what, revision, counts, expected))
+            print(f"{route}, {revision}: {counts['SUCCESS']} of {expected}", flush=True)
+    return report(rows)
 
 
 if __name__ == "__main__":

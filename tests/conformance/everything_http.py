@@ -1,8 +1,8 @@
-"""The SDK's own everything-server, served over HTTP by the SDK itself, with our helper and a background tool added.
+"""The SDK's own everything-server, served over HTTP by the SDK itself, as it comes or with our helper added.
 
 What it passes without us it must pass with us. (Its own HTTP app is used, as some scenarios want its event store.)
 
-    python everything_with_helper.py DIRECTORY
+    python everything_http.py DIRECTORY [with-helper]
 """
 
 import socket
@@ -32,16 +32,21 @@ def tell_when_up(port: int) -> None:
     print(f"http://127.0.0.1:{port}/mcp", flush=True)
 
 
-if __name__ == "__main__":
-    sys.path.insert(0, sys.argv[1])
-    everything: Any = import_module("mcp_everything_server.server")
-    callbacks = mcpc.MCPCHelper(everything.mcp)
+def add_helper(server: Any) -> None:
+    """Add our helper, and a background tool."""
+    callbacks = mcpc.MCPCHelper(server)
 
     @callbacks.tool()
-    async def background(task: mcpc.Task) -> str:
+    async def background(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
         """Work on in the background."""
         return "done"
 
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])
+    everything: Any = import_module("mcp_everything_server.server")
+    if sys.argv[2:] == ["with-helper"]:
+        add_helper(everything.mcp)
     port = free_port()
     threading.Thread(target=tell_when_up, args=(port,), daemon=True).start()
     everything.main(["--port", str(port), "--log-level", "ERROR"])
