@@ -126,6 +126,8 @@ class ByHand:
 
     def __init__(self, write: Any) -> None:
         self.streams: dict[int | str, Stream] = {}
+        self.unaddressed: list[JSONRPCNotification] = []
+        """Notifications that belong to no subscription."""
         self.reading: anyio.Event | None = None
         """Where it is given, nothing is read until it is set."""
         self._write = write
@@ -203,10 +205,12 @@ class ByHand:
             message = item.message
             if isinstance(message, JSONRPCNotification):
                 meta: dict[str, Any] = (message.params or {}).get("_meta") or {}
-                key = cast("int | str", meta.get(SUBSCRIPTION))
+                key = cast("int | str | None", meta.get(SUBSCRIPTION))
+                if key is None:
+                    self.unaddressed.append(message)
             else:
                 assert isinstance(message, JSONRPCResponse | JSONRPCError)
-                key = cast("int | str", message.id)
+                key = message.id
             if key in self.streams:
                 self.streams[key].put(message.model_dump(by_alias=True, mode="json", exclude_unset=True))
 

@@ -8,6 +8,7 @@ import mcp
 import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, CreateMessageResult, ElicitRequestParams, ElicitResult, TextContent
+from trio.testing import MockClock
 
 import mcpc
 from conformance import fixture_server
@@ -382,6 +383,27 @@ async def test_where_the_server_pushes_nothing_is_polled_for(scheme: str, tmp_pa
             other.set(task.task_id, "completed", result={"content": []})
             await task.result()
             assert other.count("tasks/get") == 1
+
+
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["trio"])
+async def test_a_server_that_does_not_push_is_looked_at_as_often_as_it_suggests(tmp_path: Path) -> None:
+    """On a clock that jumps to the next thing to do, so that a minute takes no time and is a minute."""
+    other = OtherServer(push=False, interval_ms=500)
+    with anyio.fail_after(3600):
+        async with other.served("memory", tmp_path) as listener, mcpc.Client(listener.uri) as client:
+            task = await client.start_task("long")
+            await anyio.sleep(10.25)
+            assert other.count("tasks/get") == 20
+            other.tasks[task.task_id]["pollIntervalMs"] = 30_000  # it may change while the task runs
+            await anyio.sleep(0.5)
+            assert other.count("tasks/get") == 21
+            await anyio.sleep(60)
+            assert other.count("tasks/get") == 23
+            other.set(task.task_id, "completed", result={"content": []})
+            assert await task.result() == []
+            assert other.count("tasks/get") == 24
+            await anyio.sleep(120)
+            assert other.count("tasks/get") == 24  # what has ended is not looked at
 
 
 async def test_when_push_ends_the_task_is_looked_after_all_the_same(tmp_path: Path) -> None:

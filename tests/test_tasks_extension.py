@@ -81,6 +81,23 @@ async def test_a_client_that_declares_the_extension_gets_a_task_and_polls_it_to_
             assert await client.get(task_id) == ended
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_a_task_reports_no_progress_and_logs_nothing_beside_its_states(scheme: str, tmp_path: Path) -> None:
+    puppet = Puppet()
+    with anyio.fail_after(DEADLINE):
+        async with serving(scheme, tmp_path, puppet.server) as served, by_hand(served.uri) as client:
+            meta = {"progressToken": "tell me", "io.modelcontextprotocol/logLevel": "debug"}
+            params: dict[str, Any] = {"name": "work", "arguments": {}, "_meta": meta}
+            task_id = (await client.ask("tools/call", params))["taskId"]
+            stream = await client.listen(task_id)
+            await stream.next()
+            for number in range(3):
+                await puppet.update(task_id, {"progress": number, "total": 3})
+            await puppet.finish(task_id)
+            await stream.until("completed")
+            assert client.unaddressed == []
+
+
 async def test_the_inlined_result_is_what_the_call_would_have_answered(tmp_path: Path) -> None:
     with anyio.fail_after(DEADLINE):
         async with serving("memory", tmp_path, make_server()) as served, by_hand(served.uri) as client:
@@ -334,19 +351,22 @@ async def test_over_http_the_header_must_name_the_task(tmp_path: Path) -> None:
     ):
         task_id = (await client.call("wait_for_input"))["taskId"]
 
-        async def post(method: str, *names: str) -> tuple[int, dict[str, Any]]:
+        async def post(method: str, *names: str, said: str | None = None) -> tuple[int, dict[str, Any]]:
             meta = {
                 "io.modelcontextprotocol/protocolVersion": VERSION,
                 "io.modelcontextprotocol/clientCapabilities": DECLARED,
             }
             params: dict[str, Any] = {"taskId": task_id, "inputResponses": {}, "_meta": meta}
             body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-            headers = [("mcp-protocol-version", VERSION), ("mcp-method", method), ("content-type", "application/json")]
+            headers = [("mcp-protocol-version", VERSION), ("mcp-method", said or method)]
+            headers += [("content-type", "application/json")]
             headers += [("accept", "application/json, text/event-stream"), *(("mcp-name", name) for name in names)]
             response = await http.post(served.uri, content=json.dumps(body), headers=headers)
             return response.status_code, response.json()
 
-        for method in ("tasks/get", "tasks/update"):
+        for method in ("tasks/get", "tasks/update", "tasks/cancel"):
+            status, answer = await post(method, task_id, said="tools/list")
+            assert (status, answer["error"]["code"]) == (400, -32020)
             for names in ((), ("another",), (task_id, task_id), (f"{task_id} x",)):
                 status, answer = await post(method, *names)
                 assert (status, answer["error"]["code"]) == (400, -32020)
