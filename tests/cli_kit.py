@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["DEADLINE", "MCPC", "Program", "in_terminal", "run", "run_all", "served", "without_colour"]
+__all__ = ["DEADLINE", "ENVIRONMENT", "MCPC", "Program", "in_terminal", "run", "run_all", "served", "without_colour"]
 
 DEADLINE = 60
 """Seconds that no program here should come near, on a machine that is busy."""

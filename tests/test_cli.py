@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import anyio
 import pytest
 import trustme
 from typer.testing import CliRunner, Result
 
-from cli_kit import DEADLINE, MCPC, in_terminal, run, run_all, running, served
+import mcpc
+from cli_kit import DEADLINE, ENVIRONMENT, MCPC, in_terminal, run, run_all, running, served
 from mcpc.cli import app as application
 
 APP = '''
@@ -200,6 +202,17 @@ def test_a_prompt_that_nobody_can_answer_stops_the_task(uri: str) -> None:
     called = run("call", uri, "choose")
     assert called.returncode == 1
     assert "the task asked 'Which one did you mean?', and standard input has ended" in called.stderr
+
+
+@pytest.mark.anyio
+async def test_a_task_outlives_the_process_that_began_it_and_another_attaches_and_answers(uri: str) -> None:
+    begun = await anyio.run_process([*MCPC, "call", uri, "choose", "--no-follow"], env=ENVIRONMENT)
+    with anyio.fail_after(DEADLINE):
+        async with mcpc.Client(uri) as client:
+            client.on_prompt(lambda prompt: prompt.choices[0] if prompt.choices else {"name": "ann", "age": 4})
+            task = await client.task(begun.stdout.decode().strip())
+            assert task.tool_name == "choose"
+            assert await task.result() == ["first", {"name": "ann", "age": 4}]
 
 
 def test_on_a_terminal_there_is_a_bar_and_prompts_and_ctrl_c_stop_it(uri: str) -> None:
