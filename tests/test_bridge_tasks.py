@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from mcp.server.mcpserver import Context
 
 import mcpc
 from sep2663_kit import (
@@ -20,6 +21,7 @@ from sep2663_kit import (
     VERSION,
     ByHand,
     OtherServer,
+    Puppet,
     Stream,
     by_hand,
 )
@@ -157,6 +159,43 @@ async def test_each_subscriber_gets_its_own_tasks_though_all_share_a_connection(
                     states.append(await stream.state())
                 assert {state["taskId"] for state in states} == {task_id}
                 assert stream.is_empty
+
+
+@pytest.mark.parametrize(
+    ("come", "go", "shared"),
+    [("http", "tcp", False), ("http", "http", False), ("ws", "unix", False), ("tcp", "ws", True)],
+)
+async def test_list_changes_come_beside_tasks_and_a_subscription_given_up_is_given_up_at_the_server(
+    come: str, go: str, shared: bool, tmp_path: Path
+) -> None:
+    puppet = Puppet()
+
+    @puppet.server.tool()
+    async def change(ctx: Context[Any, Any]) -> str:  # pyright: ignore[reportUnusedFunction]
+        """Say that the tools have changed."""
+        await ctx.notify_tools_changed()
+        return "said"
+
+    streams = puppet.callbacks.binding.sep2663.streams
+    with anyio.fail_after(DEADLINE):
+        async with (
+            serving(go, tmp_path, puppet.server) as served,
+            mcpc.bridging(TEMPLATES[come].format(name="bridge", tmp=tmp_path), served.uri, shared=shared) as listener,
+            by_hand(listener.uri) as client,
+        ):
+            task_id = (await client.call("work"))["taskId"]
+            stream = await client.listen(task_id, toolsListChanged=True)
+            agreed = (await stream.next())["params"]["notifications"]
+            assert agreed == {"taskIds": [task_id], "toolsListChanged": True}
+            assert (await stream.state())["status"] == "working"
+            await client.call("change")
+            assert (await stream.next())["method"] == "notifications/tools/list_changed"
+            assert len(streams) == 1
+            await stream.cancel()
+            while streams:
+                await client.get(task_id)
+            await puppet.finish(task_id, "all the same")
+            assert (await client.until(task_id, "completed"))["result"]["content"][0]["text"] == "all the same"
 
 
 @pytest.mark.parametrize(("come", "go"), [("http", "ws"), ("memory", "http"), ("http", "http")])
