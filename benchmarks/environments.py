@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ENVIRONMENTS", "ROOT", "Environment", "EnvironmentFailed", "variables"]
+__all__ = ["ENVIRONMENTS", "ROOT", "Environment", "EnvironmentFailed", "alone", "variables"]
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_FOLDER = ROOT / ".work" / "bench-envs"
@@ -58,7 +58,7 @@ class Environment:
         """
         if self.is_made(folder):
             return
-        with _alone(folder):
+        with alone(folder):
             if not self.is_made(folder):
                 self._make(folder)
 
@@ -81,7 +81,7 @@ class Environment:
 
 
 @contextmanager
-def _alone(folder: Path) -> Generator[None]:
+def alone(folder: Path) -> Generator[None]:
     """Let one process at a time make environments in a folder, where the system has locks of files."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

@@ -5,14 +5,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from benchmarks import report
+from benchmarks import environments, report
 from benchmarks.__main__ import parser, select
 from benchmarks.catalogue import PEERS, Peer
 from benchmarks.environments import OURS, Environment, EnvironmentFailed
@@ -268,6 +269,31 @@ class _Impossible(Environment):
 def test_an_environment_that_cannot_be_made_fails_its_own_cases(tmp_path: Path) -> None:
     result = _run(_peer(tmp_path / "never.py", _Impossible("impossible", (("nothing",),))), tmp_path)
     assert result.errors == ["pip install nothing: there is no such thing"]
+
+
+class _Wanted(Environment):
+    looked = threading.Event()
+    made: ClassVar[list[Path]] = []
+
+    def is_made(self, folder: Path = Path()) -> bool:
+        found = (folder / self.name).exists()
+        self.looked.set()
+        return found
+
+    def _make(self, folder: Path) -> None:
+        self.made.append(folder)
+
+
+def test_an_environment_that_another_process_is_making_is_waited_for_and_not_made_again(tmp_path: Path) -> None:
+    environment = _Wanted("wanted", (("something",),))
+    waiting = threading.Thread(target=environment.make, args=(tmp_path,))
+    with environments.alone(tmp_path):
+        waiting.start()
+        assert environment.looked.wait(20)
+        (tmp_path / environment.name).mkdir()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert environment.made == []
 
 
 def test_results_that_are_not_json_are_a_failure(tmp_path: Path) -> None:
