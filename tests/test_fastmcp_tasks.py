@@ -136,6 +136,18 @@ def answer_ann(prompt: mcpc.Prompt) -> Any:
 
 
 @pytest.mark.anyio
+async def test_its_tasks_cross_a_bridge(uri: str, anyio_backend_name: str) -> None:
+    name = f"bridged-{anyio_backend_name}"
+    with anyio.fail_after(DEADLINE):
+        async with mcpc.bridging(f"memory://{name}", uri) as front, mcpc.Client(front.uri) as client:
+            task = await client.start_task("analyse", {"rows": 3, "until": name})
+            while (await anext(task)).result != {"status": "half of 3 rows"}:
+                pass
+            await client.call_tool("release", {"name": name})
+            assert await task.result() == {"rows": 3}
+
+
+@pytest.mark.anyio
 async def test_a_plain_call_of_our_client_is_followed_to_its_result(uri: str, anyio_backend_name: str) -> None:
     told: list[str | None] = []
     name = f"plain-{anyio_backend_name}"
