@@ -44,6 +44,7 @@ __all__ = [
     "INFO_METHOD",
     "LISTENING_METHOD",
     "LISTEN_METHOD",
+    "MESSAGES_HEAD",
     "MESSAGES_METHOD",
     "NOTIFICATION_PREFIX",
     "SEND_METHOD",
@@ -389,10 +390,14 @@ def _message_or_none(value: Any) -> MCPCMessage | None:
 # --- the listen form --------------------------------------------------------------------------------------------
 
 
+MESSAGES_HEAD = b'{"jsonrpc":"2.0","method":"%b","params":{"_meta":' % MESSAGES_METHOD.encode()
+"""How `encode_batch` begins a frame."""
+
+
 def encode_batch(listen_id: RequestId, first: int, messages: Iterable[bytes]) -> bytes:
     """A `notifications/mcpc/messages` frame: encoded messages with contiguous numbers from `first`."""
-    return b'{"jsonrpc":"2.0","method":"%b","params":{"_meta":{"%b":%b},"first":%d,"messages":[%b]}}' % (
-        MESSAGES_METHOD.encode(),
+    return b'%b{"%b":%b},"first":%d,"messages":[%b]}}' % (
+        MESSAGES_HEAD,
         SUBSCRIPTION_META.encode(),
         to_json(listen_id),
         first,

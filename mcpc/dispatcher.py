@@ -261,6 +261,7 @@ class Dispatcher:
         self.spawn = spawn
         self._on_drained = on_drained
         self._listeners: tuple[Registration, ...] = ()
+        self._offers: tuple[Callable[[MCPCMessage], None], ...] = ()
         self._direct = True
         """Whether every listener is sync and wants every message."""
         self._congested = False
@@ -298,6 +299,7 @@ class Dispatcher:
 
     def _set(self, listeners: tuple[Registration, ...]) -> None:
         self._listeners = listeners
+        self._offers = tuple(registration.offer for registration in listeners)
         self._direct = all(registration.takes_all for registration in listeners)
 
     def has_changed(self) -> None:
@@ -318,8 +320,8 @@ class Dispatcher:
     def deliver(self, message: MCPCMessage) -> bool:
         """Give a message to every listener that wants it, or to none: False says that one has no room for it."""
         if self._direct:  # the usual case: nobody to ask
-            for registration in self._listeners:
-                registration.offer(message)
+            for offer in self._offers:
+                offer(message)
             return True
         wanting = [r for r in self._listeners if r.wants(message)]
         if not all([r.has_room() for r in wanting]):

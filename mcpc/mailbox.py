@@ -10,9 +10,8 @@ No I/O and no clock: the time is passed in, in seconds.
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate
 
 __all__ = ["Batch", "Mailbox"]
 
@@ -57,22 +56,18 @@ class Mailbox:
         self.max_kept = max_kept
         self.head = 0
         """The number of the newest message; 0 where there was none."""
+        self.oldest = 1
+        """The number from which the log is whole, up to `head`; `head + 1` where it is empty."""
         self.size = 0
         """Bytes of the messages in the log."""
         self.evicted = 0
         """How many messages were let go of (terminal ones set aside not counted)."""
-        self._log: list[bytes] = []
-        self._start = 0
-        """Where the log begins in the list; what lies before it is cut off now and then, not at each eviction."""
+        self._ring: list[bytes] = []
+        """Message `n` is at `(n - 1) % max_messages`; it grows up to that length as messages come."""
         self._pins: dict[int, float] = {}
         """Terminal messages in the log: number -> when their time to live ends."""
         self._kept: dict[int, _Kept] = {}
         self._kept_numbers: deque[int] = deque()
-
-    @property
-    def oldest(self) -> int:
-        """The number from which the log is whole, up to `head`; `head + 1` where it is empty."""
-        return self.head - len(self._log) + self._start + 1
 
     @property
     def kept(self) -> int:
@@ -81,44 +76,45 @@ class Mailbox:
 
     def __len__(self) -> int:
         """How many messages the log holds (those set aside not counted)."""
-        return len(self._log) - self._start
+        return self.head - self.oldest + 1
 
     def would_evict(self, size: int) -> bool:
         """Whether appending a message of `size` bytes makes the oldest one go."""
-        held = len(self._log) - self._start
+        held = self.head - self.oldest + 1
         return held >= self.max_messages or (held > 0 and self.size + size > self.max_bytes)
 
-    def append(self, data: bytes, *, expires_at: float | None = None, sent: int = 0) -> int:
+    def append(self, data: bytes, sent: int = 0, *, expires_at: float | None = None) -> int:
         """Add a message and return its number.
 
         Args:
             data: The message, encoded.
-            expires_at: For a terminal message: when its time to live ends. None for any other.
             sent: The highest number that a listener was sent: set-aside messages up to it may be given up first.
+            expires_at: For a terminal message: when its time to live ends. None for any other.
         """
-        size = len(data)
+        size, head, ring = len(data), self.head, self._ring
         while self.would_evict(size):
             self._evict(sent)
-        self._log.append(data)
+        place = head % self.max_messages
+        if place == len(ring):
+            ring.append(data)
+        else:
+            ring[place] = data
         self.size += size
-        self.head += 1
+        self.head = head = head + 1
         if expires_at is not None:
-            self._pins[self.head] = expires_at
-        return self.head
+            self._pins[head] = expires_at
+        return head
 
     def _evict(self, sent: int) -> None:
-        log, start = self._log, self._start
-        data = log[start]
-        if self._pins and (expires_at := self._pins.pop(self.oldest, None)) is not None:
-            self._set_aside(self.oldest, _Kept(data, expires_at), sent)
+        number, ring = self.oldest, self._ring
+        place = (number - 1) % self.max_messages
+        data, ring[place] = ring[place], b""
+        self.oldest = number + 1
+        self.size -= len(data)
+        if self._pins and (expires_at := self._pins.pop(number, None)) is not None:
+            self._set_aside(number, _Kept(data, expires_at), sent)
         else:
             self.evicted += 1
-        log[start] = b""
-        self._start = start + 1
-        self.size -= len(data)
-        if start >= 1024 and start * 2 >= len(log):
-            del log[: start + 1]
-            self._start = 0
 
     def _set_aside(self, number: int, message: _Kept, sent: int) -> None:
         self._kept[number] = message
@@ -160,8 +156,12 @@ class Mailbox:
         start = max(after + 1, self.oldest)
         if start > self.head:
             return None
-        index = self._start + start - self.oldest
-        return Batch(start, list(self._within(index, max_messages, max_bytes)))
+        return Batch(start, self._within(self._slice(start, min(self.head, start + max_messages - 1)), max_bytes))
+
+    def _slice(self, first: int, last: int) -> list[bytes]:
+        """The messages `first` to `last` of the log."""
+        begin, end = (first - 1) % self.max_messages, (last - 1) % self.max_messages + 1
+        return self._ring[begin:end] if begin < end else self._ring[begin:] + self._ring[:end]
 
     def _first_kept(self, after: int) -> int | None:
         # A reader ahead of all of them is the usual case.
@@ -169,10 +169,7 @@ class Mailbox:
             return None
         return self._kept_numbers[bisect_right(self._kept_numbers, after)]
 
-    def _within(self, index: int, max_messages: int, max_bytes: int) -> Iterator[bytes]:
-        room = max_bytes
-        for position, data in enumerate(islice(self._log[index : index + max_messages], max_messages)):
-            room -= len(data)
-            if room < 0 and position > 0:
-                return
-            yield data
+    def _within(self, messages: list[bytes], max_bytes: int) -> list[bytes]:
+        """As many of the first messages as `max_bytes` hold, but at least one."""
+        fit = bisect_right(list(accumulate(map(len, messages))), max_bytes)
+        return messages if fit >= len(messages) else messages[: max(1, fit)]

@@ -31,6 +31,10 @@ channel must then refuse all further sends with `ChannelBroken`.
 *Back-pressure.* `send` waits while the peer does not read. It never buffers
 without bound.
 
+*Without waiting* is optional (`ImmediateChannel`): `send_nowait` is called where
+nothing else waits to be sent, and never while a `send` runs; a `tap` is shown each
+frame as soon as it is there. Each saves a turn of the event loop.
+
 *Closing.* `aclose` may be called at any time, from any task, more than once. It
 wakes a waiting `send` and `receive`, and returns within a bounded time even if
 the peer is gone. What was sent before it still reaches a peer that reads.
@@ -41,7 +45,7 @@ is not among them is refused before the adapter is called.
 `mcpc.testing.check_transport` runs this contract against any transport.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -57,6 +61,7 @@ __all__ = [
     "URI",
     "Endpoint",
     "FrameChannel",
+    "ImmediateChannel",
     "Listener",
     "Peer",
     "ReadStream",
@@ -191,6 +196,28 @@ class FrameChannel(Protocol):
 
     async def aclose(self) -> None:
         """Close both directions; wake whoever waits. Never raises."""
+        ...
+
+
+@runtime_checkable
+class ImmediateChannel(FrameChannel, Protocol):
+    """A frame channel that can also send and hand on without waiting."""
+
+    tap: Callable[[bytes], bool] | None
+    """Shown each frame as soon as it has come, if none waits ahead of it; one it takes (True) is not received.
+
+    Called only while a `receive` waits, so that nothing comes faster than it is taken. Set by the core.
+    """
+
+    def send_nowait(self, *frames: bytes) -> bool:
+        """Hand the frames to the system, in order, as far as it takes them now.
+
+        Returns whether it took all. Where it did not, the channel keeps the rest, and the caller owes it a `send`,
+        with or without further frames, before anything else; the rest goes first.
+
+        Raises:
+            ChannelClosed, ChannelBroken: see `send`.
+        """
         ...
 
 

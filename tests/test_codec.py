@@ -248,7 +248,7 @@ def test_a_received_number_that_is_not_finite_is_refused(number: str) -> None:
 
 
 def in_batch(frame: bytes) -> list[MCPCMessage | None]:
-    return codec.decode_messages(codec.decode_frame(frame)["params"]["messages"])
+    return list(codec.decode_messages(codec.decode_frame(frame)["params"]["messages"]))
 
 
 @quick

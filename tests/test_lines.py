@@ -22,13 +22,17 @@ class Script:
         self.closed = anyio.Event()
         self.stuck = False
         self.failure: Exception | None = None
+        self.room = 1000
+        """Bytes that go at once."""
 
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        await checkpoint()
-        step = self.steps.pop(0) if self.steps else anyio.EndOfStream()
-        if isinstance(step, Exception):
-            raise step
-        return step
+    async def read_until(self, consume: Callable[[bytes], bool]) -> None:
+        while True:
+            await checkpoint()
+            step = self.steps.pop(0) if self.steps else anyio.EndOfStream()
+            if isinstance(step, Exception):
+                raise step
+            if consume(step):
+                return
 
     async def send(self, item: bytes) -> None:
         await checkpoint()
@@ -37,6 +41,12 @@ class Script:
         self.written.append(item)
         if self.stuck:
             await anyio.sleep_forever()
+
+    def send_nowait(self, item: bytes) -> memoryview:
+        if self.failure is not None:
+            raise self.failure
+        self.written.append(item[: self.room])
+        return memoryview(item)[self.room :]
 
     async def aclose(self) -> None:
         self.closed.set()

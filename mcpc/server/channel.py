@@ -200,7 +200,7 @@ class Channel:
 
     def post(self, data: bytes, *, expires_at: float | None = None) -> None:
         """Add a message to the log and tell the listener. Never waits; at the bound the oldest update makes room."""
-        self.mailbox.append(data, expires_at=expires_at, sent=self.sent)
+        self.mailbox.append(data, self.sent, expires_at=expires_at)
         stream = self.stream
         if stream is not None and not stream.awake:
             stream.wake()
@@ -208,9 +208,15 @@ class Channel:
     def offer(self, data: bytes) -> bool:
         """Add a message if nobody has to wait for that; False where `post_with_pressure` is to be awaited."""
         self._posted += 1
-        if self._posted >= YIELD_EVERY or self._waiting or self._must_wait(len(data)):
+        stream, mailbox = self.stream, self.mailbox
+        if self._posted >= YIELD_EVERY or self._waiting:
             return False
-        self.post(data)
+        # A listener that has been sent what would make room first is the usual case.
+        if stream is not None and stream.cursor < mailbox.oldest and self._must_wait(len(data)):
+            return False
+        mailbox.append(data, self.sent)
+        if stream is not None and not stream.awake:
+            stream.wake()
         return True
 
     async def post_with_pressure(self, data: bytes) -> None:

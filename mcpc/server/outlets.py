@@ -30,10 +30,7 @@ class ChannelOutlet:
         self.channel = channel
         self._expiry = expiry
         channel.running += 1
-
-    def offer(self, data: bytes) -> bool:
-        """Post it, unless that means waiting."""
-        return self.channel.offer(data)
+        self.offer = channel.offer
 
     async def update(self, data: bytes, result: Any) -> None:
         """Post it, under the channel's back-pressure."""

@@ -1,41 +1,41 @@
 """Newline framing: one JSON-RPC message a line, over any stream of bytes.
 
-What the byte-stream adapters share: a splitter without I/O, the frame channel made
-of it, and a byte stream over non-blocking descriptors that works on every event
-loop without a thread or a task. It knows no addresses, sockets or processes.
+What the byte-stream adapters share: a splitter without I/O, and the frame channel
+made of it. It knows no addresses, sockets or processes.
 
 The framing is the one the specification asks of stdio and of custom byte streams:
 https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio
 """
 
-import os
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import anyio
-from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameTooLarge, MCPCError, TransportError
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
+from mcpc_transports._polled import Consume
 
-__all__ = ["CHUNK", "Bytes", "LineChannel", "LineSplitter", "PolledStream"]
-
-CHUNK = 64 * 1024
-"""Bytes asked for in one read: what a pipe holds."""
+__all__ = ["Bytes", "LineChannel", "LineSplitter"]
 
 CLOSE_TIMEOUT = 2.0
 """Seconds that closing a stream may take."""
 
 BRACE = ord("{")
 
+STREAM_ERRORS = (anyio.ClosedResourceError, anyio.EndOfStream, anyio.BrokenResourceError, OSError)
+"""What a stream raises when it can be used no more."""
+
 
 class Bytes(Protocol):
-    """The part of an `anyio.abc.ByteStream` that a channel needs."""
+    """What a channel needs of a `PolledStream`."""
 
-    async def receive(self, max_bytes: int = ...) -> bytes: ...
+    async def read_until(self, consume: Consume) -> None: ...
     async def send(self, item: bytes) -> None: ...
+    def send_nowait(self, item: bytes) -> memoryview: ...
     async def aclose(self) -> None: ...
 
 
@@ -97,6 +97,19 @@ class LineSplitter:
             return line
         return None
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether there is something for `pop` to look at."""
+        return bool(self._ready)
+
+    def offer(self, tap: Callable[[bytes], bool]) -> None:
+        """Give whole lines to `tap`, in order, for as long as it takes them."""
+        while self._ready:
+            line = self._ready[0]
+            if not isinstance(line, bytes) or len(line) > self._limit or not tap(line):
+                return
+            self._ready.popleft()
+
     def _extend(self, piece: bytes) -> None:
         """More of the unfinished line."""
         if self._objects_only and not self._begun:
@@ -148,6 +161,10 @@ class LineChannel:
         self._splitter = LineSplitter(max_message_size, objects_only=objects_only)
         self._closed = False
         self._torn = False
+        self.tap: Callable[[bytes], bool] | None = None
+        """See `ImmediateChannel.tap`."""
+        self._rest = b""
+        """What `send_nowait` could not write."""
         self._ending: TransportError | None = None
 
     async def send(self, *frames: bytes) -> None:
@@ -156,18 +173,35 @@ class LineChannel:
         Raises:
             ValueError: a frame holds a newline; nothing was sent.
         """
-        data = b"\n".join((*frames, b""))
-        if data.count(b"\n") != len(frames):
-            raise ValueError("a frame cannot hold a newline: it would be read as two")
+        data = _lines(frames)
         await checkpoint_if_cancelled()
+        self._check_sendable()
+        # Set ahead, so that whatever ends the write early, a cancellation above all, leaves it set.
+        self._torn = True
+        rest, self._rest = self._rest, b""
+        with _translated():
+            await self._stream.send(rest + data if rest else data)
+        self._torn = False
+
+    def send_nowait(self, *frames: bytes) -> bool:
+        """See `ImmediateChannel.send_nowait`.
+
+        Raises:
+            ValueError: a frame holds a newline; nothing was sent.
+        """
+        data = _lines(frames)
+        self._check_sendable()
+        try:
+            self._rest = bytes(self._stream.send_nowait(self._rest + data))
+        except STREAM_ERRORS as exc:
+            self._torn = True
+            raise _as_ending(exc) from exc
+        return not self._rest
+
+    def _check_sendable(self) -> None:
         self._check_open()
         if self._torn:
             raise ChannelBroken("an earlier send did not finish")
-        # Set ahead, so that whatever ends the write early, a cancellation above all, leaves it set.
-        self._torn = True
-        with _translated():
-            await self._stream.send(data)
-        self._torn = False
 
     async def receive(self) -> bytes:
         """See `FrameChannel.receive`. A line that is already here is handed out without waiting."""
@@ -180,9 +214,17 @@ class LineChannel:
                 raise type(self._ending)(*self._ending.args) from self._ending
             try:
                 with _translated():
-                    self._splitter.feed(await self._stream.receive(CHUNK))
+                    await self._stream.read_until(self._take)
             except (ChannelEnded, ChannelBroken) as exc:
                 self._ending = self._judge(exc)
+
+    def _take(self, chunk: bytes) -> bool:
+        """What was read; whether there is something for `receive`."""
+        splitter = self._splitter
+        splitter.feed(chunk)
+        if self.tap is not None:
+            splitter.offer(self.tap)
+        return splitter.has_lines
 
     async def _next_line(self) -> bytes | None:
         try:
@@ -212,96 +254,28 @@ class LineChannel:
             raise ChannelClosed("the channel is closed")
 
 
+def _lines(frames: tuple[bytes, ...]) -> bytes:
+    data = b"\n".join((*frames, b""))
+    if data.count(b"\n") != len(frames):
+        raise ValueError("a frame cannot hold a newline: it would be read as two")
+    return data
+
+
 @contextmanager
 def _translated() -> Generator[None]:
     """A stream's errors as a channel's."""
     try:
         yield
-    except anyio.ClosedResourceError as exc:
-        raise ChannelClosed("the channel is closed") from exc
-    except anyio.EndOfStream as exc:
-        raise ChannelEnded("the peer closed the connection") from exc
-    except (anyio.BrokenResourceError, OSError) as exc:
-        cause = exc.__cause__ if isinstance(exc.__cause__, OSError) else exc
-        reason = getattr(cause, "strerror", None)
-        raise ChannelBroken(f"the connection is broken: {reason}" if reason else "the connection is broken") from exc
+    except STREAM_ERRORS as exc:
+        raise _as_ending(exc) from exc
 
 
-class PolledStream:
-    """Bytes over non-blocking descriptors, which it owns: read or write first, wait for the descriptor only if need be.
-
-    So a regular file, which never blocks and cannot be polled, needs no case of its own.
-
-    Args:
-        reader: The descriptor to read from.
-        writer: The descriptor to write to; may be the same.
-    """
-
-    def __init__(self, reader: int, writer: int) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._closing = False
-
-    async def receive(self, max_bytes: int = CHUNK) -> bytes:
-        """The next bytes, at most `max_bytes`; a cancelled call loses none."""
-        await checkpoint_if_cancelled()
-        waited = False
-        while True:
-            self._check_open()
-            try:
-                data = self._read(max_bytes)
-                break
-            except BlockingIOError:
-                await anyio.wait_readable(self._reader)
-                waited = True
-            except OSError as exc:
-                raise anyio.BrokenResourceError from exc
-        if not waited:
-            await cancel_shielded_checkpoint()
-        if not data:
-            raise anyio.EndOfStream
-        return data
-
-    async def send(self, item: bytes) -> None:
-        """Write all of `item`."""
-        await checkpoint_if_cancelled()
-        view = memoryview(item)
-        waited = False
-        while view:
-            self._check_open()
-            try:
-                view = view[self._write(view) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self._writer)
-                waited = True
-            except OSError as exc:
-                raise anyio.BrokenResourceError from exc
-        if not waited:
-            await cancel_shielded_checkpoint()
-
-    async def aclose(self) -> None:
-        """Wake who waits, then let go of the descriptors."""
-        if self._closing:
-            return
-        self._closing = True
-        for descriptor in {self._reader, self._writer}:
-            anyio.notify_closing(descriptor)
-        with anyio.CancelScope(shield=True):
-            # Those who waited must have left before the descriptor's number can stand for another file: on asyncio
-            # they drop the registration of that number as they leave, whoever it belongs to by then.
-            await cancel_shielded_checkpoint()
-            await self._release()
-
-    def _check_open(self) -> None:
-        if self._closing:
-            raise anyio.ClosedResourceError
-
-    def _read(self, max_bytes: int) -> bytes:
-        return os.read(self._reader, max_bytes)
-
-    def _write(self, data: memoryview) -> int:
-        return os.write(self._writer, data)
-
-    async def _release(self) -> None:
-        for descriptor in {self._reader, self._writer}:
-            os.close(descriptor)
+def _as_ending(exc: Exception) -> TransportError:
+    """A stream's error as a channel's."""
+    if isinstance(exc, anyio.ClosedResourceError):
+        return ChannelClosed("the channel is closed")
+    if isinstance(exc, anyio.EndOfStream):
+        return ChannelEnded("the peer closed the connection")
+    cause = exc.__cause__ if isinstance(exc.__cause__, OSError) else exc
+    reason = getattr(cause, "strerror", None)
+    return ChannelBroken(f"the connection is broken: {reason}" if reason else "the connection is broken")

@@ -16,10 +16,12 @@ from typing import Any
 
 import anyio
 import anyio.abc
+from anyio.lowlevel import checkpoint
 
 from mcpc.errors import ConnectFailed, ListenFailed
 from mcpc.transport import Endpoint, FrameChannel, Peer
-from mcpc_transports._lines import CHUNK, LineChannel, PolledStream
+from mcpc_transports._lines import LineChannel
+from mcpc_transports._polled import CHUNK, PolledStream
 
 if sys.platform != "win32":
     import fcntl
@@ -33,6 +35,7 @@ __all__ = [
     "channel_over",
     "connect_socket",
     "dialling",
+    "open_tcp",
     "run",
     "tune",
 ]
@@ -53,11 +56,17 @@ KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class SocketBytes(PolledStream):
-    """A connected, non-blocking stream socket, which it owns."""
+    """A connected, non-blocking stream socket, which it owns.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Args:
+        sock: The socket.
+        on_release: Called once, just before the peer can learn that the socket is closed.
+    """
+
+    def __init__(self, sock: socket.socket, on_release: Callable[[], None] | None = None) -> None:
         super().__init__(sock.fileno(), sock.fileno())
         self._sock = sock
+        self._on_release = on_release
 
     def _read(self, max_bytes: int) -> bytes:
         return self._sock.recv(max_bytes)
@@ -65,8 +74,16 @@ class SocketBytes(PolledStream):
     def _write(self, data: memoryview) -> int:
         return self._sock.send(data)
 
+    async def send_eof(self) -> None:
+        """Tell the peer that nothing more comes; what it sends can still be read."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+        await checkpoint()
+
     async def _release(self) -> None:
         """Part in good order: to close with unread data resets the connection, and a reset may destroy what we sent."""
+        if self._on_release is not None:
+            self._on_release()
         tcp = _is_tcp(self._sock)
         with self._sock, suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR if tcp else socket.SHUT_RDWR)
@@ -165,6 +182,25 @@ async def _connected(sock: socket.socket, address: Any) -> bool:
         if error:
             raise OSError(error, os.strerror(error)) from None
     return True
+
+
+async def open_tcp(host: str, port: int, seconds: float) -> socket.socket:
+    """A connected, non-blocking socket. The host's addresses are tried in turn, each for its share of `seconds`.
+
+    Raises:
+        OSError: none can be connected to; the last one's reason.
+    """
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure: OSError = socket.gaierror("no address")
+    for family, _, _, _, address in found:
+        try:
+            with anyio.fail_after(seconds / len(found)):
+                sock = await connect_socket(family, address)
+            tune(sock)
+            return sock
+        except OSError as exc:
+            failure = exc
+    raise failure
 
 
 # --- serving ---

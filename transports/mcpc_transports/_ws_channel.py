@@ -12,7 +12,7 @@ each kind, and go out with the next write, or by a short task of their own where
 none is under way. So `receive` is never held up by a peer that does not read.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -23,6 +23,7 @@ from websockets.frames import OK_CLOSE_CODES, CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, Event, Protocol
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, TransportError
+from mcpc_transports._ws_stream import Stream
 
 __all__ = ["STREAM_ERRORS", "WebSocketChannel", "background", "frame_limit"]
 
@@ -91,6 +92,7 @@ class WebSocketChannel:
         "_max_message_size",
         "_partial",
         "_protocol",
+        "_rest",
         "_stream",
         "_tasks",
         "_unsendable",
@@ -98,11 +100,12 @@ class WebSocketChannel:
         "close_code",
         "heard",
         "reading",
+        "tap",
     )
 
     def __init__(
         self,
-        stream: anyio.abc.ByteStream,
+        stream: Stream,
         protocol: Protocol,
         tasks: anyio.abc.TaskGroup,
         *,
@@ -126,6 +129,10 @@ class WebSocketChannel:
         self._eof = False
         self._ending: tuple[type[TransportError], str, BaseException | None] | None = None
         self._unsendable: str | None = None
+        self._rest = b""
+        """What `send_nowait` could not write."""
+        self.tap: Callable[[bytes], bool] | None = None
+        """See `ImmediateChannel.tap`."""
         self._changed: anyio.Event | None = None
 
     # --- the contract ---
@@ -139,6 +146,21 @@ class WebSocketChannel:
         for frame in frames:
             self._protocol.send_text(frame)
         await self._write(self._take_control() + self._protocol.data_to_send())
+
+    def send_nowait(self, *frames: bytes) -> bool:
+        """See `ImmediateChannel.send_nowait`."""
+        self._check_sendable()
+        for frame in frames:
+            self._protocol.send_text(frame)
+        data = b"".join((self._rest, *self._take_control(), *self._protocol.data_to_send()))
+        if self._writing:  # a control frame is on its way
+            self._rest = data
+            return False
+        try:
+            self._rest = bytes(self._stream.send_nowait(data))
+        except STREAM_ERRORS as exc:
+            raise self._lost(exc) from exc
+        return not self._rest
 
     async def receive(self) -> bytes:
         """See `FrameChannel.receive`. No single frame is bad here: what breaks a rule ends the connection."""
@@ -207,7 +229,8 @@ class WebSocketChannel:
         Raises:
             TransportError: the connection is gone.
         """
-        data = b"".join(parts)
+        data = b"".join((self._rest, *parts))
+        self._rest = b""
         if not data:
             await checkpoint()
             return
@@ -218,9 +241,7 @@ class WebSocketChannel:
             else:
                 await self._write_sliced(data)
         except STREAM_ERRORS as exc:
-            self._check_sendable()  # where we know better why it is gone
-            self._unsendable = f"the connection is lost{_reason(exc)}"
-            raise ChannelBroken(self._unsendable) from exc
+            raise self._lost(exc) from exc
         except BaseException:
             self._unsendable = "an earlier send was cancelled half-way; the connection can no longer be written to"
             raise
@@ -229,6 +250,16 @@ class WebSocketChannel:
             self._notify()
             if self._control and not self._closed:
                 self._tasks.start_soon(self._flush)
+
+    def _lost(self, exc: Exception) -> ChannelBroken:
+        """The error for a write that failed.
+
+        Raises:
+            TransportError: where we know better why the connection is gone.
+        """
+        self._check_sendable()
+        self._unsendable = f"the connection is lost{_reason(exc)}"
+        return ChannelBroken(self._unsendable)
 
     async def _write_sliced(self, data: bytes) -> None:
         for start in range(0, len(data), SLICE):
@@ -265,23 +296,27 @@ class WebSocketChannel:
     # --- reading ---
 
     async def _pump(self) -> None:
-        """Read one chunk and digest it."""
+        """Read until there is something for `receive`, or the end."""
         self.reading = True
         try:
-            data = await self._stream.receive()
+            await self._stream.read_until(self._take)
         except anyio.EndOfStream:
             self._eof = True
             self._protocol.receive_eof()
+            self.digest(self._protocol.events_received())
         except STREAM_ERRORS as exc:
             self._eof = True
             self._end(ChannelBroken, f"the connection is lost{_reason(exc)}", exc)
-        else:
-            self.heard = True
-            self._protocol.receive_data(data)
         finally:
             self.reading = False
             self._notify()
+
+    def _take(self, data: bytes) -> bool:
+        """Digest what was read; whether somebody waits for what it was."""
+        self.heard = True
+        self._protocol.receive_data(data)
         self.digest(self._protocol.events_received())
+        return self._closed or self._ending is not None or bool(self._inbox)
 
     def digest(self, events: Iterable[Event]) -> None:
         """Take what the protocol has parsed: messages into the inbox, answers to be written, or the end."""
@@ -289,6 +324,8 @@ class WebSocketChannel:
         if not self._closed and self._ending is None:
             self._inbox = self._messages(events)
             self._note_end()
+            while self._inbox and self.tap is not None and self.tap(self._inbox[-1]):
+                self._inbox.pop()
         self._post(protocol.data_to_send())
 
     def _messages(self, events: Iterable[Event]) -> list[bytes]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import anyio
-import anyio.abc
 from mcp.server.auth.provider import AccessToken, TokenVerifier, principal_components
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidHeaderValue, InvalidStatus, NegotiationError
@@ -28,6 +27,7 @@ from websockets.uri import WebSocketURI
 from mcpc.errors import ConnectFailed, URIError
 from mcpc.transport import URI
 from mcpc_transports._ws_channel import STREAM_ERRORS, frame_limit
+from mcpc_transports._ws_stream import Stream
 
 __all__ = [
     "QUIET",
@@ -96,7 +96,7 @@ def _matches(value: str, allowed: Sequence[str]) -> bool:
     return any(pattern.lower() in (value, any_port) for pattern in allowed)
 
 
-async def accept_upgrade(stream: anyio.abc.ByteStream, rules: Rules) -> Hashable | None:
+async def accept_upgrade(stream: Stream, rules: Rules) -> Hashable | None:
     """Take the client through the opening handshake; return whom it authenticated as.
 
     Raises:
@@ -111,13 +111,13 @@ async def accept_upgrade(stream: anyio.abc.ByteStream, rules: Rules) -> Hashable
     return principal
 
 
-async def _refuse(stream: anyio.abc.ByteStream, answer: Response) -> None:
+async def _refuse(stream: Stream, answer: Response) -> None:
     await stream.send(answer.serialize())
     await _linger(stream)
     raise HandshakeError(f"refused: {answer.status_code} {bytes(answer.body).decode().strip()}")
 
 
-async def _linger(stream: anyio.abc.ByteStream) -> None:
+async def _linger(stream: Stream) -> None:
     """Read the client out: closing a socket with unread bytes in it could take our answer from the client."""
     with anyio.move_on_after(LINGER), suppress(anyio.EndOfStream, *STREAM_ERRORS):
         with suppress(NotImplementedError):  # TLS cannot half-close
@@ -126,7 +126,7 @@ async def _linger(stream: anyio.abc.ByteStream) -> None:
             await stream.receive()
 
 
-async def _read_request(stream: anyio.abc.ByteStream, protocol: ServerProtocol) -> Request:
+async def _read_request(stream: Stream, protocol: ServerProtocol) -> Request:
     events: list[Event] = []
     while not events and protocol.handshake_exc is None:
         try:
@@ -193,7 +193,7 @@ def _unauthorized(protocol: ServerProtocol, challenge: str, text: str) -> Respon
     return answer
 
 
-async def busy(stream: anyio.abc.ByteStream) -> None:
+async def busy(stream: Stream) -> None:
     """Turn a client away unheard."""
     answer = ServerProtocol(logger=QUIET).reject(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections\n")
     with suppress(*STREAM_ERRORS):
@@ -250,7 +250,7 @@ def _add_header(uri: URI, request: Request, name: str, value: str) -> None:
 
 
 async def request_upgrade(
-    stream: anyio.abc.ByteStream, protocol: ClientProtocol, request: Request, uri: URI, token: str | None
+    stream: Stream, protocol: ClientProtocol, request: Request, uri: URI, token: str | None
 ) -> list[Event]:
     """Ask for the upgrade; return what the server sent with its answer already.
 

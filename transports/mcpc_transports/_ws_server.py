@@ -6,16 +6,17 @@ Who is let in is decided by `_ws_handshake`, what an open connection does by
 
 import ipaddress
 import logging
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import anyio
 import anyio.abc
-from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
-from anyio.streams.tls import TLSStream
+from anyio.abc import SocketAttribute
+from anyio.lowlevel import checkpoint
 from mcp.server.auth.provider import TokenVerifier
 from websockets.frames import CloseCode
 from websockets.protocol import OPEN, Protocol, Side
@@ -23,9 +24,11 @@ from websockets.uri import WebSocketURI
 
 from mcpc.errors import ListenFailed, URIError
 from mcpc.transport import LOOPBACK_HOSTS, URI, Endpoint, Peer
+from mcpc_transports._sockets import SocketBytes, tune
 from mcpc_transports._ws_channel import STREAM_ERRORS, WebSocketChannel, background, frame_limit
 from mcpc_transports._ws_handshake import QUIET, HandshakeError, Rules, accept_upgrade, busy
 from mcpc_transports._ws_keepalive import KeepAlive
+from mcpc_transports._ws_stream import Stream, secured
 
 __all__ = ["Limits", "serve"]
 
@@ -84,7 +87,7 @@ async def serve(
             f"{uri} can be reached from other machines: give a token_verifier, or allow_remote=True to let anybody in"
         )
     listeners = await _bind(uri, address, limits.backlog)
-    port: int = listeners[0].extra(SocketAttribute.local_port)
+    port: int = listeners[0].getsockname()[1]
     hosts = allowed_hosts if allowed_hosts is not None else _own_hosts(address.host) if loopback else None
     origins = allowed_origins if allowed_origins is not None else _own_origins()
     rules = Rules(address.path, hosts, origins, token_verifier)
@@ -98,12 +101,14 @@ async def serve(
             await serving.stop(listeners)
 
 
-async def _bind(uri: URI, address: WebSocketURI, backlog: int) -> list[SocketListener]:
+async def _bind(uri: URI, address: WebSocketURI, backlog: int) -> list[socket.socket]:
+    """Listening sockets, one for each address of the host, all on one port."""
     try:
         bound = await anyio.create_tcp_listener(local_host=address.host, local_port=address.port, backlog=backlog)
     except OSError as exc:
         raise ListenFailed(f"{uri} cannot be served: {exc.strerror or exc}") from exc
-    return [cast(SocketListener, listener) for listener in bound.listeners]
+    # Only the sockets: anyio's streams would cost a connection three objects more, and a turn of the loop a read.
+    return [listener.extra(SocketAttribute.raw_socket) for listener in bound.listeners]
 
 
 def _is_loopback(host: str) -> bool:
@@ -156,30 +161,46 @@ class _Serving:
         self._keep_alive = KeepAlive(limits.ping_interval, limits.ping_timeout)
         tasks.start_soon(self._keep_alive.run)
 
-    async def stop(self, listeners: Sequence[SocketListener]) -> None:
+    async def stop(self, listeners: Sequence[socket.socket]) -> None:
         """Accept no more, and have those who are connected told that we go."""
         for channel in self._channels:
             channel.close_code = CloseCode.GOING_AWAY
-        with anyio.CancelScope(shield=True):
-            for listener in listeners:
-                await listener.aclose()
+        for listener in listeners:
+            anyio.notify_closing(listener)
+            listener.close()
+        await checkpoint()
 
-    async def accept(self, listener: SocketListener) -> None:
+    async def accept(self, listener: socket.socket) -> None:
         """Accept connections until the listener is closed. An error is logged, and does not end it."""
-        while True:
+        while listener.fileno() >= 0:
             try:
-                stream = await listener.accept()
+                await anyio.wait_readable(listener)
+                sock, address = listener.accept()
             except anyio.ClosedResourceError:
                 return
-            except STREAM_ERRORS as exc:
-                logger.warning("%s: a connection could not be accepted: %s", self.uri, exc.__cause__ or exc)
+            except (BlockingIOError, ConnectionError):
+                continue  # it went away again before we took it
+            except OSError as exc:
+                logger.warning("%s: a connection could not be accepted: %s", self.uri, exc)
                 await anyio.sleep(ACCEPT_PAUSE)
             else:
-                full = self._connections >= self._limits.max_connections
-                self._tasks.start_soon(self._turn_away if full else self._serve, stream)
-                self._connections += not full
+                self._accepted(sock, address)
 
-    async def _turn_away(self, stream: SocketStream) -> None:
+    def _accepted(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
+        sock.setblocking(False)
+        tune(sock)
+        if self._connections >= self._limits.max_connections:
+            self._tasks.start_soon(self._turn_away, SocketBytes(sock))
+            return
+        self._connections += 1
+        # Who sees that its connection is closed may count on there being room for another.
+        stream = SocketBytes(sock, on_release=self._released)
+        self._tasks.start_soon(self._serve, stream, f"{_in_uri(address[0])}:{address[1]}")
+
+    def _released(self) -> None:
+        self._connections -= 1
+
+    async def _turn_away(self, stream: SocketBytes) -> None:
         self._turned_away += 1
         try:
             if self._turned_away <= TOLD_AT_ONCE and self._ssl_context is None:
@@ -188,27 +209,23 @@ class _Serving:
             self._turned_away -= 1
             await _drop(stream)
 
-    async def _serve(self, stream: SocketStream) -> None:
+    async def _serve(self, stream: SocketBytes, address: str) -> None:
         try:
-            opened = await self._open(stream)
+            opened = await self._open(stream, address)
             if opened is not None:
                 await self._serve_channel(*opened)
         except Exception:
             logger.exception("%s: serving a connection failed", self.uri)
         finally:
-            self._connections -= 1
             await _drop(stream)
 
-    async def _open(self, stream: SocketStream) -> tuple[WebSocketChannel, Peer] | None:
+    async def _open(self, stream: SocketBytes, address: str) -> tuple[WebSocketChannel, Peer] | None:
         """The handshakes. None where they fail: that is the client's business, and worth a debug message only."""
-        upper: ByteStream = stream
+        upper: Stream = stream
         try:
-            address = _peer_address(stream)
             with anyio.fail_after(self._limits.open_timeout):
                 if self._ssl_context is not None:
-                    upper = await TLSStream.wrap(
-                        stream, server_side=True, ssl_context=self._ssl_context, standard_compatible=False
-                    )
+                    upper = await secured(stream, self._ssl_context)
                 principal = await accept_upgrade(upper, self._rules)
         except (HandshakeError, anyio.EndOfStream, *STREAM_ERRORS) as exc:
             logger.debug("%s: no connection was opened: %s", self.uri, str(exc) or type(exc).__name__)
@@ -231,11 +248,6 @@ class _Serving:
             self._channels.discard(channel)
 
 
-async def _drop(stream: SocketStream) -> None:
+async def _drop(stream: SocketBytes) -> None:
     with anyio.CancelScope(shield=True), suppress(*STREAM_ERRORS):
         await stream.aclose()
-
-
-def _peer_address(stream: SocketStream) -> str:
-    address = stream.extra(SocketAttribute.remote_address, None)  # None: it is gone again already
-    return "" if address is None else f"{_in_uri(str(address[0]))}:{address[1]}"

@@ -29,7 +29,8 @@ from mcp.client.stdio import get_default_environment
 
 from mcpc.errors import ConnectFailed, ListenFailed, URIError
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer
-from mcpc_transports._lines import CHUNK, LineChannel, PolledStream
+from mcpc_transports._lines import LineChannel
+from mcpc_transports._polled import CHUNK, PolledStream
 
 __all__ = ["StdioTransport"]
 
@@ -43,6 +44,9 @@ KILL_TIMEOUT = 2.0
 
 POLL = 0.01
 """Seconds between two looks at a process group: nothing tells when one is empty."""
+
+PIPE_SIZE = 256 * 1024
+"""Bytes that a server's pipe holds, where the system lets us choose: several batches, so that both sides can work."""
 
 STDERR = 2
 
@@ -216,6 +220,9 @@ class _Spawn:
 def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
     """A pipe; the stacks close its ends."""
     reader, writer = os.pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # more than this user may have
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
     reads.callback(os.close, reader)
     writes.callback(os.close, writer)
     return reader, writer

@@ -20,7 +20,7 @@ import anyio
 
 from mcpc.errors import ListenFailed, URIError
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, LOOPBACK_HOSTS, URI, Endpoint, FrameChannel, Listener
-from mcpc_transports._sockets import POLL, Serving, binding, channel_over, connect_socket, dialling, run, tune
+from mcpc_transports._sockets import POLL, Serving, binding, channel_over, connect_socket, dialling, open_tcp, run
 
 if sys.platform != "win32":
     import fcntl
@@ -66,7 +66,7 @@ class TcpTransport:
         self, host: str, port: int, max_message_size: int, seconds: float
     ) -> AsyncGenerator[FrameChannel]:
         with dialling(f"tcp://{_authority((host, port))}", seconds), anyio.fail_after(seconds):
-            sock = await _open_tcp(host, port, seconds)
+            sock = await open_tcp(host, port, seconds)
         async with channel_over(sock, max_message_size) as channel:
             yield channel
 
@@ -135,21 +135,6 @@ def _is_loopback(host: str) -> bool:
 
 def _dialable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-
-
-async def _open_tcp(host: str, port: int, seconds: float) -> socket.socket:
-    """Try the host's addresses in turn, each for its share of the time: a silent one leaves some for the next."""
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    failure: OSError = socket.gaierror("no address")
-    for family, _, _, _, address in found:
-        try:
-            with anyio.fail_after(seconds / len(found)):
-                sock = await connect_socket(family, address)
-            tune(sock)
-            return sock
-        except OSError as exc:
-            failure = exc
-    raise failure
 
 
 async def _bind_tcp(host: str, port: int, backlog: int) -> socket.socket:

@@ -28,10 +28,12 @@ from websockets.uri import WebSocketURI
 
 from mcpc.errors import ConnectFailed, URIError
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener
+from mcpc_transports._sockets import SocketBytes, open_tcp
 from mcpc_transports._ws_channel import STREAM_ERRORS, WebSocketChannel, background
 from mcpc_transports._ws_handshake import client_protocol, request_upgrade
 from mcpc_transports._ws_keepalive import KeepAlive
 from mcpc_transports._ws_server import Limits, serve
+from mcpc_transports._ws_stream import Stream, secured
 
 __all__ = ["WebSocketTransport"]
 
@@ -198,18 +200,12 @@ class _Call:
 @asynccontextmanager
 async def _connect(call: _Call, limits: Limits) -> AsyncGenerator[WebSocketChannel]:
     with _dialling(call.uri, limits.open_timeout):
-        stream = await anyio.connect_tcp(
-            call.address.host,
-            call.address.port,
-            tls=call.address.secure,
-            ssl_context=call.ssl_context,
-            tls_standard_compatible=False,  # the close frame is the end; a closing TLS handshake adds nothing
-        )
+        stream = await _open(call, limits.open_timeout)
         try:
             events = await request_upgrade(stream, call.protocol, call.request, call.uri, call.token)
         except BaseException:
-            with suppress(*STREAM_ERRORS):
-                await anyio.aclose_forcefully(stream)
+            with anyio.CancelScope(shield=True), suppress(*STREAM_ERRORS):
+                await stream.aclose()
             raise
     async with background() as tasks:
         channel = WebSocketChannel(stream, call.protocol, tasks, max_message_size=limits.max_message_size)
@@ -222,6 +218,18 @@ async def _connect(call: _Call, limits: Limits) -> AsyncGenerator[WebSocketChann
         finally:
             with anyio.CancelScope(shield=True):
                 await channel.aclose()
+
+
+async def _open(call: _Call, timeout: float) -> Stream:
+    sock = SocketBytes(await open_tcp(call.address.host, call.address.port, timeout))
+    if not call.address.secure:
+        return sock
+    try:
+        return await secured(sock, call.ssl_context, hostname=call.address.host)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await sock.aclose()
+        raise
 
 
 @contextmanager
