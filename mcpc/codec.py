@@ -44,8 +44,8 @@ __all__ = [
     "INFO_METHOD",
     "LISTENING_METHOD",
     "LISTEN_METHOD",
-    "MESSAGES_HEAD",
     "MESSAGES_METHOD",
+    "NOTIFICATION_HEAD",
     "NOTIFICATION_PREFIX",
     "SEND_METHOD",
     "SESSION_META",
@@ -390,14 +390,14 @@ def _message_or_none(value: Any) -> MCPCMessage | None:
 # --- the listen form --------------------------------------------------------------------------------------------
 
 
-MESSAGES_HEAD = b'{"jsonrpc":"2.0","method":"%b","params":{"_meta":' % MESSAGES_METHOD.encode()
-"""How `encode_batch` begins a frame."""
+NOTIFICATION_HEAD = b'{"jsonrpc":"2.0","method":"%b' % NOTIFICATION_PREFIX.encode()
+"""How `encode_batch` and `encode_listening` begin a frame, and the SDK too."""
 
 
 def encode_batch(listen_id: RequestId, first: int, messages: Iterable[bytes]) -> bytes:
     """A `notifications/mcpc/messages` frame: encoded messages with contiguous numbers from `first`."""
-    return b'%b{"%b":%b},"first":%d,"messages":[%b]}}' % (
-        MESSAGES_HEAD,
+    return b'{"jsonrpc":"2.0","method":"%b","params":{"_meta":{"%b":%b},"first":%d,"messages":[%b]}}' % (
+        MESSAGES_METHOD.encode(),
         SUBSCRIPTION_META.encode(),
         to_json(listen_id),
         first,

@@ -22,7 +22,7 @@ from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
 
 from mcpc.codec import (
     DIRECT_ID,
-    MESSAGES_HEAD,
+    NOTIFICATION_HEAD,
     NOTIFICATION_PREFIX,
     decode_frame,
     encode_error,
@@ -33,14 +33,18 @@ from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, 
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
 
 __all__ = [
+    "CallbackTap",
     "Connection",
     "FrameReader",
+    "FrameResponse",
     "FrameWriter",
     "InterceptingReader",
     "Sink",
     "Source",
     "StreamWrapper",
+    "TappedReader",
     "current_connection",
+    "current_response",
 ]
 
 logger = logging.getLogger("mcpc")
@@ -55,6 +59,42 @@ current_connection: contextvars.ContextVar["Connection | None"] = contextvars.Co
     "mcpc_connection", default=None
 )
 """In a request handler: the connection that the request came over, where it is a framed one."""
+
+
+class FrameResponse(Protocol):
+    """The open answer to a request, where frames can be written to it as they are."""
+
+    async def send(self, *frames: bytes) -> None:
+        """Send frames that belong to the request; whoever handles it must have sent something before."""
+        ...
+
+
+current_response: contextvars.ContextVar[FrameResponse | None] = contextvars.ContextVar("mcpc_response", default=None)
+"""In a request handler: the answer's stream, where the request came over HTTP and frames can be written to it."""
+
+
+class CallbackTap:
+    """Shows callbacks to a sink as soon as their frames are there, and leaves all other frames alone.
+
+    Looks at frames in the spelling of our own servers only, so that none is decoded twice.
+    """
+
+    def __init__(self) -> None:
+        self.sink: Sink | None = None
+        """Where callbacks go; None lets them pass to the SDK."""
+
+    def __call__(self, frame: bytes) -> bool:
+        """Whether `frame` was a callback, and was taken."""
+        if self.sink is None or not frame.startswith(NOTIFICATION_HEAD):
+            return False
+        try:
+            message = decode_frame(frame)
+        except FrameError:
+            return False  # whoever reads it next will say so
+        if not _is_callback(message):
+            return False
+        self.sink(message)
+        return True
 
 
 class Source(Protocol):
@@ -90,8 +130,8 @@ class Connection:
         self.channel = channel
         self.side: Literal["client", "server"] = side
         self.peer = peer or Peer()
-        self.sink: Sink | None = None
-        """Where callbacks go; None lets them pass to the SDK."""
+        self.tap = CallbackTap()
+        """Where callbacks leave."""
         self.bad_frames = 0
         """Frames that were not sound MCP messages."""
         self.state: dict[str, Any] = {}
@@ -109,7 +149,7 @@ class Connection:
         self._send_nowait: Callable[..., bool] | None = None
         if isinstance(channel, ImmediateChannel):
             self._send_nowait = channel.send_nowait
-            channel.tap = self._take_at_once
+            channel.tap = self.tap
         self._sources: list[Source] = []
         self._wake = anyio.Event()
         self._idle = anyio.Event()
@@ -280,21 +320,10 @@ class Connection:
             except TransportError:
                 self.closed.set()
                 raise
-            if self.sink is not None and _is_callback(message):
-                self.sink(message)
+            if self.tap.sink is not None and _is_callback(message):
+                self.tap.sink(message)
                 continue
             return SessionMessage(rpc_message(message))
-
-    def _take_at_once(self, frame: bytes) -> bool:
-        """Callbacks in the spelling of our own servers, the busiest frames there are, go to the sink at once."""
-        if self.sink is None or not frame.startswith(MESSAGES_HEAD):
-            return False
-        try:
-            message = decode_frame(frame)
-        except FrameError:
-            return False  # `next_message` will say so
-        self.sink(message)
-        return True
 
     async def _refuse(self, error: FrameError) -> None:
         self.bad_frames += 1
@@ -342,6 +371,7 @@ class FrameReader(_Stream):
         context.run(current_connection.set, connection)
         self.last_context = context
         """What the SDK runs a message's handler in: it holds `current_connection`."""
+        self.tap = connection.tap
 
     async def receive(self) -> SessionMessage:
         """The next message.
@@ -407,6 +437,29 @@ class StreamWrapper:
         exc_tb: TracebackType | None,
     ) -> bool | None:
         return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+class TappedReader(StreamWrapper):
+    """A read stream of the SDK's from whose transport callbacks leave before it: a `CallbackTap` sees the frames."""
+
+    def __init__(self, inner: Any, tap: CallbackTap) -> None:
+        super().__init__(inner)
+        self.tap = tap
+
+    @property
+    def last_context(self) -> contextvars.Context | None:
+        """The sender's context, where the inner stream carries one."""
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> Any:
+        """The next message."""
+        return await self._inner.receive()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._inner.__anext__()
 
 
 class InterceptingReader(StreamWrapper):

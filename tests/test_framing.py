@@ -300,7 +300,7 @@ async def test_hooks_are_called_when_the_connection_closes_and_at_once_when_it_h
 async def test_the_sink_gets_callbacks_and_the_sdk_everything_else() -> None:
     connection, peer = pair("client")
     took: list[Any] = []
-    connection.sink = took.append
+    connection.tap.sink = took.append
     others = [
         b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
         b'{"jsonrpc":"2.0","id":1,"method":"notifications/mcpc/messages"}',

@@ -9,7 +9,7 @@ from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 from mcpc.client.inbox import Inbox
 from mcpc.codec import LISTEN_METHOD, call_meta, read_call
 from mcpc.errors import MessageError
-from mcpc.framing import FrameReader, InterceptingReader, StreamWrapper
+from mcpc.framing import FrameReader, InterceptingReader, StreamWrapper, TappedReader
 from mcpc.transport import StreamPair
 
 __all__ = ["TapReader", "TapWriter", "tap"]
@@ -18,14 +18,14 @@ __all__ = ["TapReader", "TapWriter", "tap"]
 class TapReader(InterceptingReader):
     """The read stream: callbacks go to the inbox, answers to tool calls are shown to it on their way.
 
-    Over a framed connection the callbacks leave further down, before the SDK's messages are made.
+    Over our own transports the callbacks leave further down, before the SDK's messages are made.
     """
 
     def __init__(self, inner: Any, inbox: Inbox, on_end: Callable[[], None] | None) -> None:
         super().__init__(inner, inbox.take, on_end)
         self._inbox = inbox
-        if isinstance(inner, FrameReader):
-            inner.connection.sink = inbox.take
+        if isinstance(inner, FrameReader | TappedReader):
+            inner.tap.sink = inbox.take
 
     async def receive(self) -> Any:
         """The next message for the SDK."""

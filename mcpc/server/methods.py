@@ -22,7 +22,7 @@ from mcpc.codec import (
     TASK_METHOD,
 )
 from mcpc.errors import InputRefused, PromptError, TaskEnded, TaskError, UnknownTask
-from mcpc.framing import current_connection
+from mcpc.framing import current_connection, current_response
 from mcpc.mailbox import Batch
 from mcpc.messages import MCPCInformation
 from mcpc.server.call import current_principal
@@ -164,7 +164,22 @@ def _refusal(exc: TaskError) -> MCPError:
 
 
 async def _pump(ctx: Context, stream: ListenStream) -> None:
-    """Send what the stream has as notifications of its request, through the SDK."""
+    """Send what the stream has as notifications of its request."""
+    response = current_response.get()
+    if response is None:
+        await _notify(ctx, stream)
+        return
+    await _notify(ctx, stream, once=True)  # the SDK has to open the answer
+    while not stream.ended.is_set():
+        if frames := stream.take():
+            await response.send(*frames)
+            await anyio.lowlevel.checkpoint()
+        elif not stream.ended.is_set():
+            await stream.ready()
+
+
+async def _notify(ctx: Context, stream: ListenStream, *, once: bool = False) -> None:
+    """The same through the SDK, to the end or once."""
     while not stream.ended.is_set():
         item = stream.next()
         if item is None:
@@ -181,6 +196,8 @@ async def _pump(ctx: Context, stream: ListenStream) -> None:
         notification: Any = Notification[dict[str, Any], str](method=method, params=params)
         await ctx.session.send_notification(notification, related_request_id=stream.listen_id)
         await anyio.lowlevel.checkpoint()
+        if once:
+            return
 
 
 HANDSHAKE_TOOLS = {"_mcpc_init": "0.2.6", "is_mcpc_enabled": "0.2.1"}

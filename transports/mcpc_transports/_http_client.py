@@ -23,7 +23,9 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR
 from pydantic_core import from_json, to_json
 
 from mcpc.errors import ConnectFailed, FrameTooLarge, MCPCError, URIError
+from mcpc.framing import CallbackTap
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI
+from mcpc_transports._event_tap import EventTap
 
 __all__ = ["CallClient", "Target", "connecting", "explain", "reach", "read_whole", "status_line", "unwrapped"]
 
@@ -263,12 +265,14 @@ class CallClient(httpx2.AsyncClient):
     """What the SDK's Streamable HTTP client sends with: a failed POST is *answered* with a JSON-RPC error.
 
     A request that cannot be sent, a connection cut in the middle of an answer, an answer that is too large,
-    and a refusal that is not JSON-RPC all become an error for that one request. Event streams pass untouched:
-    the SDK answers for them when they end.
+    and a refusal that is not JSON-RPC all become an error for that one request. For event streams the SDK answers
+    when they end; only callbacks leave them here.
     """
 
     def __init__(self, target: Target) -> None:
         super().__init__(**target.client_options())
+        self.tap = CallbackTap()
+        """Where callbacks leave the event streams."""
         self._target = target
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
@@ -279,8 +283,10 @@ class CallClient(httpx2.AsyncClient):
             return await super().send(request, **options)
         try:
             response = await super().send(request, **options)
-            if response.next_request is not None or _content_type(response) == "text/event-stream":
+            if response.next_request is not None:
                 return response
+            if _content_type(response) == "text/event-stream":
+                return self._tapped(response)
             body = await read_whole(response, self._target.max_message_size)
         except httpx2.RequestError as exc:
             text = f"connection to {self._target.uri} failed: {explain(exc)}"
@@ -289,6 +295,11 @@ class CallClient(httpx2.AsyncClient):
             text = f"the answer from {self._target.uri} is too large: {exc}"
             return _error_answer(request, HTTPStatus.BAD_GATEWAY, INTERNAL_ERROR, text)
         return self._checked(request, response, body)
+
+    def _tapped(self, response: httpx2.Response) -> httpx2.Response:
+        if "content-encoding" not in response.headers and isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = EventTap(response.stream, self.tap, self._target.max_message_size)
+        return response
 
     def _checked(self, request: httpx2.Request, response: httpx2.Response, body: bytes) -> httpx2.Response:
         """The response with its body read; one that refuses without a reason is given the reason it has."""

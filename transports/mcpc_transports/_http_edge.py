@@ -11,13 +11,16 @@ import anyio
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.provider import TokenVerifier, principal_components
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcpc.codec import LISTEN_METHOD, decode_frame, encode_error
 from mcpc.errors import FrameError, FrameTooLarge
+from mcpc.framing import current_response
 from mcpc.transport import Peer
+from mcpc_transports._event_response import EventResponse
 from mcpc_transports._uvicorn import STREAMING, respond
 
 __all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "refuse"]
@@ -156,6 +159,10 @@ class MessageCheck:
         else:
             if message.get("method") in LISTEN_METHODS:
                 scope[STREAMING] = True
+            if message.get("method") == LISTEN_METHOD and _is_modern(scope):
+                response = EventResponse(send)
+                current_response.set(response)
+                send = response.relay
             await self._app(scope, _replay(body, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
@@ -174,6 +181,11 @@ class MessageCheck:
                 raise FrameTooLarge(self._limit)
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _is_modern(scope: Scope) -> bool:
+    """Whether a request is of the era in which its answer is all there is: no sessions, no events kept for later."""
+    return Headers(scope=scope).get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -33,6 +33,7 @@ from mcp.server.streamable_http_manager import (
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcpc.errors import ListenFailed, URIError
+from mcpc.framing import TappedReader
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, LOOPBACK_HOSTS, URI, Endpoint, Listener, StreamPair
 from mcpc_transports._http_client import CallClient, Target, connecting, reach, unwrapped
 from mcpc_transports._http_edge import Door, MessageCheck, Paths, authenticated, peer_of, refuse
@@ -193,8 +194,8 @@ class StreamableHttpTransport:
                 await reach(client, target)
                 async with streamable_http_client(
                     target.url, http_client=client, max_sse_event_size=target.max_message_size
-                ) as streams:
-                    yield streams
+                ) as (read, write):
+                    yield TappedReader(read, client.tap), write
 
     def listen(
         self,
