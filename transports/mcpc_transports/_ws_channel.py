@@ -8,8 +8,8 @@ A connection owns no task. `receive` pulls: it reads a chunk, has all frames in 
 parsed, and hands them out one by one, so pings are answered while somebody
 receives (as the core of this library always does). Pongs, pings and close frames
 never interleave with a send: they wait in a place of their own, at most one of
-each kind, and go out with the next write, or by a short task of their own where
-none is under way. So `receive` is never held up by a peer that does not read.
+each kind, and go out at once, with the next write, or by a short task of their own
+where the peer does not read. So `receive` is never held up by a peer that does not read.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -276,8 +276,19 @@ class WebSocketChannel:
         for data in writes:
             if data:  # an empty one asks for a half-close, which is left to `aclose`
                 self._control[data[0]] = data
-        if self._control and not (waiting or self._writing or self._closed):
+        if self._control and not (waiting or self._writing or self._closed or self._written_at_once()):
             self._tasks.start_soon(self._flush)
+
+    def _written_at_once(self) -> bool:
+        """Try to write the control frames without a task: most often there is room for the few bytes."""
+        if self._rest or self._unsendable is not None:
+            return False
+        try:
+            self._rest = bytes(self._stream.send_nowait(b"".join(self._take_control())))
+        except STREAM_ERRORS as exc:
+            with suppress(TransportError):
+                self._lost(exc)
+        return not self._rest
 
     def _take_control(self) -> list[bytes]:
         if not self._control:
