@@ -17,9 +17,11 @@ from typer.testing import CliRunner, Result
 import mcpc
 from cli_kit import DEADLINE, ENVIRONMENT, MCPC, in_terminal, run, run_all, running, served
 from mcpc.cli import app as application
+from mcpc.cli import connecting
+from mcpc.cli.common import connect_options
 
 APP = '''
-import pathlib, sys
+import os, pathlib, sys
 import anyio, mcpc
 from mcp.server import MCPServer
 
@@ -58,6 +60,10 @@ async def beat(task: mcpc.Task, when_stopped: str = "") -> None:
 @callbacks.tool()
 async def fail(task: mcpc.Task) -> None:
     raise ValueError("no luck")
+
+@callbacks.tool()
+async def die(task: mcpc.Task) -> None:
+    os._exit(3)
 
 @callbacks.tool()
 async def announce(text: str, task: mcpc.Task) -> None:
@@ -163,6 +169,56 @@ def test_values_are_json_where_they_are_json_and_ordinary_tools_can_be_called(ur
     assert re.fullmatch(r"[0-9a-f-]{36}\n", alone.written["out"])
     assert failed.process.returncode == 1
     assert (failed.written["out"], failed.written["err"]) == ("", "error: fail failed: ValueError: no luck\n")
+
+
+def test_arguments_given_as_one_object_are_sent_as_they_are(uri: str) -> None:
+    extra = here("call", uri, "add", "--json-args", '{"a": 1, "c": 9}', "b=2")
+    missing = here("call", uri, "add", "--json-args", '{"a": 1}')
+    assert (extra.exit_code, extra.stdout) == (0, "3\n")
+    assert missing.exit_code == 1  # the server says so, not the command line
+    assert missing.stderr.startswith("error: add failed: Error executing tool add")
+
+
+def test_a_server_that_dies_is_dialled_again_only_where_that_can_help(app: str) -> None:
+    child = f"stdio:{MCPC[0]} serve {app} stdio:"
+    with served(app, "tcp://127.0.0.1:0") as (_, uris):
+        with running([*MCPC, "call", uris[0], "die"]) as socket, running([*MCPC, "call", child, "die"]) as pipe:
+            socket.read_until(r"the connection was lost; dialling again \(Ctrl-C gives up\)")
+            assert socket.finish(signal.SIGINT) == 130
+            assert pipe.finish() == 2
+            assert "dialling" not in pipe.written["err"]
+            assert pipe.written["err"].endswith("error: the connection to the server was lost\n")
+
+
+@pytest.mark.anyio
+async def test_who_waits_long_for_an_answer_is_told_for_whose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    told: list[str] = []
+    scope = anyio.CancelScope()
+
+    def say(text: str) -> None:
+        told.append(text)
+        scope.cancel()
+
+    monkeypatch.setattr(connecting, "PATIENCE", 0.01)
+    monkeypatch.setattr(connecting, "say", say)
+    async with await anyio.create_unix_listener(tmp_path / "silent.sock"):
+        with anyio.fail_after(DEADLINE), scope:
+            async with connecting.connected(f"unix://{tmp_path}/silent.sock"):
+                raise AssertionError("nobody answered")
+    assert told == [
+        f"still waiting for an MCP server's answer from unix://{tmp_path}/silent.sock (Ctrl-C gives up) ..."
+    ]
+
+
+def test_a_header_is_written_either_way() -> None:
+    given = ["X-Team=blue:green", "Accept-Language: en=1", "X-Empty:"]
+    assert connect_options("ws://127.0.0.1:1/", given, None, None)["headers"] == {
+        "X-Team": "blue:green",
+        "Accept-Language": "en=1",
+        "X-Empty": "",
+    }
 
 
 def test_a_server_cannot_steer_the_terminal(uri: str) -> None:
@@ -293,6 +349,22 @@ def test_a_token_is_asked_for_and_given(app: str, tls: tuple[list[str], dict[str
 # --- looking ---
 
 
+def test_a_task_that_was_left_is_followed_by_its_id_to_its_end(uri: str, tmp_path: Path) -> None:
+    def start(*arguments: str) -> str:
+        return here("call", uri, *arguments, "--no-follow").stdout.strip()
+
+    with running([*MCPC, "watch", uri, "--task", start("beat")]) as watcher:
+        watcher.read_until(r"beat\[\w{8}\] update  beat \d+\n", "out")
+        assert watcher.finish(signal.SIGINT) == 0
+    ends = [
+        here("watch", uri, "--json", "--task", task) for task in (start("process_data", "data_id=7"), start("fail"))
+    ]
+    assert [end.exit_code for end in ends] == [0, 1]
+    last = [json.loads(end.stdout.splitlines()[-1]) for end in ends]
+    assert [message["event"] for message in last] == ["complete", "failed"]
+    assert last[0]["result"]["data_id"] == "7"
+
+
 def test_tools_lists_names_arguments_and_descriptions(uri: str) -> None:
     shown, machine = run_all([["tools", uri], ["tools", uri, "--json"]])
     assert "process_data(data_id: string)\n    Process data.\n\n    In three steps.\n" in shown.written["out"]
@@ -340,6 +412,19 @@ def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(
         ("call", "tcp://127.0.0.1:1", "t"): r"nobody listens at tcp://127\.0\.0\.1:1",
         ("call", "ws://u:hidden@127.0.0.1:1/mcp", "t"): r"ws://u:\*\*\*@127\.0\.0\.1:1/mcp cannot be reached",
         ("call", uri, "nosuch"): r"the server has no tool 'nosuch'; it has: .*process_data",
+        ("call", uri, "proces_data"): r"no tool 'proces_data'; did you mean 'process_data'\? it has: ",
+        ("call", uri, "process_data"): r"process_data needs data_id; it takes: data_id: string\n",
+        (
+            "call",
+            uri,
+            "add",
+            "a=1",
+            "b=x",
+        ): r'add: b must be of type integer, not "x"; it takes: a: integer, b: integer',
+        ("call", uri, "add", "a=1", "bb=2"): r"add has no argument 'bb'; did you mean 'b'\? it takes: a: ",
+        ("call", uri, "fail", "a=1"): r"fail has no argument 'a'; it takes: nothing",
+        ("call", "stdio:python", "app.py", "add"): r"not 'add'; a stdio: address with spaces needs quotes",
+        ("watch", uri, "--task", "nosuch"): r"there is none of this id",
         ("call", uri, "add", "a"): r"an argument must look like NAME=VALUE, not 'a'",
         ("call", uri, "add", "a=1", "a=2"): r"an argument 'a' is given twice",
         ("call", uri, "add", "--json-args", "{a}"): r"--json-args is not JSON",
@@ -365,7 +450,10 @@ def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(
             "tcp://127.0.0.1:0",
         ): r"NameError: name 'nosuchname' is not defined \(broken.py, line 3\)",
         ("serve", f"{torn}:server", "tcp://127.0.0.1:0"): r"SyntaxError: .*torn.py, line 1",
-        ("serve", app, "tcp://0.0.0.0:0"): r"tcp: has no authentication; bind to 127\.0\.0\.1, or pass allow_remote",
+        ("serve", app, "tcp://0.0.0.0:0"): r"tcp: has no authentication; bind to .* --allow-remote\n",
+        ("serve", app, "ws://0.0.0.0:0/"): r"give --token-env, or --allow-remote",
+        ("serve", app, "http://0.0.0.0:0/"): r"give --token-env, or say --allow-remote",
+        ("serve", app, "wss://127.0.0.1:0/"): r"wss: needs --ssl-cert",
         ("serve", app, "tcp://127.0.0.1:0", "--token-env", "HOME"): r"tcp: cannot check a token",
         ("serve", app, "ws://127.0.0.1:0/", "--ssl-key", file): r"--ssl-key needs --ssl-cert",
         ("serve", app, "ws://127.0.0.1:0/", "--ssl-cert", file): r"--ssl-cert: .*app.py cannot be used",

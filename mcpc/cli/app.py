@@ -16,7 +16,12 @@ from mcpc.messages import VERSION
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    name="mcpc", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", add_completion=True
+    name="mcpc",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import anyio
 import typer
@@ -10,6 +10,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import Tool
 from rich.console import Console
 
+from mcpc.cli.arguments import read_object, tool_arguments
 from mcpc.cli.asking import ask
 from mcpc.cli.common import (
     COMPLETE,
@@ -33,8 +34,9 @@ from mcpc.cli.common import (
     say_error,
     until_signal,
 )
-from mcpc.cli.look import list_tools
+from mcpc.cli.connecting import connected
 from mcpc.cli.terminal import LineReader
+from mcpc.cli.toolset import check_known, list_tools
 from mcpc.cli.views import View, make_view
 from mcpc.client import Client, TaskHandle
 from mcpc.errors import MCPCError, PromptError, TaskFailed, TaskStopped, UnknownTask
@@ -49,14 +51,20 @@ def call(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="KEY=VALUE", help="Its arguments: JSON where they are JSON, else text.", show_default=False
+            metavar="KEY=VALUE",
+            help="Its arguments, checked against the tool's schema: text where it takes text, else JSON.",
+            show_default=False,
         ),
     ] = None,
     json_args: Annotated[
-        str | None, typer.Option("--json-args", metavar="JSON", help="Arguments as one JSON object.")
+        str | None, typer.Option("--json-args", metavar="JSON", help="Arguments as one JSON object, sent as it is.")
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow/--no-follow", help="Wait for the end, or leave once the task has started.")
+        bool,
+        typer.Option(
+            "--follow/--no-follow",
+            help="Wait for the end, or write the task's id once it has started, and leave (see: mcpc watch --task).",
+        ),
     ] = True,
     session: Annotated[
         str, typer.Option("--session", metavar="NAME", help="The conversation that the task belongs to.")
@@ -85,8 +93,8 @@ def call(
           --token-env TOKEN
     """
     with mistakes_told():
-        given = assignments(arguments, "an argument")
-        base = _read_object(json_args)
+        given = _given(uri, arguments)
+        base = read_object(json_args)
         options = connect_options(uri, header, token_env, option)
 
     async def main() -> int:
@@ -97,16 +105,13 @@ def call(
     run(main)
 
 
-def _read_object(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
+def _given(uri: str, arguments: Sequence[str] | None) -> dict[str, str]:
     try:
-        value: Any = json.loads(text)
-    except ValueError as exc:
-        raise UserMistake(f"--json-args is not JSON: {exc}") from exc
-    if not isinstance(value, dict):
-        raise UserMistake("--json-args must be a JSON object, like '{\"n\": 3}'")
-    return cast("dict[str, Any]", value)
+        return assignments(arguments, "an argument")
+    except UserMistake as exc:
+        if uri.startswith("stdio:") and " " not in uri:  # the shell has made arguments of the command's words
+            raise UserMistake(f"{exc}; a stdio: address with spaces needs quotes: 'stdio:command arg ...'") from exc
+        raise
 
 
 class _Caller:
@@ -122,17 +127,19 @@ class _Caller:
         self._handle: TaskHandle | None = None
         self._interrupted_by = 0
         self._leaving = False
+        self._redials = False
         self._unanswered: Prompt | None = None
 
     async def run(
-        self, uri: str, options: dict[str, Any], given: dict[str, str], base: dict[str, Any], *, follow: bool
+        self, uri: str, options: dict[str, Any], given: dict[str, str], base: dict[str, Any] | None, *, follow: bool
     ) -> int:
         """Dial, call, follow; the exit code."""
         code = COMPLETE
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._obey_signals, tasks.cancel_scope)
-                async with Client(uri, provider="mcpc-cli", on_connection=self._connection, **options) as client:
+                async with connected(uri, on_connection=self._connection, **options) as client:
+                    self._redials = client.reconnect
                     try:
                         code = await self._call(client, given, base, follow=follow)
                     finally:
@@ -145,25 +152,25 @@ class _Caller:
     def _connection(self, state: str) -> None:
         if self._handle is None or self._leaving:
             return
-        if state == "lost":
-            self.view.note("the connection was lost; dialling again ...")
+        if state == "lost" and self._redials:
+            self.view.note("the connection was lost; dialling again (Ctrl-C gives up) ...")
         elif state == "connected":
             self.view.note("connected again")
 
-    async def _call(self, client: Client, given: dict[str, str], base: dict[str, Any], *, follow: bool) -> int:
+    async def _call(self, client: Client, given: dict[str, str], base: dict[str, Any] | None, *, follow: bool) -> int:
         tools = await _tools_of(client)
         known = next((tool for tool in tools if tool.name == self.tool), None)
-        arguments = {**base, **_typed_arguments(given, known)}
+        arguments = tool_arguments(given, base, known)
         overflow = "block" if self.as_json else "coalesce"
         try:
             self._handle = await client.start_task(self.tool, arguments, session_id=self.session, overflow=overflow)
         except MCPError:
-            _check_known(self.tool, known, tools)
+            check_known(self.tool, tools)
             raise
         if not follow:
             return self._leave(self._handle)
         await self._follow(self._handle)
-        return await self._outcome(self._handle, known, tools)
+        return await self._outcome(self._handle, tools)
 
     def _leave(self, handle: TaskHandle) -> int:
         if self.as_json:
@@ -222,7 +229,7 @@ class _Caller:
                 self.view.note(f"the task could not be stopped: {exc}")
         scope.cancel()
 
-    async def _outcome(self, handle: TaskHandle, known: Tool | None, tools: Sequence[Tool]) -> int:
+    async def _outcome(self, handle: TaskHandle, tools: Sequence[Tool]) -> int:
         try:
             result = await handle.result()
         except TaskStopped:
@@ -233,7 +240,7 @@ class _Caller:
             return FAILED
         except TaskFailed as exc:
             if "nknown tool" in str(exc):
-                _check_known(self.tool, known, tools)
+                check_known(self.tool, tools)
             if not self.as_json:
                 say_error(f"{self.tool} failed: {printable(str(exc).removeprefix('ToolError: '), lines=True)}")
             return FAILED
@@ -257,21 +264,3 @@ async def _tools_of(client: Client) -> list[Tool]:
         return await list_tools(client)
     except MCPError:
         return []  # a server need not list what it has
-
-
-def _check_known(name: str, known: Tool | None, tools: Sequence[Tool]) -> None:
-    """Say what there is, where the tool that was called is not among it."""
-    if known is None and tools:
-        names = ", ".join(tool.name for tool in tools)
-        raise UserMistake(f"the server has no tool {name!r}; it has: {names}")
-
-
-def _typed_arguments(given: dict[str, str], tool: Tool | None) -> dict[str, Any]:
-    """The `key=value` arguments; where the tool wants a string, `id=42` is one."""
-    schema: dict[str, Any] = {} if tool is None else tool.input_schema
-    properties: dict[str, Any] = schema.get("properties") or {}
-    return {name: text if _is_string(properties.get(name)) else read_value(text) for name, text in given.items()}
-
-
-def _is_string(schema: Any) -> bool:
-    return isinstance(schema, dict) and cast("dict[str, Any]", schema).get("type") == "string"

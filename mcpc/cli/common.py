@@ -101,7 +101,9 @@ def _set_verbose(wanted: bool) -> bool:
 
 HeaderOption = Annotated[
     list[str] | None,
-    typer.Option("--header", "-H", metavar="NAME=VALUE", help="A header of the request; may be repeated."),
+    typer.Option(
+        "--header", "-H", metavar="NAME=VALUE", help="A header of the request ('NAME: VALUE' too); may be repeated."
+    ),
 ]
 TokenOption = Annotated[
     str | None,
@@ -179,12 +181,18 @@ def connect_options(
     """
     chosen: dict[str, Any] = {name: read_value(text) for name, text in assignments(options, "--option").items()}
     if headers:
-        chosen["headers"] = assignments(headers, "--header", secret=True)
+        chosen["headers"] = assignments([_header(text) for text in headers], "--header", secret=True)
     if token_env is not None:
         chosen["token"] = token_from(token_env)
     _, transport = prepare(uri, "connect", chosen)
     check_types(transport, "connect", chosen)
     return chosen
+
+
+def _header(text: str) -> str:
+    """A header as `NAME=VALUE`, also where it was written `NAME: VALUE`: no name has either sign in it."""
+    name, colon, value = text.partition(":")
+    return f"{name.strip()}={value.strip()}" if colon and "=" not in name else text
 
 
 def check_types(transport: Transport, method: str, options: Mapping[str, Any]) -> None:

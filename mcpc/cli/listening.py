@@ -98,8 +98,8 @@ class Listening:
         check_types(transport, "listen", options)
         if self.allow_remote and "allow_remote" in known:
             options["allow_remote"] = True
-        if self.tls is not None and "ssl_context" in known and f"{uri.scheme}s" not in schemes():
-            options["ssl_context"] = self.tls
+        if "ssl_context" in known and f"{uri.scheme}s" not in schemes():
+            options["ssl_context"] = self._certificate_for(uri)
         if self.token is not None and self._guard(uri, known):
             options["token_verifier"] = _StaticToken(self.token)
         self._used.update(options)
@@ -112,6 +112,11 @@ class Listening:
         if uri.scheme in GUARDED_BY_THE_SYSTEM:
             return False
         raise UserMistake(f"{uri.scheme}: cannot check a token, so {uri} would be open to anybody; leave it out")
+
+    def _certificate_for(self, uri: URI) -> ssl.SSLContext:
+        if self.tls is None:
+            raise UserMistake(f"{uri.scheme}: needs --ssl-cert, a file with the server's certificate")
+        return self.tls
 
     def check_used(self) -> None:
         """See that every option was taken by somebody.

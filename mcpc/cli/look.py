@@ -1,7 +1,7 @@
 """`mcpc tools` and `mcpc watch`: what a server has, and what it says."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import typer
@@ -9,6 +9,7 @@ from mcp_types import Tool
 
 from mcpc.cli.common import (
     COMPLETE,
+    FAILED,
     HeaderOption,
     JsonOption,
     OptionOption,
@@ -23,26 +24,16 @@ from mcpc.cli.common import (
     say,
     until_signal,
 )
+from mcpc.cli.connecting import connected
+from mcpc.cli.toolset import list_tools, parameters
 from mcpc.cli.views import status_of
 from mcpc.client import Client
 from mcpc.errors import ConnectionLost
 from mcpc.messages import MCPCMessage
 
-__all__ = ["list_tools", "tools", "watch"]
+__all__ = ["tools", "watch"]
 
 URIArgument = Annotated[str, typer.Argument(metavar="URI", help="Where the server is.", show_default=False)]
-
-
-async def list_tools(client: Client) -> list[Tool]:
-    """Every tool of the server, page by page."""
-    found: list[Tool] = []
-    cursor: str | None = None
-    while True:
-        page = await client.list_tools(cursor=cursor)
-        found.extend(page.tools)
-        cursor = page.next_cursor
-        if cursor is None:
-            return found
 
 
 # --- tools ---
@@ -65,7 +56,7 @@ def tools(
     """
 
     async def main() -> int:
-        async with Client(uri, provider="mcpc-cli", **connect_options(uri, header, token_env, option)) as client:
+        async with connected(uri, **connect_options(uri, header, token_env, option)) as client:
             found = await list_tools(client)
         if as_json:
             put(compact([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found]))
@@ -79,22 +70,9 @@ def tools(
 
 
 def _put_tool(tool: Tool) -> None:
-    put(printable(f"{tool.name}({', '.join(_parameters(tool.input_schema))})"))
+    put(printable(f"{tool.name}({parameters(tool.input_schema)})"))
     for line in printable(tool.description or "", lines=True).strip().splitlines():
         put(f"    {line}".rstrip())
-
-
-def _parameters(schema: dict[str, Any]) -> list[str]:
-    properties: dict[str, dict[str, Any]] = schema.get("properties") or {}
-    required: list[str] = schema.get("required") or []
-    return [f"{name}{'' if name in required else '?'}: {_type(about)}" for name, about in properties.items()]
-
-
-def _type(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return " | ".join(compact(value) for value in schema["enum"])
-    kinds: list[dict[str, Any]] = schema.get("anyOf") or []
-    return " | ".join(_type(kind) for kind in kinds) or str(schema.get("type") or "any")
 
 
 # --- watch ---
@@ -105,6 +83,9 @@ def watch(
     session: Annotated[
         str | None, typer.Option("--session", metavar="NAME", help="Only messages of this conversation.")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="ID", help="Follow this task to its end, whoever started it.")
+    ] = None,
     header: HeaderOption = None,
     token_env: TokenOption = None,
     option: OptionOption = None,
@@ -113,24 +94,29 @@ def watch(
 ) -> None:
     """Show what a server sends, live, until Ctrl-C.
 
-    Server events come as lines on stdout, and so do messages of tasks that
-    are this client's. A connection that is lost is dialled again.
+    Server events come as lines on stdout. With --task it is one task, from
+    its present state to its end; the id is what mcpc call --no-follow wrote.
+    A connection that is lost is dialled again.
+
+    Exit codes: 0 at Ctrl-C or when the task is complete, 1 it failed,
+    2 a mistake or no connection.
 
     Examples:
       mcpc watch ws://127.0.0.1:8765/mcp
       mcpc watch unix:///tmp/app.sock --json
+      mcpc watch ws://127.0.0.1:8765/mcp --task 5d2c6a01-...
     """
 
     async def main() -> int:
         watcher = _Watcher(as_json)
         options = connect_options(uri, header, token_env, option)
+        code = COMPLETE
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_end_on_signal, tasks.cancel_scope)
-            async with Client(
-                uri, provider="mcpc-cli", reconnect_timeout=None, on_connection=watcher.connection, **options
-            ) as client:
-                await watcher.watch(client, session)
-        return COMPLETE
+            async with connected(uri, reconnect_timeout=None, on_connection=watcher.connection, **options) as client:
+                code = await (watcher.watch(client, session) if task is None else watcher.follow(client, task))
+            tasks.cancel_scope.cancel()
+        return code
 
     run(main)
 
@@ -154,7 +140,17 @@ class _Watcher:
         if state == "lost":
             self._lost.set()
 
-    async def watch(self, client: Client, session: str | None) -> None:
+    async def follow(self, client: Client, task_id: str) -> int:
+        """Show one task to its end."""
+        handle = client.task(task_id)
+        await handle
+        event = ""
+        async for message in handle:
+            self.show(message)
+            event = message.event
+        return COMPLETE if event == "complete" else FAILED
+
+    async def watch(self, client: Client, session: str | None) -> int:
         """Watch until cancelled, or until a connection is lost that is not dialled again."""
         if not client.supports_mcpc:
             raise UserMistake("this server sends no callbacks: it is a plain MCP server, there is nothing to watch")

@@ -7,15 +7,19 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from mcpc.cli.common import COMPLETE, OptionOption, VerboseOption, mistakes_told, run, say, until_signal
+from mcpc.cli.common import COMPLETE, OptionOption, UserMistake, VerboseOption, mistakes_told, run, say, until_signal
 from mcpc.cli.listening import CertOption, KeyOption, Listening, RemoteOption
 from mcpc.cli.loading import load_server
+from mcpc.errors import MCPCError
 from mcpc.server import listen
 from mcpc.server.binding import bind, lowlevel_of
 from mcpc.transport import Listener
 from mcpc.uri import parse_uri
 
 __all__ = ["serve"]
+
+FLAGS = {"allow_remote=True": "--allow-remote", "a token_verifier": "--token-env", "a token verifier": "--token-env"}
+"""What transports advise a program to pass, as the command line has it."""
 
 
 def serve(
@@ -67,7 +71,7 @@ async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]]) -> i
         tasks.start_soon(_wait_for_signal, over)
         async with AsyncExitStack() as stack:
             for uri, options in places:
-                listener = await stack.enter_async_context(listen(server, uri, **options))
+                listener = await _listen(stack, server, uri, options)
                 _announce(server, listener)
                 finished: anyio.Event | None = getattr(listener, "finished", None)
                 if finished is not None:
@@ -77,6 +81,17 @@ async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]]) -> i
             await bind(server).wind_down()  # before the first address closes
         tasks.cancel_scope.cancel()
     return COMPLETE
+
+
+async def _listen(stack: AsyncExitStack, server: Any, uri: str, options: dict[str, Any]) -> Listener:
+    """Open one address; what its transport advises is said in flags."""
+    try:
+        return await stack.enter_async_context(listen(server, uri, **options))
+    except MCPCError as exc:
+        text = str(exc)
+        for argument, flag in FLAGS.items():
+            text = text.replace(argument, flag)
+        raise UserMistake(text) from exc
 
 
 async def _wait_for_signal(over: anyio.Event) -> None:

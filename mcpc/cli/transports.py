@@ -33,7 +33,7 @@ class _Installed:
 
 
 def transports(
-    scheme: Annotated[str | None, typer.Argument(metavar="[SCHEME]", help="Only this one.", show_default=False)] = None,
+    scheme: Annotated[str | None, typer.Argument(metavar="SCHEME", help="Only this one.", show_default=False)] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
