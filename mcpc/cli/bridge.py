@@ -18,6 +18,7 @@ from mcpc.cli.common import (
     say,
     until_signal,
 )
+from mcpc.cli.completing import complete_address
 from mcpc.cli.listening import CertOption, KeyOption, Listening, RemoteOption
 from mcpc.uri import prepare
 
@@ -25,8 +26,19 @@ __all__ = ["bridge"]
 
 
 def bridge(
-    listen_uri: Annotated[str, typer.Argument(metavar="FROM", help="Where clients come in.", show_default=False)],
-    connect_uri: Annotated[str, typer.Argument(metavar="TO", help="Where the server is.", show_default=False)],
+    listen_uri: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM",
+            help="Where clients come in; port 0 is any free port.",
+            show_default=False,
+            autocompletion=complete_address,
+        ),
+    ],
+    connect_uri: Annotated[
+        str,
+        typer.Argument(metavar="TO", help="Where the server is.", show_default=False, autocompletion=complete_address),
+    ],
     shared: Annotated[bool, typer.Option("--shared", help="One connection to the server for all clients.")] = False,
     allow_remote: RemoteOption = False,
     listen_token_env: Annotated[

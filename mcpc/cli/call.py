@@ -34,7 +34,8 @@ from mcpc.cli.common import (
     say_error,
     until_signal,
 )
-from mcpc.cli.connecting import connected
+from mcpc.cli.completing import complete_call
+from mcpc.cli.connecting import URIArgument, connected
 from mcpc.cli.terminal import LineReader
 from mcpc.cli.toolset import check_known, list_tools
 from mcpc.cli.views import View, make_view
@@ -46,14 +47,17 @@ __all__ = ["call"]
 
 
 def call(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="Where the server is.", show_default=False)],
-    tool: Annotated[str, typer.Argument(metavar="TOOL", help="The tool.", show_default=False)],
+    uri: URIArgument,
+    tool: Annotated[
+        str, typer.Argument(metavar="TOOL", help="The tool.", show_default=False, autocompletion=complete_call)
+    ],
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="KEY=VALUE",
             help="Its arguments, checked against the tool's schema: text where it takes text, else JSON.",
             show_default=False,
+            autocompletion=complete_call,
         ),
     ] = None,
     json_args: Annotated[

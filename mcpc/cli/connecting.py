@@ -2,15 +2,22 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
+import typer
 
 from mcpc.cli.common import say
+from mcpc.cli.completing import complete_address
 from mcpc.client import Client
 from mcpc.uri import parse_uri
 
-__all__ = ["connected"]
+__all__ = ["URIArgument", "connected"]
+
+URIArgument = Annotated[
+    str,
+    typer.Argument(metavar="URI", help="Where the server is.", show_default=False, autocompletion=complete_address),
+]
 
 PATIENCE = 5.0
 """Seconds without an answer after which the user is told what is waited for."""

@@ -24,7 +24,7 @@ from mcpc.cli.common import (
     say,
     until_signal,
 )
-from mcpc.cli.connecting import connected
+from mcpc.cli.connecting import URIArgument, connected
 from mcpc.cli.toolset import list_tools, parameters
 from mcpc.cli.views import status_of
 from mcpc.client import Client
@@ -32,9 +32,6 @@ from mcpc.errors import ConnectionLost
 from mcpc.messages import MCPCMessage
 
 __all__ = ["tools", "watch"]
-
-URIArgument = Annotated[str, typer.Argument(metavar="URI", help="Where the server is.", show_default=False)]
-
 
 # --- tools ---
 

@@ -8,6 +8,7 @@ import anyio
 import typer
 
 from mcpc.cli.common import COMPLETE, OptionOption, UserMistake, VerboseOption, mistakes_told, run, say, until_signal
+from mcpc.cli.completing import complete_address
 from mcpc.cli.listening import CertOption, KeyOption, Listening, RemoteOption
 from mcpc.cli.loading import load_server
 from mcpc.errors import MCPCError
@@ -27,7 +28,13 @@ def serve(
         str, typer.Argument(metavar="SERVER", help="app.py:server or package.module:server.", show_default=False)
     ],
     uris: Annotated[
-        list[str], typer.Argument(metavar="URI", help="Where to serve it; port 0 is any free port.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="URI",
+            help="Where to serve it; port 0 is any free port.",
+            show_default=False,
+            autocompletion=complete_address,
+        ),
     ],
     allow_remote: RemoteOption = False,
     token_env: Annotated[

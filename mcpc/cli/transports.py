@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mcpc.cli.common import JsonOption, UserMistake, VerboseOption, compact, mistakes_told, put
+from mcpc.cli.completing import complete_scheme
 from mcpc.errors import URIError
 from mcpc.uri import GROUP, resolve, schemes, transport_options
 
@@ -33,7 +34,10 @@ class _Installed:
 
 
 def transports(
-    scheme: Annotated[str | None, typer.Argument(metavar="SCHEME", help="Only this one.", show_default=False)] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Argument(metavar="SCHEME", help="Only this one.", show_default=False, autocompletion=complete_scheme),
+    ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:

@@ -1,0 +1,75 @@
+"""What the shell offers at the Tab key, asked as the shells ask."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli_kit import served
+from mcpc.cli import app as application
+
+APP = """
+from mcp.server import MCPServer
+
+server = MCPServer("completed", log_level="WARNING")
+
+@server.tool()
+def add(a: int, amount: int) -> int:
+    return a + amount
+
+@server.tool()
+def adorn(text: str) -> str:
+    return text
+"""
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = tmp_path_factory.mktemp("completed") / "app.py"
+    path.write_text(APP)
+    with served(f"{path}:server", "tcp://127.0.0.1:0") as (_, uris):
+        yield uris[0]
+
+
+def asked(**env: str) -> list[str]:
+    answer = CliRunner(env=env).invoke(application, [], prog_name="mcpc")
+    assert answer.exit_code == 0, answer.output
+    return answer.stdout.split()
+
+
+def in_fish(line: str) -> list[str]:
+    return asked(_MCPC_COMPLETE="complete_fish", _TYPER_COMPLETE_FISH_ACTION="get-args", _TYPER_COMPLETE_ARGS=line)
+
+
+def in_bash(*words: str) -> list[str]:
+    return asked(_MCPC_COMPLETE="complete_bash", COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1))
+
+
+def test_a_scheme_is_completed_to_an_address_on_this_machine() -> None:
+    assert in_fish("mcpc call w") == ["ws://127.0.0.1:8765/mcp", "wss://127.0.0.1:8765/mcp"]
+    assert in_fish("mcpc serve app.py:server un") == ["unix:///tmp/mcp.sock"]
+    assert in_fish("mcpc bridge st") == ["stdio:"]
+    assert in_fish("mcpc transports ws") == ["ws", "wss"]
+
+
+def test_tools_and_their_arguments_are_asked_of_the_server(uri: str) -> None:
+    assert in_fish(f"mcpc call {uri} a") == ["add", "adorn"]
+    assert in_fish(f"mcpc call {uri} add a") == ["a=", "amount="]
+    assert in_fish(f"mcpc call {uri} add a=1 ") == ["amount="]
+    assert in_fish(f"mcpc call {uri} nosuch ") == []
+
+
+def test_bash_which_breaks_words_at_colons_gets_the_same(uri: str) -> None:
+    scheme, host, port = uri.split(":")
+    typed = ["mcpc", "call", scheme, ":", host, ":", port]
+    assert in_bash(*typed, "ado") == ["adorn"]
+    assert in_bash(*typed, "add", "a", "=", "1", "am") == ["amount="]
+    assert in_bash(*typed[:-1], "") == []
+
+
+def test_who_cannot_answer_is_no_error_and_no_command_is_run(tmp_path: Path) -> None:
+    assert in_fish("mcpc call tcp://127.0.0.1:1 a") == []
+    assert in_fish("mcpc call nonsense a") == []
+    assert in_fish(f"mcpc call 'stdio:touch {tmp_path}/mark' a") == []
+    assert list(tmp_path.iterdir()) == []
