@@ -114,9 +114,10 @@ def test_each_command_has_help_with_examples_and_its_options() -> None:
         "serve": ["--allow-remote", "--token-env", "--ssl-cert", "--ssl-key", "SERVER", "URI"],
         "call": ["--json-args", "--no-follow", "--session", "--header", "--token-env", "--json", "KEY=VALUE", "130"],
         "tools": ["--header", "--token-env", "--json", "URI"],
-        "watch": ["--header", "--token-env", "--json", "URI"],
+        "watch": ["--task", "--session", "--header", "--token-env", "--json", "URI"],
         "bridge": ["--shared", "--header", "--token-env", "--listen-token-env", "--ssl-cert", "FROM", "TO"],
-        "transports": ["--json"],
+        "transports": ["--json", "SCHEME"],
+        "bench": ["--seconds", "--rate", "--size", "--json", "SCHEME|URI", "make bench"],
         "demo": ["--seconds"],
     }
     for shown in (here().output, here("--help").output):

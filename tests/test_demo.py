@@ -71,7 +71,7 @@ def test_on_a_terminal_it_fits_80_columns_and_moves(env: dict[str, str], tmp_pat
     assert re.search(r"ws://127\.0\.0\.1:\d+/mcp *[━╸╺]+ *\d+%  +[\d,]+/s", shown)
     assert "? report.pdf" in shown
     # The last frame and the summary together are what stays to be seen.
-    assert len(shown[shown.rindex("memory://demo") :].splitlines()) <= 22
+    assert len(shown[shown.rindex("memory://mcpc") :].splitlines()) <= 22
     assert list(rows(shown)) == TRANSPORTS
     assert re.search(VERDICT, shown)
     nothing_is_left(tmp_path)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mcpc.cli.bench import bench
 from mcpc.cli.bridge import bridge
 from mcpc.cli.call import call
 from mcpc.cli.demo import demo
@@ -54,7 +55,7 @@ def root(
     """
 
 
-for command in (serve, call, tools, watch, bridge, transports, demo):
+for command in (serve, call, tools, watch, bridge, transports, bench, demo):
     app.command()(command)
 
 

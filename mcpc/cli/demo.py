@@ -13,6 +13,7 @@ import typer
 
 from mcpc.cli.common import COMPLETE, FAILED, VerboseOption, exit_code_of, run, say, until_signal
 from mcpc.cli.demo_view import Screen, make_screen
+from mcpc.cli.places import own_addresses
 from mcpc.client import Client, TaskHandle
 from mcpc.errors import MCPCError, URIError
 from mcpc.messages import MCPCMessage, Prompt, prompt_of
@@ -205,14 +206,8 @@ async def _serve_all(stack: AsyncExitStack) -> AsyncGenerator[Lane]:
     from mcpc.cli.demo_server import server
 
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mcpc-")))
-    places = {
-        "memory": "memory://demo",
-        "stdio": "stdio:",
-        "unix": f"unix://{directory / 'demo.sock'}",
-        "tcp": "tcp://127.0.0.1:0",
-        "ws": "ws://127.0.0.1:0/mcp",
-        "http": "http://127.0.0.1:0/mcp",
-    }
+    places = own_addresses(directory)
+    del places["sse+http"]  # the older form of http, and one row more than a small terminal has
     for scheme, uri in places.items():
         try:
             resolve(parse_uri(uri).scheme)
