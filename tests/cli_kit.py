@@ -1,5 +1,6 @@
 """The real program in processes of its own, for the tests of the command line, the demo and the examples."""
 
+import codecs
 import os
 import re
 import select
@@ -7,16 +8,32 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["DEADLINE", "ENVIRONMENT", "MCPC", "Program", "in_terminal", "run", "run_all", "served", "without_colour"]
+__all__ = [
+    "DEADLINE",
+    "ENVIRONMENT",
+    "MCPC",
+    "Program",
+    "Terminal",
+    "in_terminal",
+    "open_terminal",
+    "run",
+    "run_all",
+    "running",
+    "served",
+    "without_colour",
+]
 
 DEADLINE = 60
 """Seconds that no program here should come near, on a machine that is busy."""
 
 MCPC = [str(Path(sys.executable).with_name("mcpc"))]
+
+Found = TypeVar("Found")
 
 ENVIRONMENT = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color", "PYTHONWARNINGS": "error::ResourceWarning"}
 
@@ -128,19 +145,29 @@ def served(*arguments: str, env: dict[str, str] | None = None, at: int = 1) -> G
 
 
 class Terminal:
-    """A program on a terminal of 80 columns and 24 rows."""
+    """A terminal of 80 columns and 24 rows, from the side of whoever sits at it."""
 
-    def __init__(self, fd: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.process = process
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self.written = ""
 
     def read_until(self, pattern: str) -> re.Match[str]:
         """Wait until the terminal shows something that matches."""
+        return self.wait_for(lambda: re.search(pattern, without_colour(self.written)), pattern)
+
+    def wait_for(self, look: Callable[[], Found | None], what: str) -> Found:
+        """Wait until `look` finds something."""
         give_up_at = time.monotonic() + DEADLINE
-        while (found := re.search(pattern, without_colour(self.written))) is None:
-            assert self._read(give_up_at), f"{pattern!r} did not appear; instead: {self.written!r}"
+        while (found := look()) is None:
+            assert self._read(give_up_at), f"{what!r} did not appear; instead: {self.written!r}"
         return found
+
+    def read_to_end(self) -> None:
+        """Read until nobody has the terminal open any more."""
+        give_up_at = time.monotonic() + DEADLINE
+        while self._read(give_up_at):
+            pass
 
     def _read(self, give_up_at: float) -> bool:
         ready, _, _ = select.select([self._fd], [], [], max(give_up_at - time.monotonic(), 0))
@@ -148,24 +175,30 @@ class Terminal:
             data = os.read(self._fd, 65536) if ready else b""
         except OSError:  # how Linux tells that nobody has the terminal open any more
             data = b""
-        self.written += data.decode(errors="replace")
+        self.written += self._decode(data)
         return bool(data)
 
     def type(self, text: str) -> None:
         """Type something."""
         os.write(self._fd, text.encode())
 
+
+class ProgramInTerminal(Terminal):
+    """A terminal, and the program on it."""
+
+    def __init__(self, fd: int, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(fd)
+        self.process = process
+
     def finish(self) -> int:
         """Wait for the end; the exit code."""
-        give_up_at = time.monotonic() + DEADLINE
-        while self._read(give_up_at):
-            pass
+        self.read_to_end()
         return self.process.wait(DEADLINE)
 
 
 @contextmanager
-def in_terminal(argv: Sequence[str], *, env: dict[str, str] | None = None) -> Generator[Terminal]:
-    """A program on a terminal of its own."""
+def open_terminal() -> Generator[tuple[int, int]]:
+    """Both ends of a new terminal: ours, which is closed in the end, and that of a program, which is not."""
     import fcntl
     import pty
     import struct
@@ -173,23 +206,31 @@ def in_terminal(argv: Sequence[str], *, env: dict[str, str] | None = None) -> Ge
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environment = {**ENVIRONMENT, **(env or {}), "COLUMNS": "80", "LINES": "24"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", IN_TERMINAL, *argv],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-        start_new_session=True,
-    )
-    os.close(theirs)
     try:
-        yield Terminal(ours, process)
+        yield ours, theirs
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(DEADLINE)
         os.close(ours)
+
+
+@contextmanager
+def in_terminal(argv: Sequence[str], *, env: dict[str, str] | None = None) -> Generator[ProgramInTerminal]:
+    """A program on a terminal of its own."""
+    with open_terminal() as (ours, theirs):
+        process = subprocess.Popen(
+            [sys.executable, "-c", IN_TERMINAL, *argv],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**ENVIRONMENT, **(env or {}), "COLUMNS": "80", "LINES": "24"},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        try:
+            yield ProgramInTerminal(ours, process)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(DEADLINE)
 
 
 def without_colour(text: str) -> str:

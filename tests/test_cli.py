@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 import mcpc
 from cli_kit import DEADLINE, ENVIRONMENT, MCPC, in_terminal, run, run_all, running, served
+from console_kit import screen_of
 from mcpc.cli import app as application
 from mcpc.cli import connecting
 from mcpc.cli.common import connect_options
@@ -284,6 +285,8 @@ def test_on_a_terminal_there_is_a_bar_and_prompts_and_ctrl_c_stop_it(uri: str) -
         terminal.read_until("beat .*━.*%.*beat 2")
         terminal.type("\x03")
         assert terminal.finish() == 130
+        bars = [line for line in screen_of(terminal.written, width=80) if "━" in line]
+        assert len(bars) == 1  # what the terminal echoes for Ctrl-C has not left another behind
 
 
 # --- serve ---

@@ -5,8 +5,10 @@ How a block is marked, after its language:
 - `python`: runs in the page's own namespace, after the blocks before it; may await at the top level.
 - `python NAME.py`: is saved under that name for the page's commands.
 - `python no-run`: is only compiled.
+- `python varies`: prints something else each time, so no output follows it.
 - `text output`: what the block before it printed.
 - `sh`: each command must exist; `python NAME.py` of a saved file is run, and the output that follows is its own.
+- `console`: a session on a terminal, which is run and compared by `test_console.py`.
 """
 
 import ast
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -32,50 +34,14 @@ import pytest
 import typer.main
 
 import mcpc
+from docs_kit import FENCE, PAGES, ROOT, Block, blocks, pages_with, saved_files
 from mcpc import uri
 from mcpc.cli.app import app
 from mcpc.dispatcher import Overflow
 from mcpc.uri import resolve, transport_options
 
-ROOT = Path(__file__).parent.parent
-PAGES = {
-    path.relative_to(ROOT).as_posix(): path
-    for path in (ROOT / "README.md", ROOT / "transports" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-}
 PATIENCE = 30
 """Seconds that one block may take."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    line: int
-    """The number of its first line, below the fence."""
-    language: str
-    words: tuple[str, ...]
-    code: str
-
-    @property
-    def file(self) -> str | None:
-        """The name it is saved under."""
-        return next((word for word in self.words if word.endswith(".py")), None)
-
-
-FENCE = re.compile(r"^```([\w+-]*)([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(page: str, *languages: str) -> list[Block]:
-    text = PAGES[page].read_text(encoding="utf-8")
-    found = [
-        Block(text.count("\n", 0, match.start()) + 2, match[1], tuple(match[2].split()), match[3])
-        for match in FENCE.finditer(text)
-    ]
-    return [block for block in found if not languages or block.language in languages]
-
-
-def pages_with(*languages: str) -> list[str]:
-    return [page for page in PAGES if blocks(page, *languages)]
 
 
 # --- code -------------------------------------------------------------------------------------------------------
@@ -137,7 +103,19 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_says(
 def test_every_block_of_code_is_python(page: str) -> None:
     for block in blocks(page, "python"):
         assert compiled(page, block)
-        assert {word for word in block.words if not word.endswith(".py")} <= {"no-run"}
+        assert {word for word in block.words if not word.endswith(".py")} <= {"no-run", "varies"}
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_what_prints_is_followed_by_what_it_prints(page: str) -> None:
+    after: dict[Block, Block] = dict(pairwise(blocks(page)))
+    silent = [
+        block.line
+        for block in blocks(page, "python")
+        if "print(" in block.code and block.file is None and not {"no-run", "varies"} & set(block.words)
+        if block not in after or after[block].words != ("output",)
+    ]
+    assert silent == []
 
 
 # --- commands ---------------------------------------------------------------------------------------------------
@@ -231,12 +209,6 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
-
-
-def saved_files(page: str, directory: Path) -> None:
-    for block in blocks(page, "python"):
-        if block.file is not None:
-            (directory / block.file).write_text(block.code, encoding="utf-8")
 
 
 def expected_output(page: str, command: str) -> list[str]:
@@ -348,6 +320,13 @@ def test_the_options_of_a_client_and_of_a_bridge_are_those_of_the_table(kind: st
 def test_every_error_is_in_the_table_and_no_other() -> None:
     errors = {name for name, value in vars(mcpc).items() if inspect.isclass(value) and issubclass(value, Exception)}
     assert set(table_of("errors")) == errors
+
+
+def test_every_command_is_in_the_table_of_commands_and_no_other() -> None:
+    text = PAGES["docs/command-line.md"].read_text(encoding="utf-8")
+    rows = text.partition("<!-- commands -->\n")[2].partition("\n\n")[0]
+    commands: Any = typer.main.get_command(app)
+    assert set(re.findall(r"^\| `mcpc (\w+)", rows, re.MULTILINE)) == set(commands.commands)
 
 
 def test_every_overflow_policy_is_explained() -> None:

@@ -4,11 +4,13 @@ The result is not a view's: the command writes it to stdout when the task has en
 """
 
 import sys
+from collections.abc import Iterable
 from typing import Any, Protocol, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Column
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Task as ProgressTask
+from rich.table import Column, Table
 
 from mcpc.cli.common import compact, printable, put, say
 from mcpc.messages import MCPCMessage, prompt_of
@@ -112,19 +114,35 @@ class LineView:
         """There is nothing to leave."""
 
 
+class _Bar(Progress):
+    """One row, a little narrower than the terminal.
+
+    The terminal echoes Ctrl-C as ^C where the cursor is; in a row of its own that would leave a copy of the bar behind.
+    """
+
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        self._console = console  # before the base class, which makes a first table
+        super().__init__(*columns, console=console)
+
+    def make_tasks_table(self, tasks: Iterable[ProgressTask]) -> Table:
+        """See `Progress`."""
+        table = super().make_tasks_table(tasks)
+        table.width = max(self._console.width - len("^C"), 1)
+        return table
+
+
 class LiveView:
     """A progress bar on stderr once an update has progress; until then, and for those without, lines."""
 
     def __init__(self, tool_name: str) -> None:
         self._tool_name = tool_name
-        self._progress = Progress(
+        self._progress = _Bar(
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[status]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
             console=Console(stderr=True),
-            expand=True,
         )
         self._bar: TaskID | None = None
         self._lines = LineView()
