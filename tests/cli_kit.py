@@ -76,6 +76,11 @@ class Program:
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
 
+    def stop_reading(self) -> None:
+        """Close our end of its stdout."""
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
     def end_input(self) -> None:
         """Close its stdin."""
         assert self.process.stdin is not None
@@ -86,8 +91,10 @@ class Program:
         """Send a signal, if one is given, and wait for the end; the exit code."""
         if number is not None:
             self.process.send_signal(number)
+        if self.process.stdout is not None and self.process.stdout.closed:
+            self.process.stdout = None  # communicate() would read it
         out, err = self.process.communicate(timeout=DEADLINE)
-        self.written["out"] += out.decode()
+        self.written["out"] += (out or b"").decode()
         self.written["err"] += err.decode()
         return self.process.returncode
 

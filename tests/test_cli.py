@@ -389,6 +389,28 @@ def test_watch_shows_server_events_until_ctrl_c(uri: str) -> None:
         assert person.finish(signal.SIGTERM) == 0
 
 
+def test_who_reads_no_more_ends_the_command_without_a_word(uri: str) -> None:
+    with running([*MCPC, "watch", uri]) as watcher, running([*MCPC, "call", uri, "beat", "--json"]) as caller:
+        watcher.read_until("connection connected")
+        caller.read_until("beat 2", "out")
+        for program in (watcher, caller):
+            program.stop_reading()
+        assert here("call", uri, "announce", "text=lunch").exit_code == 0
+        for program in (watcher, caller):
+            assert program.finish() == 128 + signal.SIGPIPE
+            assert "Traceback" not in program.written["err"]
+            assert "error" not in program.written["err"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_is_told(uri: str) -> None:
+    with open("/dev/full", "w") as full:
+        told = subprocess.run(
+            [*MCPC, "tools", uri], stdout=full, stderr=subprocess.PIPE, text=True, timeout=DEADLINE, check=False
+        )
+    assert (told.returncode, told.stderr) == (2, "error: stdout cannot be written: No space left on device\n")
+
+
 def test_transports_shows_schemes_packages_and_options() -> None:
     assert re.search(r"^tcp +mcpc \S+ +connect, listen$", here("transports").stdout, re.MULTILINE)
     assert "    token_verifier = null\n" in here("transports", "ws").stdout

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn, cast, get_type_hints
@@ -25,6 +26,7 @@ __all__ = [
     "HeaderOption",
     "JsonOption",
     "OptionOption",
+    "OutputEnded",
     "TokenOption",
     "UserMistake",
     "VerboseOption",
@@ -49,17 +51,35 @@ logger = logging.getLogger("mcpc")
 COMPLETE, FAILED, MISTAKE = 0, 1, 2
 """Exit codes; an interrupted command ends with 128 and the signal's number, as shells have it."""
 
+READER_LEFT = 141
+"""The exit code where nobody reads our stdout any more: that of SIGPIPE, which not every system has."""
+
 
 class UserMistake(Exception):
     """The command cannot do what it was told; the message says why, to the user."""
+
+
+class OutputEnded(Exception):
+    """Nobody can be told the answer."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"stdout cannot be written: {cause.strerror}")
+        self.reader_left = isinstance(cause, BrokenPipeError)
 
 
 # --- speaking: the answer on stdout, everything else on stderr ---
 
 
 def put(text: str) -> None:
-    """A line of the answer."""
-    typer.echo(text)
+    """A line of the answer.
+
+    Raises:
+        OutputEnded: stdout cannot be written; its reader has left, or the disk is full.
+    """
+    try:
+        typer.echo(text)
+    except OSError as exc:
+        raise OutputEnded(exc) from exc
 
 
 def say(text: str) -> None:
@@ -233,6 +253,10 @@ def mistakes_told() -> Generator[None]:
         cause = _the_one(exc)
         if isinstance(cause, typer.Exit):
             raise cause from None
+        if isinstance(cause, OutputEnded):
+            _discard_output()  # what is left in its buffer would fail again at exit
+        if isinstance(cause, OutputEnded) and cause.reader_left:
+            raise typer.Exit(READER_LEFT) from None  # `mcpc ... | head` wants no word about it
         text = _explanation(cause)
         if text is None:
             raise cause from cause.__cause__
@@ -261,6 +285,11 @@ async def until_signal() -> int:
     raise AssertionError("the signals ended")
 
 
+def _discard_output() -> None:
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+
+
 def _the_one(exc: BaseException) -> BaseException:
     """The one error inside nested groups of one."""
     while isinstance(exc, BaseExceptionGroup):
@@ -275,6 +304,6 @@ def _explanation(exc: BaseException) -> str | None:
     """What to tell the user; None where the fault is ours."""
     if isinstance(exc, MCPError):
         return f"the server refused: {exc.message}"
-    if isinstance(exc, MCPCError | UserMistake):
+    if isinstance(exc, MCPCError | UserMistake | OutputEnded):
         return str(exc)
     return None

@@ -13,6 +13,7 @@ from mcpc.cli.common import (
     HeaderOption,
     JsonOption,
     OptionOption,
+    OutputEnded,
     TokenOption,
     UserMistake,
     VerboseOption,
@@ -128,14 +129,16 @@ class _Watcher:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self._lost = anyio.Event()
+        self._over = anyio.Event()
+        self._failure: Exception = ConnectionLost("the server has ended the connection")
+        self._redials = True
 
     def connection(self, state: str) -> None:
         """The connection has changed its state."""
         if state != "closed":
             say(f"{_now()} connection {state}")
-        if state == "lost":
-            self._lost.set()
+        if state == "lost" and not self._redials:
+            self._over.set()
 
     async def follow(self, client: Client, task_id: str) -> int:
         """Show one task to its end."""
@@ -148,14 +151,20 @@ class _Watcher:
         return COMPLETE if event == "complete" else FAILED
 
     async def watch(self, client: Client, session: str | None) -> int:
-        """Watch until cancelled, or until a connection is lost that is not dialled again."""
+        """Watch until cancelled, until a connection is lost that is not dialled again, or until nobody reads us."""
         if not client.supports_mcpc:
             raise UserMistake("this server sends no callbacks: it is a plain MCP server, there is nothing to watch")
-        client.add_event_listener(self.show, session_id=session)
-        if client.reconnect:
-            await anyio.sleep_forever()
-        await self._lost.wait()
-        raise ConnectionLost("the server has ended the connection")
+        self._redials = client.reconnect
+        client.add_event_listener(self._listen, session_id=session)
+        await self._over.wait()
+        raise self._failure
+
+    def _listen(self, message: MCPCMessage) -> None:
+        try:
+            self.show(message)
+        except OutputEnded as exc:
+            self._failure = exc
+            self._over.set()
 
     def show(self, message: MCPCMessage) -> None:
         """Write a message."""
