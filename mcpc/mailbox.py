@@ -92,8 +92,8 @@ class Mailbox:
             expires_at: For a terminal message: when its time to live ends. None for any other.
         """
         size, head, ring = len(data), self.head, self._ring
-        while self.would_evict(size):
-            self._evict(sent)
+        if head - self.oldest + 1 >= self.max_messages or self.size + size > self.max_bytes:
+            self._make_room(size, sent)
         place = head % self.max_messages
         if place == len(ring):
             ring.append(data)
@@ -104,6 +104,12 @@ class Mailbox:
         if expires_at is not None:
             self._pins[head] = expires_at
         return head
+
+    def _make_room(self, size: int, sent: int) -> None:
+        if self.head - self.oldest + 1 >= self.max_messages:
+            self._evict(sent)
+        while self.size + size > self.max_bytes and len(self):
+            self._evict(sent)
 
     def _evict(self, sent: int) -> None:
         number, ring = self.oldest, self._ring

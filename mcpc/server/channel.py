@@ -16,11 +16,11 @@ from mcpc.server.limits import Limits
 
 __all__ = ["Channel", "ChannelTable", "DirectStream", "ListenStream"]
 
-BATCH_MESSAGES = 256
+BATCH_MESSAGES = 512
 """Messages of one notification at the most."""
-BATCH_BYTES = 64 * 1024
+BATCH_BYTES = 128 * 1024
 """Bytes of messages of one notification at the most, unless the first message alone is larger."""
-YIELD_EVERY = 256
+YIELD_EVERY = 512
 """Messages that a busy sender posts before the event loop gets a turn."""
 MAX_SESSIONS = 10_000
 """Session labels remembered for a channel."""
