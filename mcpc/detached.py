@@ -1,12 +1,24 @@
-"""Tasks that belong to the event loop itself, for work that outlives whoever began it."""
+"""Work that belongs to the event loop itself: tasks that outlive whoever began them, and calls in its next turn."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-__all__ = ["spawn_detached"]
+__all__ = ["call_soon", "spawn_detached"]
 
 _detached: set["asyncio.Task[None]"] = set()
+
+
+def call_soon(function: Callable[[], None]) -> None:
+    """Call `function` in the event loop's next turn; it must not raise. Costs no task."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        import trio
+
+        trio.lowlevel.current_trio_token().run_sync_soon(function)
+        return
+    loop.call_soon(function)
 
 
 def spawn_detached(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 import anyio
+import anyio.abc
 from anyio.lowlevel import checkpoint
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
@@ -29,6 +30,7 @@ from mcpc.codec import (
     encode_rpc,
     rpc_message,
 )
+from mcpc.detached import call_soon
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
 
@@ -136,27 +138,28 @@ class Connection:
         """Frames that were not sound MCP messages."""
         self.state: dict[str, Any] = {}
         """Room for what serves this connection."""
-        self.closed = anyio.Event()
-        """Set when nothing more will be read."""
+        self.closed = False
+        """Whether nothing more will be read."""
         self.reader = FrameReader(self)
         self.writer = FrameWriter(self)
         self._queue: list[bytes] = []
         self._queued = 0
         self._is_writing = False
         """Something was handed to the channel that it has not handed to the system yet."""
-        self._is_parked = False
-        """The writer waits for something to send, so whoever has it may write it at once."""
+        self._is_idle = False
+        """Nothing is being sent, and nothing was in this turn: whoever has something may send it at once."""
         self._send_nowait: Callable[..., bool] | None = None
         if isinstance(channel, ImmediateChannel):
             self._send_nowait = channel.send_nowait
             channel.tap = self.tap
         self._sources: list[Source] = []
-        self._wake = anyio.Event()
-        self._idle = anyio.Event()
-        self._has_waiters = False
-        """Somebody waits for `_idle`."""
+        self._turn = self._next_turn
+        """Bound once: it is scheduled after every write."""
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._progress: anyio.Event | None = None
+        """Set when something was sent; made when somebody waits for that."""
         self._failure: TransportError | None = None
-        self._writing = anyio.CancelScope(shield=True)
+        self._writing: anyio.CancelScope | None = None
         self._answer_hooks: dict[RequestId, Callable[[], None]] = {}
 
     @property
@@ -166,15 +169,17 @@ class Connection:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Self]:
-        """Run the writer for as long as the context lasts; then flush within a second and close the channel."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._write_loop)
+        """Send for as long as the context lasts; then flush within a second and close the channel."""
+        async with anyio.create_task_group() as self._tasks:
+            self._is_idle = True
+            self.wake()
             try:
                 yield self
             finally:
                 with anyio.move_on_after(1, shield=True):
                     await self.flush()
-                self._writing.cancel()
+                if self._writing is not None:
+                    self._writing.cancel()
                 with anyio.CancelScope(shield=True):
                     await self.channel.aclose()
                 self._lost(ChannelClosed("the connection is closed"))
@@ -196,19 +201,12 @@ class Connection:
 
     def wake(self) -> None:
         """There is something to send. The first in a turn of the event loop is sent at once, what follows together."""
-        if self._is_parked:
-            self._is_parked = False
-            self._wake.set()
-            if self._send_nowait is not None:
+        if self._is_idle:
+            self._is_idle = False
+            if self._send_nowait is None:
+                self._start_writing()
+            else:
                 self._write_at_once(self._send_nowait)
-
-    def _write_at_once(self, send: Callable[..., bool]) -> None:
-        try:
-            if frames := self._collect():
-                self._is_writing = not send(*frames)
-                self._sent()
-        except (ChannelBroken, ChannelClosed) as exc:
-            self._lost(exc)
 
     def on_answer(self, request_id: RequestId, hook: Callable[[], None]) -> None:
         """Call `hook` once the answer to `request_id` is ahead of all that is sent later, or will never be sent."""
@@ -234,14 +232,14 @@ class Connection:
             raise self._failure
         self.push(frame)
         while self._queued > HIGH_WATER and self._failure is None:
-            await self._until_idle()
+            await self._until_progress()
         if self._failure is not None:
             raise self._failure
 
     async def flush(self) -> None:
         """Wait until everything queued, and what is being written, is handed to the channel."""
         while (self._queued or self._is_writing) and self._failure is None:
-            await self._until_idle()
+            await self._until_progress()
 
     def answered(self, request_id: RequestId | None) -> None:
         """An answer is queued: call its hook."""
@@ -250,21 +248,45 @@ class Connection:
             if hook is not None:
                 hook()
 
-    async def _write_loop(self) -> None:
+    def _write_at_once(self, send: Callable[..., bool]) -> None:
+        """Write what there is, without a task for as long as the channel takes all."""
+        if self._failure is not None:
+            return
+        try:
+            frames = self._collect()
+            if not frames:
+                self._is_idle = True
+            elif send(*frames):
+                self._sent()
+                call_soon(self._turn)
+            else:
+                self._is_writing = True
+                self._start_writing()
+        except (ChannelBroken, ChannelClosed) as exc:
+            self._lost(exc)
+
+    def _next_turn(self) -> None:
+        """What has come since the last write goes out together."""
+        assert self._send_nowait is not None
+        self._write_at_once(self._send_nowait)
+
+    def _start_writing(self) -> None:
+        assert self._tasks is not None
+        self._tasks.start_soon(self._write)
+
+    async def _write(self) -> None:
+        """Write until there is nothing left, waiting for the channel."""
         # Shielded: what is queued when the connection's owner is cancelled is still to be sent (see `open`).
-        with self._writing:
+        with anyio.CancelScope(shield=True) as self._writing:
             try:
-                while True:
+                frames = self._collect()
+                while frames or self._is_writing:
+                    self._is_writing = True
+                    await self.channel.send(*frames)
+                    self._is_writing = False
+                    self._sent()
                     frames = self._collect()
-                    if frames or self._is_writing:
-                        self._is_writing = True
-                        await self.channel.send(*frames)
-                        self._is_writing = False
-                        self._sent()
-                    else:
-                        self._wake = anyio.Event()
-                        self._is_parked = True
-                        await self._wake.wait()
+                self._is_idle = True
             except (ChannelBroken, ChannelClosed) as exc:
                 self._lost(exc)
 
@@ -277,25 +299,25 @@ class Connection:
         return frames
 
     def _sent(self) -> None:
-        self._queued = sum(map(len, self._queue))
-        if self._has_waiters:
-            self._has_waiters = False
-            self._idle.set()
-            self._idle = anyio.Event()
+        self._queued = sum(map(len, self._queue)) if self._queue else 0
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
 
-    async def _until_idle(self) -> None:
+    async def _until_progress(self) -> None:
         """Wait until something was sent, or the connection is lost."""
-        self._has_waiters = True
-        await self._idle.wait()
+        if self._progress is None:
+            self._progress = anyio.Event()
+        await self._progress.wait()
 
     def _lost(self, failure: TransportError) -> None:
         """Nothing more can be sent: wake whoever waits."""
         if self._failure is not None:
             return
         self._failure = failure
-        self.closed.set()
+        self.closed = True
         self._queue.clear()
-        self._idle.set()
+        self._sent()
         for hook in list(self._answer_hooks.values()):
             hook()
         self._answer_hooks.clear()
@@ -318,7 +340,7 @@ class Connection:
                 await self._refuse(exc)
                 continue
             except TransportError:
-                self.closed.set()
+                self.closed = True
                 raise
             if self.tap.sink is not None and _is_callback(message):
                 self.tap.sink(message)
@@ -333,7 +355,7 @@ class Connection:
             return
         if isinstance(error, FrameTooLarge):
             # Something that was waited for is lost, so the connection cannot be trusted any more.
-            self.closed.set()
+            self.closed = True
             await self.channel.aclose()
             raise ChannelBroken(f"the server sent a message over the limit: {error}") from error
         if self.bad_frames == 1:

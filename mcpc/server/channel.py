@@ -1,7 +1,6 @@
 """One client's channel on the server: its log, who listens to it, and the back-pressure between them."""
 
 import secrets
-from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
@@ -49,9 +48,9 @@ class ListenStream:
         """The `oldest` that the listener was told; None before it was told anything."""
         self._finishing = False
         self.progressed_at = anyio.current_time()
-        """When it was last sent something."""
+        """When it was last sent something while somebody waited for room, on the loop's clock."""
         self._wake: Callable[[], None] | None = None
-        self._ready = anyio.Event()
+        self._ready: anyio.Event | None = None
         self.awake = False
         """Whether the taker knows that there is something."""
 
@@ -66,18 +65,21 @@ class ListenStream:
         self.awake = True
         if self._wake is not None:
             self._wake()
-        else:
+        elif self._ready is not None:
             self._ready.set()
 
     async def ready(self) -> None:
         """Wait until there may be something to take."""
-        await self._ready.wait()
-        self._ready = anyio.Event()
+        if not self.awake:
+            self._ready = anyio.Event()
+            await self._ready.wait()
+            self._ready = None
 
     def end(self) -> None:
         """No more is sent."""
         self.ended.set()
-        self._ready.set()
+        if self._ready is not None:
+            self._ready.set()
 
     def finish(self) -> None:
         """End once everything in the log has been sent."""
@@ -107,7 +109,6 @@ class ListenStream:
         self.cursor = batch.last
         self.channel.sent = max(self.channel.sent, batch.last)
         self.stalled = False
-        self.progressed_at = anyio.current_time()
         self.channel.made_room()
         return batch
 
@@ -168,7 +169,7 @@ class Channel:
         self._clock = clock
         self._posted = 0
         """Updates since a sender last let the event loop have a turn."""
-        self._waiting: deque[anyio.Event] = deque()
+        self._waiting: list[anyio.Event] = []
         """Who waits for room, first come first served."""
 
     @property
@@ -239,6 +240,8 @@ class Channel:
 
     async def _queue_up(self) -> None:
         """Wait for a turn: as many get one as there is room for, in the order in which they came."""
+        if not self._waiting and self.stream is not None:
+            self.stream.progressed_at = anyio.current_time()
         turn = anyio.Event()
         self._waiting.append(turn)
         try:
@@ -261,11 +264,12 @@ class Channel:
     def give_turns(self, count: int) -> None:
         """Let `count` of those who wait for room go on."""
         for _ in range(min(count, len(self._waiting))):
-            self._waiting.popleft().set()
+            self._waiting.pop(0).set()
 
     def made_room(self) -> None:
         """The listener was sent something: as many who wait may post as there are messages that can go."""
         if self._waiting and self.stream is not None:
+            self.stream.progressed_at = anyio.current_time()
             mailbox = self.mailbox
             self.give_turns(mailbox.max_messages - len(mailbox) + self.stream.cursor - mailbox.oldest + 1)
 

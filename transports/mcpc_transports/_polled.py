@@ -7,7 +7,6 @@ that waits for readability and reads then. Knows no addresses, processes or fram
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -99,13 +98,13 @@ class PolledStream:
         self._closing = False
         self._is_sending = False
         self._loop_reader: _LoopReader | None = None
-        self._received: deque[bytes] = deque()
+        self._received: list[bytes] = []
 
     async def receive(self) -> bytes:
         """The next bytes, at most `CHUNK`; a cancelled call loses none."""
         if not self._received:
             await self.read_until(self._keep)
-        return self._received.popleft()
+        return self._received.pop(0)
 
     def _keep(self, data: bytes) -> bool:
         self._received.append(data)
