@@ -9,7 +9,6 @@ No I/O and no clock: the time is passed in, in seconds.
 """
 
 from bisect import bisect_right
-from collections import deque
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -67,7 +66,7 @@ class Mailbox:
         self._pins: dict[int, float] = {}
         """Terminal messages in the log: number -> when their time to live ends."""
         self._kept: dict[int, _Kept] = {}
-        self._kept_numbers: deque[int] = deque()
+        self._kept_numbers: list[int] = []
 
     @property
     def kept(self) -> int:
@@ -126,7 +125,7 @@ class Mailbox:
         self._kept[number] = message
         self._kept_numbers.append(number)  # they are set aside in rising order
         while len(self._kept) > self.max_kept and self._kept_numbers[0] <= sent:
-            del self._kept[self._kept_numbers.popleft()]
+            del self._kept[self._kept_numbers.pop(0)]
             self.evicted += 1
 
     def crowded(self, sent: int) -> bool:
@@ -143,12 +142,14 @@ class Mailbox:
         for number in gone:
             del self._kept[number]
         self.evicted += len(gone)
-        self._kept_numbers = deque(self._kept)
+        self._kept_numbers = list(self._kept)
 
     def acknowledge(self, number: int) -> None:
         """The listener has everything up to `number`: set-aside messages up to it can go."""
-        while self._kept_numbers and self._kept_numbers[0] <= number:
-            del self._kept[self._kept_numbers.popleft()]
+        count = bisect_right(self._kept_numbers, number)
+        for kept in self._kept_numbers[:count]:
+            del self._kept[kept]
+        del self._kept_numbers[:count]
 
     def read(self, after: int, *, max_messages: int, max_bytes: int) -> Batch | None:
         """The next messages after number `after`, or None where there are none.
