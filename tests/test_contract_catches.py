@@ -77,6 +77,49 @@ class Forgetful(Wrapped):
         return frame
 
 
+class Immediate(Wrapped):
+    """Sends nothing without waiting, and shows nothing to a tap: that is allowed."""
+
+    def __init__(self, inner: FrameChannel) -> None:
+        super().__init__(inner)
+        self.tap: Callable[[bytes], bool] | None = None
+        self.owed: list[bytes] = []
+
+    def send_nowait(self, *frames: bytes) -> bool:
+        self.owed.extend(frames)
+        return False
+
+    async def send(self, *frames: bytes) -> None:
+        owed, self.owed = self.owed, []
+        await self.inner.send(*owed, *frames)
+
+
+class ForgetsWhatItOwes(Immediate):
+    """Says that all was taken, and sends it some time later."""
+
+    def send_nowait(self, *frames: bytes) -> bool:
+        return not super().send_nowait(*frames) and len(self.owed) < 3
+
+    async def send(self, *frames: bytes) -> None:
+        await self.inner.send(*frames)
+        await super().send()
+
+
+class TapsOutOfTurn(Immediate):
+    """Shows the tap what is behind a frame that it has left."""
+
+    def __init__(self, inner: FrameChannel) -> None:
+        super().__init__(inner)
+        self.left: list[bytes] = []
+
+    async def receive(self) -> bytes:
+        while not self.left or (len(self.left) < 2 and self.tap is not None):
+            frame = await self.inner.receive()
+            if self.tap is None or not self.tap(frame):
+                self.left.append(frame)
+        return self.left.pop(0)
+
+
 class LeavesTornFrames(Wrapped):
     """A send that is cancelled has written a part of its frame, and goes on with the next."""
 
@@ -285,6 +328,8 @@ CASES: list[tuple[str, BrokenTransport, str]] = [
     ("a_cancelled_receive_of_an_accepted_channel_loses_nothing", AcceptingTransport(Forgetful), "the accepting end"),
     ("an_accepted_channel_closes_alike", AcceptingTransport(ClosesAsEnded), "receive: ChannelEnded"),
     ("what_was_sent_before_closing_arrives", AcceptingTransport(EndsAsBroken), "raised ChannelBroken"),
+    ("what_is_sent_without_waiting_keeps_its_place", BrokenTransport(ForgetsWhatItOwes), "receiving"),
+    ("a_tap_sees_what_comes_in_its_turn", BrokenTransport(TapsOutOfTurn), "in the order"),
     ("nobody_listens_is_connect_failed", OtherwiseTransport(Wrapped), "nobody answered"),
     ("nothing_is_left_running", LeakyTransport(Wrapped), "left tasks running"),
 ]
@@ -302,6 +347,8 @@ async def test_a_broken_transport_is_caught(clause: str, transport: BrokenTransp
 async def test_a_sound_wrapper_is_not_blamed() -> None:
     register_transport("sound", BrokenTransport(Wrapped))
     await check_transport("sound://here", connections=5)
+    register_transport("immediate", BrokenTransport(Immediate))
+    await check_transport("immediate://here", connections=5)
 
 
 async def test_several_violations_come_together() -> None:

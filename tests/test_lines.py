@@ -277,3 +277,60 @@ async def test_a_channel_for_objects_closes_its_stream_when_something_else_begin
     assert script.closed.is_set()
     with pytest.raises(ChannelClosed):
         await channel.receive()
+
+
+@pytest.mark.anyio
+async def test_what_goes_at_once_goes_at_once_and_the_rest_first_of_all_with_the_next_send() -> None:
+    script = Script()
+    channel = LineChannel(script)
+    assert channel.send_nowait(b"{1}", b"{2}")
+    assert script.written == [b"{1}\n{2}\n"]
+    script.room = 2
+    assert not channel.send_nowait(b"{3}")
+    await channel.send(b"{4}")
+    assert b"".join(script.written) == b"{1}\n{2}\n{3}\n{4}\n"
+
+
+@pytest.mark.anyio
+async def test_a_send_at_once_that_fails_breaks_the_channel_and_a_closed_one_says_so() -> None:
+    script = Script()
+    channel = LineChannel(script)
+    with pytest.raises(ValueError, match="newline"):
+        channel.send_nowait(b"{\n}")
+    script.failure = ConnectionResetError(104, "reset")
+    for _ in range(2):
+        with pytest.raises(ChannelBroken):
+            channel.send_nowait(b"{}")
+    await channel.aclose()
+    with pytest.raises(ChannelClosed):
+        channel.send_nowait(b"{}")
+
+
+@pytest.mark.anyio
+async def test_a_tap_is_shown_each_line_in_its_turn_until_it_leaves_one() -> None:
+    channel = LineChannel(Script(b"{1}\n{2}\n{x}\n{3}\n", b"{4}\n{y}\n"))
+    taken: list[bytes] = []
+
+    def tap(frame: bytes) -> bool:
+        if frame[1:2].isdigit():
+            taken.append(frame)
+            return True
+        return False
+
+    channel.tap = tap
+    assert await channel.receive() == b"{x}"
+    assert taken == [b"{1}", b"{2}"]
+    assert await channel.receive() == b"{3}", "it waits behind the one that was left, so it is received"
+    assert await channel.receive() == b"{y}"
+    assert taken == [b"{1}", b"{2}", b"{4}"]
+
+
+@pytest.mark.anyio
+async def test_a_tap_is_not_shown_a_line_over_the_limit() -> None:
+    channel = LineChannel(Script(b"{" + b"x" * 20 + b"}\n{}\n"), 10)
+    seen: list[bytes] = []
+    channel.tap = lambda frame: seen.append(frame) is None
+    with pytest.raises(FrameTooLarge):
+        await channel.receive()
+    assert await channel.receive() == b"{}"
+    assert seen == []

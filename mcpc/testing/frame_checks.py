@@ -11,7 +11,7 @@ from mcpc.framing import Connection
 from mcpc.testing.loads import Load, make_frame, read_index
 from mcpc.testing.peers import MAX_BUFFERED, Sender, collect, first_difference, send_in_batches
 from mcpc.testing.subject import LIMIT, Clauses, NotApplicable, RemotePeer, Subject, expect, promptly
-from mcpc.transport import FrameChannel
+from mcpc.transport import FrameChannel, ImmediateChannel
 
 __all__ = ["CLAUSES"]
 
@@ -64,6 +64,46 @@ async def frames_of_every_size_pass(subject: Subject) -> None:
             tasks.start_soon(send_in_batches, peer.channel, there, 1)
             await _same(peer.channel, back)
         await _verdict(peer.channel)
+
+
+@check()
+async def what_is_sent_without_waiting_keeps_its_place(subject: Subject) -> None:
+    """`send_nowait`, where there is one, takes frames whole and in order, with `send` for what it could not take."""
+    load = Load(count=100, high=LIMIT, seed=4)
+    async with subject.peer("take", limits=subject.limits, load=load.describe()) as peer:
+        channel = _immediate(peer.channel)
+        for number, frame in enumerate(load):
+            if number % 3 == 0:
+                await channel.send(frame)
+            elif not channel.send_nowait(frame):
+                await channel.send()
+        await _verdict(channel)
+
+
+@check()
+async def a_tap_sees_what_comes_in_its_turn(subject: Subject) -> None:
+    """What a `tap` takes, where there is one, and what is received of the rest come in the order they were sent in."""
+    load, order = Load(count=202, low=100, seed=5), list[int | None]()
+
+    def tap(frame: bytes) -> bool:
+        index = read_index(frame)
+        taken = index is not None and index % 3 != 0
+        if taken:
+            order.append(index)
+        return taken
+
+    async with subject.peer("give", load=load.describe()) as peer:
+        _immediate(peer.channel).tap = tap
+        with promptly("the last frame"):
+            while len(order) < load.count:
+                order.append(read_index(await peer.channel.receive()))
+    expect(order == list(range(load.count)), f"the frames came in the order {order}")
+
+
+def _immediate(channel: FrameChannel) -> ImmediateChannel:
+    if not isinstance(channel, ImmediateChannel):
+        raise NotApplicable("the transport's channels do nothing without waiting")
+    return channel
 
 
 @check()
