@@ -1,5 +1,6 @@
 """A slow, failing or vanished listener delays and harms nobody else, and memory stays bounded."""
 
+import gc
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -206,3 +207,35 @@ async def test_a_plain_client_that_never_asked_for_callbacks_is_sent_none(tmp_pa
     async with serving("unix", tmp_path, server) as served, mcp.Client(mcpc.connect(served.uri)) as client:
         assert await mcpc.MCPCHelper(server).emit("news") == 0
         assert (await client.call_tool("add", {"a": 2, "b": 2})).structured_content == {"result": 4}
+
+
+async def test_a_handle_that_nobody_holds_is_gone_and_listeners_go_on() -> None:
+    server = MCPServer("dropped")
+    callbacks = mcpc.MCPCHelper(server)
+    heard: list[int] = []
+    ended = anyio.Event()
+
+    @callbacks.tool()
+    async def count(task: mcpc.Task) -> None:
+        async for _ in task.inputs():
+            break
+        for number in range(20_000):  # more than a handle holds
+            await task.update(number)
+
+    def listener(message: mcpc.MCPCMessage) -> None:
+        if message.event == "update":
+            heard.append(message.result)
+        elif message.terminal:
+            ended.set()
+
+    with anyio.fail_after(30):
+        async with mcpc.Client(server) as client:
+            client.add_event_listener(listener)
+            handle = await client.start_task("count")
+            assert list(client.tasks.values()) == [handle]
+            await handle.send("go")
+            del handle
+            gc.collect()
+            assert len(client.tasks) == 0
+            await ended.wait()
+    assert heard == list(range(20_000))
