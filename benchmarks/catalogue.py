@@ -98,6 +98,14 @@ PEERS = (
         job={"notify": "log"},
     ),
     Peer(
+        "mcp 2.3 streams",
+        "mcp 2.3 in memory over its own streams of messages (mode legacy): there is a transport, but no bytes",
+        "mcp2_client.py",
+        environments.MCP2,
+        ("memory",),
+        job={"mode": "legacy"},
+    ),
+    Peer(
         "FastMCP 4",
         "progress reports to the client's progress handler",
         "fastmcp_client.py",

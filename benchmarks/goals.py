@@ -98,6 +98,15 @@ GOALS = (
         for transport in ("stdio", "http", "memory")
     ),
     Goal(
+        "tool call through us ÷ SDK over its own streams, memory",
+        "roundtrip",
+        ("mcpc", "memory"),
+        ("mcp 2.3 streams", "memory"),
+        1.1,
+        1.0,
+        smaller_is_better=True,
+    ),
+    Goal(
         "memory of an idle WebSocket above the SDK's own server, KiB",
         "memory",
         ("mcpc", "ws"),

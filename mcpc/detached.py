@@ -1,10 +1,17 @@
 """Work that belongs to the event loop itself: tasks that outlive whoever began them, and calls in its next turn."""
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-__all__ = ["call_soon", "spawn_detached"]
+sniffio: Any
+try:
+    import sniffio
+except ImportError:  # anyio then asks asyncio itself
+    sniffio = None
+
+__all__ = ["call_soon", "in_callback", "spawn_detached"]
 
 _detached: set["asyncio.Task[None]"] = set()
 
@@ -18,7 +25,19 @@ def call_soon(function: Callable[[], None]) -> None:
 
         trio.lowlevel.current_trio_token().run_sync_soon(function)
         return
-    loop.call_soon(function)
+    in_callback(loop.call_soon, function)
+
+
+def in_callback(register: Callable[..., Any], *args: Any) -> None:
+    """Give asyncio a callback (`register` does) in which anyio works as in a task.
+
+    Outside of tasks anyio does not know which event loop runs, so its clock and its task groups would raise there, for
+    us and for a listener that is called from the callback.
+    """
+    context = contextvars.copy_context()
+    if sniffio is not None:
+        context.run(sniffio.current_async_library_cvar.set, "asyncio")
+    context.run(register, *args)
 
 
 def spawn_detached(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -6,6 +6,7 @@ read (and always at least one frame).
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -31,13 +32,39 @@ class _Pipe:
         """The sender will send no more."""
         self.closed = False
         """The receiver will read no more."""
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None
+
+    def put(self, frame: bytes) -> bool:
+        """Queue a frame if there is room for it; there always is for one."""
+        if self.size and self.size + len(frame) > self.limit:
+            return False
+        self.frames.append(bytes(frame))
+        self.size += len(frame)
+        return True
+
+    def get(self) -> bytes:
+        """Take the oldest frame.
+
+        Raises:
+            FrameTooLarge: it was over the limit.
+        """
+        frame = self.frames.popleft()
+        self.size -= len(frame)
+        self.change()
+        if len(frame) > self.max_message_size:
+            raise FrameTooLarge(self.max_message_size)
+        return frame
 
     def change(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        """Wake who waits."""
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     async def wait(self) -> None:
+        """Wait for a change."""
+        if self._changed is None:
+            self._changed = anyio.Event()
         await self._changed.wait()
 
 
@@ -45,31 +72,41 @@ class MemoryChannel:
     """One end of a `memory_pair`."""
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
+        self.tap: Callable[[bytes], bool] | None = None
+        """See `ImmediateChannel.tap`. Shown nothing: the sender would run what the receiver makes of it."""
         self._incoming = incoming
         self._outgoing = outgoing
         self._closed = False
+        self._owed: list[bytes] = []
+        """What `send_nowait` had no room for."""
 
     async def send(self, *frames: bytes) -> None:
         """See `FrameChannel.send`. Each frame is queued whole, so a cancelled send tears none."""
         await checkpoint()
+        while not self.send_nowait(*frames):
+            frames = ()
+            await self._outgoing.wait()
+
+    def send_nowait(self, *frames: bytes) -> bool:
+        """See `ImmediateChannel.send_nowait`."""
+        if self._closed:
+            raise ChannelClosed("the channel is closed")
         pipe = self._outgoing
-        for frame in frames:
-            while True:
-                if self._closed:
-                    raise ChannelClosed("the channel is closed")
-                if pipe.closed:
-                    raise ChannelBroken("the peer closed the channel")
-                if pipe.size == 0 or pipe.size + len(frame) <= pipe.limit:
-                    break
-                await pipe.wait()
-            pipe.frames.append(bytes(frame))
-            pipe.size += len(frame)
-            pipe.change()
+        if pipe.closed:
+            raise ChannelBroken("the peer closed the channel")
+        waiting = [*self._owed, *frames]
+        count = 0
+        while count < len(waiting) and pipe.put(waiting[count]):
+            count += 1
+        self._owed = waiting[count:]
+        pipe.change()
+        return not self._owed
 
     async def receive(self) -> bytes:
         """See `FrameChannel.receive`."""
         pipe = self._incoming
-        await checkpoint()
+        if pipe.frames:
+            await checkpoint()
         while not pipe.frames:
             if self._closed:
                 raise ChannelClosed("the channel is closed")
@@ -78,12 +115,7 @@ class MemoryChannel:
             await pipe.wait()
         if self._closed:
             raise ChannelClosed("the channel is closed")
-        frame = pipe.frames.popleft()
-        pipe.size -= len(frame)
-        pipe.change()
-        if len(frame) > pipe.max_message_size:
-            raise FrameTooLarge(pipe.max_message_size)
-        return frame
+        return pipe.get()
 
     async def aclose(self) -> None:
         """See `FrameChannel.aclose`. What was sent stays readable for the peer; what was not read is dropped."""

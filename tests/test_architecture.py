@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
 ]
 """The rooms of the core from the ground up: one imports only from floors below its own. `""` is the package itself."""
 
-ADAPTERS_MAY_USE = {"errors", "transport", "framing", "pair", "codec"}
+ADAPTERS_MAY_USE = {"errors", "transport", "framing", "pair", "codec", "detached"}
 
 WITHOUT_IO = {"errors", "messages", "heads", "codec", "tasks", "mailbox", "routing"}
 """Rooms that do no I/O and have no clock."""

@@ -239,3 +239,39 @@ async def test_a_handle_that_nobody_holds_is_gone_and_listeners_go_on() -> None:
             assert len(client.tasks) == 0
             await ended.wait()
     assert heard == list(range(20_000))
+
+
+@pytest.mark.parametrize("scheme", ["memory", "unix", "ws", "http"])
+async def test_a_flood_through_a_small_log_loses_nothing_and_its_listener_may_use_the_loop(
+    scheme: str, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    if scheme == "http" and anyio_backend_name == "trio":
+        pytest.skip("HTTP listeners need asyncio")
+    server = MCPServer("small")
+    callbacks = mcpc.MCPCHelper(server, max_messages=50)
+    heard: list[int] = []
+    times: list[float] = []
+    ended = anyio.Event()
+
+    @callbacks.tool()
+    async def flood(task: mcpc.Task) -> None:
+        for number in range(5000):
+            await task.update(number)
+
+    def listener(message: mcpc.MCPCMessage) -> None:
+        times.append(anyio.current_time())  # raises outside of the loop, and in a callback that anyio does not know
+        if message.event == "update":
+            heard.append(message.result)
+        elif message.terminal:
+            ended.set()
+
+    uri = {"memory": "memory://small", "unix": f"unix://{tmp_path}/s", "ws": "ws://127.0.0.1:0/mcp"}.get(
+        scheme, "http://127.0.0.1:0/mcp"
+    )
+    with anyio.fail_after(30):
+        async with mcpc.listen(server, uri) as served, mcpc.Client(served.uri) as client:
+            registration = client.add_event_listener(listener)
+            await client.start_task("flood")
+            await ended.wait()
+    assert heard == list(range(5000))
+    assert (registration.stats.errors, len(times)) == (0, 5002)

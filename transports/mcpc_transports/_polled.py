@@ -13,6 +13,8 @@ from contextlib import suppress
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
+from mcpc.detached import in_callback
+
 __all__ = ["CHUNK", "Consume", "PolledStream"]
 
 CHUNK = 64 * 1024
@@ -47,7 +49,7 @@ class _LoopReader:
             NotImplementedError: the loop cannot watch descriptors.
         """
         if not self.registered:
-            self._loop.add_reader(self._descriptor, self._on_readable)
+            in_callback(self._loop.add_reader, self._descriptor, self._on_readable)
             self.registered = True
         self._consume = consume
         self._waiter = self._loop.create_future()
