@@ -2,10 +2,11 @@
 
 The SDK pulls from the read stream, and the read stream pulls from the channel:
 a frame is decoded once, a callback leaves the SDK's path here and goes straight
-to its sink, everything else goes on. All that is sent goes through one writer a
-connection: the SDK's messages first, then what the attached sources have, so
-that an answer never waits behind callbacks, many messages share one write, and
-an adapter's `send` is never called twice at once.
+to its sink, everything else goes on. What is sent first in a turn of the event
+loop goes out at once, the rest together in the next: the SDK's messages first,
+then what the attached sources have, so that an answer never waits behind
+callbacks, many messages share one write, and an adapter's `send` is never called
+twice at once.
 """
 
 import contextvars

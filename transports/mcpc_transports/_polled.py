@@ -193,7 +193,7 @@ class PolledStream:
             while rest:
                 rest = rest[self._write(rest) :]
         except BlockingIOError:
-            pass
+            pass  # there is no room: the rest is the caller's to wait with
         except OSError as exc:
             raise anyio.BrokenResourceError from exc
         return rest
