@@ -31,7 +31,7 @@ from mcp_types import (
     RequestId,
 )
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer, core_schema, from_json, to_json
 
 from mcpc.errors import FrameError, MessageError
 from mcpc.heads import KnownHeads
@@ -106,6 +106,10 @@ N, I = b"NI"  # noqa: E741 - what NaN and Infinity begin with
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 
+_to_json = SchemaSerializer(core_schema.any_schema(), CoreConfig(ser_json_inf_nan="constants")).to_json
+"""`pydantic_core.to_json`, set up once: that is a tenth of what it takes for a small value."""
+
+
 def encode_json(value: Any) -> bytes:
     """`value` as JSON.
 
@@ -113,7 +117,7 @@ def encode_json(value: Any) -> bytes:
         MessageError: it cannot be JSON: an unknown type, a lone surrogate, NaN or an infinity (RFC 8259).
     """
     try:
-        data = to_json(value, inf_nan_mode="constants")
+        data = _to_json(value)
         # One byte is found ten times faster than a word, and this runs for every message.
         if (N in data or I in data) and (b"NaN" in data or b"Infinity" in data) and _non_finite(data):
             raise MessageError("not a JSON value: NaN and infinities have no JSON form")
@@ -235,7 +239,7 @@ def _check_error(message: dict[str, Any], refuse: Any) -> None:
 
 def _check_duplicates(frame: bytes, message: dict[str, Any]) -> None:
     """Refuse a second member of the envelope: two readers would take different ones (RFC 8259, section 4)."""
-    if b"\\u00" not in frame and all(frame.count(name) < 2 for name in _ENVELOPE):
+    if not _may_hold_duplicates(frame) or _is_one_member_after_another(frame, message):
         return
     doubled = False
 
@@ -249,6 +253,30 @@ def _check_duplicates(frame: bytes, message: dict[str, Any]) -> None:
     json.loads(frame, object_pairs_hook=collect)
     if doubled:
         raise FrameError("a member of the message stands twice", code=INVALID_REQUEST, request_id=_usable_id(message))
+
+
+def _may_hold_duplicates(frame: bytes) -> bool:
+    """Whether a name of the envelope stands twice in `frame`, at whatever depth, or might in other spelling."""
+    for name in _ENVELOPE:
+        if frame.count(name) > 1:
+            return True
+    return b"\\u00" in frame
+
+
+def _is_one_member_after_another(frame: bytes, message: dict[str, Any]) -> bool:
+    """Whether `frame` is what we would write for `message`, up to its last member, and that member is all the rest.
+
+    So it is of nearly every sender, where only the last member is large: a name that stands twice stands inside it.
+    """
+    *head, last = message
+    begin = b"%b,%b:" % (to_json({name: message[name] for name in head})[:-1], to_json(last))
+    if not frame.startswith(begin) or not frame.endswith(b"}"):
+        return False
+    try:
+        from_json(frame[len(begin) : -1])
+    except ValueError:
+        return False
+    return True
 
 
 def rpc_message(message: dict[str, Any]) -> JSONRPCMessage:
@@ -274,6 +302,9 @@ def encode_rpc(message: JSONRPCMessage) -> bytes:
     if isinstance(message, JSONRPCResponse):
         result = to_json(message.result, inf_nan_mode="null")
         return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (to_json(message.id), result)
+    if isinstance(message, JSONRPCRequest) and message.params is not None:
+        members = to_json(message.id), to_json(message.method), to_json(message.params, inf_nan_mode="null")
+        return b'{"jsonrpc":"2.0","id":%b,"method":%b,"params":%b}' % members
     return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 

@@ -9,8 +9,9 @@ is logged, counted, and called again with the next message.
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, get_args
 
 import anyio
@@ -186,8 +187,30 @@ class Registration:
             return
         if outcome is None or not inspect.isawaitable(outcome):
             self._stats.delivered += 1
-            return
-        # A plain function that returned an awaitable (a lambda, a partial): from now on it has a worker.
+        else:
+            self._is_async_after_all(outcome, message)
+
+    def offer_row(self, messages: Iterable[MCPCMessage]) -> int:
+        """`offer` for a sync listener that is the only one, until it raises or the listeners change; how many."""
+        listener, stats, owner, given = self.listener, self._stats, self._owner, 0
+        changes = owner.changes
+        for message in messages:
+            given += 1
+            try:
+                outcome = listener(message)
+            except Exception:
+                self._failed(message)
+                return given
+            if outcome is None or not inspect.isawaitable(outcome):
+                stats.delivered += 1
+            else:
+                self._is_async_after_all(outcome, message)
+            if owner.changes != changes:
+                return given
+        return given
+
+    def _is_async_after_all(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
+        """A plain function returned an awaitable (a lambda, a partial): from now on it has a worker."""
         self._is_async = self._working = True
         self._owner.has_changed()
         self._owner.spawn(lambda: self._finish(outcome, message))
@@ -264,6 +287,8 @@ class Dispatcher:
         self._offers: tuple[Callable[[MCPCMessage], None], ...] = ()
         self._direct = True
         """Whether every listener is sync and wants every message."""
+        self.changes = 0
+        """How often the listeners have changed."""
         self._congested = False
 
     def __len__(self) -> int:
@@ -298,6 +323,7 @@ class Dispatcher:
         return registration
 
     def _set(self, listeners: tuple[Registration, ...]) -> None:
+        self.changes += 1
         self._listeners = listeners
         self._offers = tuple(registration.offer for registration in listeners)
         self._direct = all(registration.takes_all for registration in listeners)
@@ -333,10 +359,15 @@ class Dispatcher:
 
     def deliver_all(self, messages: Sequence[MCPCMessage]) -> int:
         """`deliver` for messages in a row; how many were given. The next one, where there is one, had no room."""
-        for given, message in enumerate(messages):
-            if not self.deliver(message):
-                return given
-        return len(messages)
+        given = 0
+        while given < len(messages):
+            if self._direct and len(self._listeners) == 1:  # the usual case, without a call for each in between
+                given += self._listeners[0].offer_row(islice(messages, given, None))
+            elif self.deliver(messages[given]):
+                given += 1
+            else:
+                break
+        return given
 
     def close(self) -> None:
         """No more messages come: let the workers end once their queues are empty."""

@@ -90,15 +90,24 @@ class Mailbox:
             sent: The highest number that a listener was sent: set-aside messages up to it may be given up first.
             expires_at: For a terminal message: when its time to live ends. None for any other.
         """
-        size, head, ring = len(data), self.head, self._ring
-        if head - self.oldest + 1 >= self.max_messages or self.size + size > self.max_bytes:
-            self._make_room(size, sent)
+        head, ring = self.head, self._ring
         place = head % self.max_messages
+        if head - self.oldest + 1 >= self.max_messages and expires_at is None and not self._pins:
+            # The usual case of a busy log, without a further call: the new one takes the place of the oldest.
+            size = self.size + len(data) - len(ring[place])
+            if size <= self.max_bytes:
+                ring[place] = data
+                self.size = size
+                self.oldest += 1
+                self.evicted += 1
+                self.head = head = head + 1
+                return head
+        self._make_room(len(data), sent)
         if place == len(ring):
             ring.append(data)
         else:
             ring[place] = data
-        self.size += size
+        self.size += len(data)
         self.head = head = head + 1
         if expires_at is not None:
             self._pins[head] = expires_at

@@ -587,6 +587,75 @@ def test_a_queue_accounts_for_every_message(capacity: int, overflow: Overflow, s
         assert all(message.event == "update" for message in lost)
 
 
+# --- messages in a row ------------------------------------------------------------------------------------------
+
+Deliver = Callable[[Dispatcher, list[MCPCMessage]], None]
+ACTIONS = ("take", "raise", "remove", "add", "add filtered")
+
+
+def one_by_one(dispatcher: Dispatcher, messages: list[MCPCMessage]) -> None:
+    for message in messages:
+        assert dispatcher.deliver(message)
+
+
+def in_a_row(dispatcher: Dispatcher, messages: list[MCPCMessage]) -> None:
+    assert dispatcher.deliver_all(messages) == len(messages)
+
+
+def traced(deliver: Deliver, script: list[str]) -> tuple[list[tuple[int, int]], list[ListenerStats]]:
+    """Who got what, and the counts, where the first listener does with each message what the script says."""
+    dispatcher = Dispatcher(no_spawn)
+    calls: list[tuple[int, int]] = []
+    registrations: list[Registration] = []
+
+    def add(name: int, task_id: str | None = None) -> None:
+        def listener(message: MCPCMessage) -> None:
+            calls.append((name, message.result))
+            action = script[int(message.result)] if name == 0 else "take"
+            if action == "raise":
+                raise ValueError
+            if action == "remove":
+                registrations[0].remove()
+            elif action != "take":
+                add(len(registrations), task_id="even" if action == "add filtered" else None)
+
+        registrations.append(dispatcher.add(listener, task_id=task_id))
+
+    add(0)
+    deliver(dispatcher, [update(number, "odd" if number % 2 else "even") for number in range(len(script))])
+    return calls, [registration.stats for registration in registrations]
+
+
+@given(st.lists(st.sampled_from(ACTIONS), max_size=20))
+def test_messages_in_a_row_go_to_the_same_listeners_as_one_by_one(script: list[str]) -> None:
+    assert traced(in_a_row, script) == traced(one_by_one, script)
+
+
+@pytest.mark.anyio
+async def test_a_listener_that_turns_out_async_in_the_middle_of_a_row_gets_the_rest_in_order() -> None:
+    async with dispatching() as dispatcher:
+        got: list[int] = []
+
+        async def listen(message: MCPCMessage) -> None:
+            await checkpoint()
+            got.append(message.result)
+
+        registration = dispatcher.add(
+            lambda message: listen(message) if message.result > 2 else got.append(message.result)
+        )
+        assert dispatcher.deliver_all([update(number) for number in range(6)]) == 6
+        assert got == [0, 1, 2]
+        await until(lambda: got == list(range(6)))
+        assert registration.stats.delivered == 6
+
+
+@pytest.mark.anyio
+async def test_a_row_stops_where_a_listener_has_no_room() -> None:
+    async with dispatching() as dispatcher:
+        await busy(dispatcher, 2, "block")
+        assert dispatcher.deliver_all([update(number) for number in range(1, 6)]) == 2
+
+
 # --- the end ----------------------------------------------------------------------------------------------------
 
 

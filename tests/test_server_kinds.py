@@ -211,6 +211,33 @@ async def test_a_sync_worker_asks_and_takes_inputs_too() -> None:
             assert await task.result() == [2, "middle", "last"]
 
 
+async def test_a_prompt_is_answered_though_nobody_holds_the_task_and_the_handler_came_just_before_it() -> None:
+    server = MCPServer[Any]("asks", log_level="WARNING")
+    callbacks = mcpc.MCPCHelper(server)
+
+    @callbacks.tool()
+    async def asks(task: mcpc.Task) -> Any:  # pyright: ignore[reportUnusedFunction]
+        await task.update("a question comes")
+        return await task.ask("which?", choices=["a", "b"])
+
+    with anyio.fail_after(20):
+        async with mcpc.Client(server) as client:
+            ended = anyio.Event()
+            results: list[Any] = []
+
+            def listen(message: mcpc.MCPCMessage) -> None:
+                if message.result == "a question comes":
+                    client.on_prompt(lambda prompt: "b")
+                elif message.terminal:
+                    results.append(message.result)
+                    ended.set()
+
+            client.add_event_listener(listen)
+            await client.start_task("asks")
+            await ended.wait()
+    assert results == ["b"]
+
+
 async def test_shutdown_stops_the_tasks_and_every_listener_gets_their_last_messages() -> None:
     server = MCPServer[Any]("shutdown", log_level="WARNING")
     callbacks = mcpc.MCPCHelper(server, shutdown_grace=0.5)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import fields
 from functools import partial
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self, cast
 from weakref import WeakValueDictionary
@@ -338,7 +339,15 @@ class Client(mcp.Client):
             self._listen_scope.cancel()
 
     def _deliver(self, messages: Sequence[MCPCMessage]) -> int:
-        """Give messages to the listeners and to the handle of their task; how many there was room for."""
+        """Give messages to the listeners and to the handles of their tasks; how many there was room for."""
+        taken = self._deliver_each(messages) if self.tasks else self._dispatcher.deliver_all(messages)
+        if self.prompt_handlers:
+            for message in islice(messages, taken):
+                if (prompt := prompt_of(message)) is not None:
+                    self._spawn(partial(self._answer, prompt))
+        return taken
+
+    def _deliver_each(self, messages: Sequence[MCPCMessage]) -> int:
         deliver, handle, task_id = self._dispatcher.deliver, None, None
         for taken, message in enumerate(messages):
             if message.task_id != task_id:  # most often the next message is of the same task
@@ -352,8 +361,6 @@ class Client(mcp.Client):
             elif handle.feed(message):
                 self.tasks.pop(handle.task_id, None)
                 handle = None
-            if self.prompt_handlers and (prompt := prompt_of(message)) is not None:
-                self._spawn(partial(self._answer, prompt))
         return len(messages)
 
     async def _handler_answer(self, prompt: Prompt) -> Any:
