@@ -10,7 +10,7 @@ Knows how pydantic keeps a model's values, and nothing of JSON-RPC or of what ma
 a head good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
@@ -37,25 +37,23 @@ _ALL_SET = set(_FIELDS)
 
 
 class KnownHeads:
-    """The heads that were found good."""
+    """The heads that were found good.
 
-    def __init__(self) -> None:
+    Args:
+        is_good: Whether a decoded object is a good message as it stands. Asked once for each head.
+    """
+
+    def __init__(self, is_good: Callable[[dict[str, Any]], bool]) -> None:
+        self._is_good = is_good
         self._heads: set[tuple[str, ...]] = set()
 
-    def learn(self, value: Any) -> None:
-        """Remember the head of a decoded object that was found to be a good message as it stands."""
-        if isinstance(value, dict) and value.keys() == _FIELDS:
-            if len(self._heads) >= MAX_HEADS:
-                self._heads.clear()
-            self._heads.add(_head(cast("dict[str, Any]", value)))
-
     def messages(self, values: Sequence[Any]) -> list[MCPCMessage] | None:
-        """Messages of decoded objects, which they take over; None where one of them has a head that is not known."""
+        """Messages of decoded objects, which they take over; None where one of them is not good, or not whole."""
         heads, size, new = self._heads, len(_FIELDS), MCPCMessage.__new__
         made: list[MCPCMessage] = []
         try:
             for value in values:
-                if len(value) != size or _head(value) not in heads:
+                if len(value) != size or (_head(value) not in heads and not self._learn(value)):
                     return None
                 message = new(MCPCMessage)
                 _set_values(message, value)
@@ -66,3 +64,12 @@ class KnownHeads:
         except (KeyError, TypeError):  # a member is missing, or is no text; or it is no object at all
             return None
         return made
+
+    def _learn(self, value: Any) -> bool:
+        """Remember the head of a good message; whether it is one."""
+        if not isinstance(value, dict) or value.keys() != _FIELDS or not self._is_good(cast("dict[str, Any]", value)):
+            return False
+        if len(self._heads) >= MAX_HEADS:
+            self._heads.clear()
+        self._heads.add(_head(cast("dict[str, Any]", value)))
+        return True

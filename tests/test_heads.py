@@ -19,9 +19,11 @@ def value(result: Any = None, **changed: Any) -> dict[str, Any]:
 
 
 def knowing(*values: dict[str, Any]) -> KnownHeads:
-    heads = KnownHeads()
+    """Heads that have seen these values and will find no other one good."""
+    allowed = list(values)
+    heads = KnownHeads(lambda value: value in allowed)
     for each in values:
-        heads.learn(each)
+        heads.messages([each])
     return heads
 
 
@@ -83,15 +85,35 @@ def test_what_has_another_head_is_left_to_validation(other: Any) -> None:
 
 
 @pytest.mark.parametrize("other", [None, [], "text", value(extra=1), {"event": "update"}])
-def test_what_is_no_whole_message_is_not_learnt(other: Any) -> None:
-    assert knowing(other).messages([other]) is None
+def test_what_is_no_whole_message_is_not_asked_about(other: Any) -> None:
+    assert KnownHeads(lambda value: True).messages([other]) is None
+
+
+def test_a_head_is_asked_about_once_and_a_bad_one_each_time() -> None:
+    asked: list[Any] = []
+
+    def is_good(found: dict[str, Any]) -> bool:
+        asked.append((found["task_id"], found["result"]))
+        return found["task_id"] != "bad"
+
+    heads = KnownHeads(is_good)
+    assert len(heads.messages([value(n, task_id=t) for n in range(3) for t in "ab"]) or []) == 6
+    assert heads.messages([value(3, task_id="a"), value(4, task_id="bad"), value(5, task_id="c")]) is None
+    assert heads.messages([value(6, task_id="bad")]) is None
+    assert asked == [("a", 0), ("b", 0), ("bad", 4), ("bad", 6)]
 
 
 def test_heads_are_forgotten_beyond_the_limit_and_learnt_again() -> None:
-    heads = knowing(*(value(task_id=str(number)) for number in range(MAX_HEADS)))
-    assert heads.messages([value(task_id="0")]) is not None
-    heads.learn(value(task_id="one more"))
-    assert heads.messages([value(task_id="one more")]) is not None
-    assert heads.messages([value(task_id="0")]) is None
-    heads.learn(value(task_id="0"))
-    assert heads.messages([value(task_id="0")]) is not None
+    asked: list[str] = []
+
+    def is_good(found: dict[str, Any]) -> bool:
+        asked.append(found["task_id"])
+        return True
+
+    heads = KnownHeads(is_good)
+    for number in range(MAX_HEADS + 1):
+        assert heads.messages([value(task_id=str(number))]) is not None
+    assert len(asked) == MAX_HEADS + 1
+    for known in (str(MAX_HEADS), "0"):
+        assert heads.messages([value(task_id=known)]) is not None
+    assert asked[-2:] == [str(MAX_HEADS), "0"]

@@ -1,8 +1,9 @@
 """One open WebSocket connection as a frame channel.
 
-The rules of the wire are those of `websockets`' protocol core, which does no I/O;
-here is the shell that moves its bytes, written on anyio so that one shell serves
-every event loop. Knows nothing of handshakes, addresses, listeners or the time of day.
+The rules of the wire are those of `websockets`' protocol core, which does no I/O
+(`_ws_frames` knows the one frame that need not go through it); here is the shell
+that moves its bytes, written on anyio so that one shell serves every event loop.
+Knows nothing of handshakes, addresses, listeners or the time of day.
 
 A connection owns no task. `receive` pulls: it reads a chunk, has all frames in it
 parsed, and hands them out one by one, so pings are answered while somebody
@@ -20,9 +21,10 @@ import anyio.abc
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import OK_CLOSE_CODES, CloseCode, Frame, Opcode
-from websockets.protocol import OPEN, Event, Protocol
+from websockets.protocol import OPEN, Protocol, Side
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, TransportError
+from mcpc_transports._ws_frames import FrameSplitter, text_head
 from mcpc_transports._ws_stream import Stream
 
 __all__ = ["STREAM_ERRORS", "WebSocketChannel", "background", "frame_limit"]
@@ -64,20 +66,13 @@ async def background() -> AsyncGenerator[anyio.abc.TaskGroup]:
         raise failure
 
 
-class _ViolationError(Exception):
-    """The peer sent something that may not be sent here; the connection ends with `code`."""
-
-    def __init__(self, code: CloseCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 class WebSocketChannel:
     """A `FrameChannel` over one connection whose opening handshake is done.
 
     Args:
         stream: The connection; the channel closes it.
-        protocol: Its protocol core, in the state OPEN, made with `frame_limit(max_message_size)`.
+        protocol: Its protocol core, in the state OPEN and between two frames, made with
+            `frame_limit(max_message_size)`.
         tasks: Where a control frame is written from when nobody else writes; must outlive the channel.
         max_message_size: Bytes of the largest message accepted.
     """
@@ -93,6 +88,7 @@ class WebSocketChannel:
         "_partial",
         "_protocol",
         "_rest",
+        "_splitter",
         "_stream",
         "_tasks",
         "_unsendable",
@@ -121,6 +117,8 @@ class WebSocketChannel:
         self._protocol = protocol
         self._tasks = tasks
         self._max_message_size = max_message_size
+        # What a client sends is masked, and rare: a server leaves all of it to the core.
+        self._splitter = FrameSplitter(max_message_size) if protocol.side is Side.CLIENT else None
         self._inbox: list[bytes] = []  # messages not yet taken, the next one last
         self._partial: bytearray | None = None
         self._control: dict[int, bytes] = {}  # control frames not yet written, by their first byte
@@ -143,16 +141,12 @@ class WebSocketChannel:
         while self._writing:
             await self._change()
         self._check_sendable()
-        for frame in frames:
-            self._protocol.send_text(frame)
-        await self._write(self._take_control() + self._protocol.data_to_send())
+        await self._write(self._take_control() + self._framed(frames))
 
     def send_nowait(self, *frames: bytes) -> bool:
         """See `ImmediateChannel.send_nowait`."""
         self._check_sendable()
-        for frame in frames:
-            self._protocol.send_text(frame)
-        data = b"".join((self._rest, *self._take_control(), *self._protocol.data_to_send()))
+        data = b"".join((self._rest, *self._take_control(), *self._framed(frames)))
         if self._writing:  # a control frame is on its way
             self._rest = data
             return False
@@ -251,6 +245,15 @@ class WebSocketChannel:
             if self._control and not self._closed:
                 self._tasks.start_soon(self._flush)
 
+    def _framed(self, messages: Iterable[bytes]) -> list[bytes]:
+        """Messages as they stand on the wire, in pieces."""
+        protocol = self._protocol
+        if protocol.side is Side.SERVER and protocol.state is OPEN:
+            return [piece for message in messages for piece in (text_head(len(message)), message)]
+        for message in messages:
+            protocol.send_text(message)
+        return protocol.data_to_send()
+
     def _lost(self, exc: Exception) -> ChannelBroken:
         """The error for a write that failed.
 
@@ -313,8 +316,7 @@ class WebSocketChannel:
             await self._stream.read_until(self._take)
         except anyio.EndOfStream:
             self._eof = True
-            self._protocol.receive_eof()
-            self.digest(self._protocol.events_received())
+            self._hand_out(self._from_core(b"", is_last=True))
         except STREAM_ERRORS as exc:
             self._eof = True
             self._end(ChannelBroken, f"the connection is lost{_reason(exc)}", exc)
@@ -325,62 +327,99 @@ class WebSocketChannel:
     def _take(self, data: bytes) -> bool:
         """Digest what was read; whether somebody waits for what it was."""
         self.heard = True
-        self._protocol.receive_data(data)
-        self.digest(self._protocol.events_received())
+        self.digest(data)
         return self._closed or self._ending is not None or bool(self._inbox)
 
-    def digest(self, events: Iterable[Event]) -> None:
-        """Take what the protocol has parsed: messages into the inbox, answers to be written, or the end."""
-        protocol = self._protocol
-        if not self._closed and self._ending is None:
-            self._inbox = self._messages(events)
-            self._note_end()
-            while self._inbox and self.tap is not None and self.tap(self._inbox[-1]):
-                self._inbox.pop()
-        self._post(protocol.data_to_send())
-
-    def _messages(self, events: Iterable[Event]) -> list[bytes]:
-        """The messages that `events` complete, the last one first, up to one that breaks a rule."""
+    def digest(self, data: bytes) -> None:
+        """Take what has come: messages into the inbox, answers to be written, or the end."""
+        splitter = self._splitter
+        if splitter is None or self._protocol.state is not OPEN:
+            self._hand_out(self._from_core(data))
+            return
         messages: list[bytes] = []
-        try:
+        for is_message, piece in splitter.split(data):
+            if not is_message:
+                messages += self._from_core(piece)
+            elif self._is_text(piece):
+                messages.append(piece)
+            if self._ending is not None:
+                break  # the core reads no more after the end either
+        self._hand_out(messages)
+
+    def _hand_out(self, messages: list[bytes]) -> None:
+        if self._closed:
+            return
+        messages.reverse()
+        while messages and self.tap is not None and self.tap(messages[-1]):
+            messages.pop()
+        self._inbox = messages
+
+    def _from_core(self, data: bytes, *, is_last: bool = False) -> list[bytes]:
+        """The messages that the core finds with `data`, up to one that breaks a rule. What it answers is sent."""
+        protocol = self._protocol
+        if self._splitter is not None and (is_last or protocol.state is not OPEN):
+            data = self._splitter.rest() + data  # from now on all is the core's
+        if data:
+            protocol.receive_data(data)
+        if is_last:
+            protocol.receive_eof()
+        messages: list[bytes] = []
+        events = protocol.events_received()
+        if not self._closed and self._ending is None:
             for event in events:
                 message = self._message(event) if isinstance(event, Frame) else None
-                if message is not None:
+                if message is not None and self._is_text(message):
                     messages.append(message)
-        except _ViolationError as exc:
-            self._partial = None
-            self._protocol.fail(exc.code, str(exc))
-            self._end(ChannelBroken, str(exc))
-        messages.reverse()
+                if self._ending is not None:
+                    break
+            self._note_end()
+        self._post(protocol.data_to_send())
         return messages
+
+    def _violated(self, code: CloseCode, text: str) -> None:
+        """The peer sent something that may not be sent here: the connection ends with `code`."""
+        self._partial = None
+        self._protocol.fail(code, text)
+        self._end(ChannelBroken, text)
+        self._post(self._protocol.data_to_send())
 
     def _message(self, frame: Frame) -> bytes | None:
         """The message that `frame` completes, if it completes one."""
         opcode = frame.opcode
         if opcode is Opcode.TEXT:
             data = bytes(frame.data)
-            self._check_size(data)
+            if not self._is_small(data):
+                return None
             if not frame.fin:
                 self._partial = bytearray(data)
                 return None
         elif opcode is Opcode.CONT and self._partial is not None:
             # One growing buffer: a list of the parts would let empty fragments fill the memory.
             self._partial += frame.data
-            self._check_size(self._partial)
-            if not frame.fin:
+            if not self._is_small(self._partial) or not frame.fin:
                 return None
             data, self._partial = bytes(self._partial), None
-        elif opcode is Opcode.BINARY:
-            raise _ViolationError(CloseCode.UNSUPPORTED_DATA, "messages must be text")
         else:
+            if opcode is Opcode.BINARY:
+                self._violated(CloseCode.UNSUPPORTED_DATA, "messages must be text")
             return None
-        if not data.isascii():
-            _check_utf8(data)
         return data
 
-    def _check_size(self, data: bytes | bytearray) -> None:
-        if len(data) > self._max_message_size:
-            raise _ViolationError(CloseCode.MESSAGE_TOO_BIG, self._too_big())
+    def _is_small(self, data: bytes | bytearray) -> bool:
+        if len(data) <= self._max_message_size:
+            return True
+        self._violated(CloseCode.MESSAGE_TOO_BIG, self._too_big())
+        return False
+
+    def _is_text(self, data: bytes) -> bool:
+        if data.isascii():
+            return True
+        try:
+            data.decode()
+        except UnicodeDecodeError as exc:
+            self._violated(CloseCode.INVALID_DATA, f"message is not UTF-8 at byte {exc.start}")
+            return False
+        return True
 
     def _too_big(self) -> str:
         return f"message is over the limit of {self._max_message_size} bytes"
@@ -444,13 +483,6 @@ class WebSocketChannel:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
-
-
-def _check_utf8(data: bytes) -> None:
-    try:
-        data.decode()
-    except UnicodeDecodeError as exc:
-        raise _ViolationError(CloseCode.INVALID_DATA, f"message is not UTF-8 at byte {exc.start}") from exc
 
 
 def _reason(exc: BaseException) -> str:

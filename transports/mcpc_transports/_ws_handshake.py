@@ -251,24 +251,33 @@ def _add_header(uri: URI, request: Request, name: str, value: str) -> None:
 
 async def request_upgrade(
     stream: Stream, protocol: ClientProtocol, request: Request, uri: URI, token: str | None
-) -> list[Event]:
-    """Ask for the upgrade; return what the server sent with its answer already.
+) -> bytes:
+    """Ask for the upgrade; return what the server sent after its answer already.
 
     Raises:
         ConnectFailed: the server refused, or is no WebSocket server that speaks MCP.
     """
     protocol.send_request(request)
     await stream.send(b"".join(protocol.data_to_send()))
-    events: list[Event] = []
-    while not events and protocol.handshake_exc is None:
+    is_answered, rest = False, b""
+    while not is_answered and protocol.handshake_exc is None:
         try:
-            protocol.receive_data(await stream.receive())
+            is_answered, rest = _read_answer(protocol, await stream.receive())
         except anyio.EndOfStream:
             protocol.receive_eof()
-        events = protocol.events_received()
     if protocol.handshake_exc is not None:
         raise ConnectFailed(_refusal(protocol.handshake_exc, uri, token)) from protocol.handshake_exc
-    return events[1:]
+    return rest
+
+
+def _read_answer(protocol: ClientProtocol, data: bytes) -> tuple[bool, bytes]:
+    """Give the core `data`, line by line, until it has the whole answer; whether it has, and what follows it."""
+    while data:
+        line, newline, data = data.partition(b"\n")
+        protocol.receive_data(line + newline)
+        if protocol.events_received():
+            return True, data
+    return False, b""
 
 
 def _refusal(exc: Exception, uri: URI, token: str | None) -> str:

@@ -202,7 +202,7 @@ async def _connect(call: _Call, limits: Limits) -> AsyncGenerator[WebSocketChann
     with _dialling(call.uri, limits.open_timeout):
         stream = await _open(call, limits.open_timeout)
         try:
-            events = await request_upgrade(stream, call.protocol, call.request, call.uri, call.token)
+            ahead = await request_upgrade(stream, call.protocol, call.request, call.uri, call.token)
         except BaseException:
             with anyio.CancelScope(shield=True), suppress(*STREAM_ERRORS):
                 await stream.aclose()
@@ -210,7 +210,7 @@ async def _connect(call: _Call, limits: Limits) -> AsyncGenerator[WebSocketChann
     async with background() as tasks:
         channel = WebSocketChannel(stream, call.protocol, tasks, max_message_size=limits.max_message_size)
         try:
-            channel.digest(events)
+            channel.digest(ahead)
             keep_alive = KeepAlive(limits.ping_interval, limits.ping_timeout)
             keep_alive.add(channel)
             tasks.start_soon(keep_alive.run)
