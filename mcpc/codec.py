@@ -182,11 +182,11 @@ def decode_frame(frame: bytes | bytearray) -> dict[str, Any]:
     if not isinstance(decoded, dict):
         raise FrameError("a message must be one JSON object (batches are not part of MCP)", code=INVALID_REQUEST)
     message = cast("dict[str, Any]", decoded)
-    _check_envelope(message)
     if message.get("method") == MESSAGES_METHOD and "id" not in message:
-        if "params" not in message:
-            raise FrameError('"params" must be an object', code=INVALID_REQUEST)
-        return message  # the busy path: its content is checked by decode_messages
+        if message.get("jsonrpc") == "2.0" and isinstance(message.get("params"), dict):
+            return message  # the busy path: its content is checked by decode_messages
+        message.setdefault("params", None)  # here they are needed
+    _check_envelope(message)
     _check_duplicates(bytes(frame), message)
     if b"Infinity" in to_json(message, inf_nan_mode="constants") and _has_infinity(message):
         raise FrameError("a number is out of range", code=PARSE_ERROR, request_id=_usable_id(message))
@@ -430,15 +430,15 @@ NOTIFICATION_HEAD = b'{"jsonrpc":"2.0","method":"%b' % NOTIFICATION_PREFIX.encod
 """How `encode_batch` and `encode_listening` begin a frame, and the SDK too."""
 
 
+_BATCH = b'{"jsonrpc":"2.0","method":"%b","params":{"_meta":{"%b":%%b},"first":%%d,"messages":[%%b]}}' % (
+    MESSAGES_METHOD.encode(),
+    SUBSCRIPTION_META.encode(),
+)
+
+
 def encode_batch(listen_id: RequestId, first: int, messages: Iterable[bytes]) -> bytes:
     """A `notifications/mcpc/messages` frame: encoded messages with contiguous numbers from `first`."""
-    return b'{"jsonrpc":"2.0","method":"%b","params":{"_meta":{"%b":%b},"first":%d,"messages":[%b]}}' % (
-        MESSAGES_METHOD.encode(),
-        SUBSCRIPTION_META.encode(),
-        to_json(listen_id),
-        first,
-        b",".join(messages),
-    )
+    return _BATCH % (to_json(listen_id), first, b",".join(messages))
 
 
 def encode_listening(listen_id: RequestId, params: dict[str, Any]) -> bytes:

@@ -11,13 +11,18 @@ try:
 except ImportError:  # anyio then asks asyncio itself
     sniffio = None
 
-__all__ = ["call_soon", "in_callback", "spawn_detached"]
+__all__ = ["call_soon", "callback_context", "spawn_detached"]
 
 _detached: set["asyncio.Task[None]"] = set()
 
 
-def call_soon(function: Callable[[], None]) -> None:
-    """Call `function` in the event loop's next turn; it must not raise. Costs no task."""
+def call_soon(function: Callable[[], None], context: contextvars.Context) -> None:
+    """Call `function` in the event loop's next turn; it must not raise. Costs no task.
+
+    Args:
+        function: What to call.
+        context: Made by `callback_context`. (On trio the caller's own is as good.)
+    """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -25,11 +30,11 @@ def call_soon(function: Callable[[], None]) -> None:
 
         trio.lowlevel.current_trio_token().run_sync_soon(function)
         return
-    in_callback(loop.call_soon, function)
+    loop.call_soon(function, context=context)
 
 
-def in_callback(register: Callable[..., Any], *args: Any) -> None:
-    """Give asyncio a callback (`register` does) in which anyio works as in a task.
+def callback_context() -> contextvars.Context:
+    """A copy of the present context, in which anyio works in a callback of asyncio's as in a task.
 
     Outside of tasks anyio does not know which event loop runs, so its clock and its task groups would raise there, for
     us and for a listener that is called from the callback.
@@ -37,7 +42,7 @@ def in_callback(register: Callable[..., Any], *args: Any) -> None:
     context = contextvars.copy_context()
     if sniffio is not None:
         context.run(sniffio.current_async_library_cvar.set, "asyncio")
-    context.run(register, *args)
+    return context
 
 
 def spawn_detached(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

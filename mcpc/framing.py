@@ -31,7 +31,7 @@ from mcpc.codec import (
     encode_rpc,
     rpc_message,
 )
-from mcpc.detached import call_soon
+from mcpc.detached import call_soon, callback_context
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
 
@@ -154,8 +154,8 @@ class Connection:
             self._send_nowait = channel.send_nowait
             channel.tap = self.tap
         self._sources: list[Source] = []
-        self._turn = self._next_turn
-        """Bound once: it is scheduled after every write."""
+        self._turn = self._next_turn, callback_context()
+        """Made once: it is scheduled after every write."""
         self._tasks: anyio.abc.TaskGroup | None = None
         self._progress: anyio.Event | None = None
         """Set when something was sent; made when somebody waits for that."""
@@ -259,7 +259,7 @@ class Connection:
                 self._is_idle = True
             elif send(*frames):
                 self._sent()
-                call_soon(self._turn)
+                call_soon(*self._turn)
             else:
                 self._is_writing = True
                 self._start_writing()

@@ -43,6 +43,8 @@ class ListenStream:
         self.stalled = False
         self.ended = anyio.Event()
         """Set when there will be no more: replaced, finished, or the connection closed."""
+        self.has_ended = False
+        """The same, for who asks often."""
         self._fresh = fresh
         self._announced: int | None = None
         """The `oldest` that the listener was told; None before it was told anything."""
@@ -51,8 +53,8 @@ class ListenStream:
         """When it was last sent something while somebody waited for room, on the loop's clock."""
         self._wake: Callable[[], None] | None = None
         self._ready: anyio.Event | None = None
-        self.awake = False
-        """Whether the taker knows that there is something."""
+        self.awake = True
+        """Whether there may be something to take, as far as the taker knows: the announcement, at first."""
 
     def bind(self, wake: Callable[[], None]) -> None:
         """Call `wake` when there is something to take."""
@@ -77,6 +79,7 @@ class ListenStream:
 
     def end(self) -> None:
         """No more is sent."""
+        self.has_ended = True
         self.ended.set()
         if self._ready is not None:
             self._ready.set()
@@ -93,9 +96,10 @@ class ListenStream:
 
     def next(self) -> dict[str, Any] | Batch | None:
         """What to send next: an announcement (its params), a batch, or nothing for now."""
-        if self.ended.is_set():
+        if self.has_ended:
             return None
-        mailbox = self.channel.mailbox
+        channel = self.channel
+        mailbox = channel.mailbox
         if self._announced is None:
             return self._announce(gap=self._fresh or self.cursor < mailbox.oldest - 1)
         batch = mailbox.read(self.cursor, max_messages=BATCH_MESSAGES, max_bytes=BATCH_BYTES)
@@ -106,10 +110,11 @@ class ListenStream:
             return None
         if batch.first > self.cursor + 1 and batch.first > self._announced:
             return self._announce(gap=True)
-        self.cursor = batch.last
-        self.channel.sent = max(self.channel.sent, batch.last)
+        self.cursor = last = batch.last
+        channel.sent = max(channel.sent, last)
         self.stalled = False
-        self.channel.made_room()
+        self.awake = last < mailbox.head or self._finishing
+        channel.made_room()
         return batch
 
     def _announce(self, *, gap: bool) -> dict[str, Any]:
@@ -122,7 +127,7 @@ class ListenStream:
 
     def take(self) -> list[bytes]:
         """The next frame, for a connection's writer."""
-        item = self.next()
+        item = self.next() if self.awake else None
         if item is None:
             return []
         if isinstance(item, Batch):

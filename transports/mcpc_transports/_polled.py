@@ -13,7 +13,7 @@ from contextlib import suppress
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
-from mcpc.detached import in_callback
+from mcpc.detached import callback_context
 
 __all__ = ["CHUNK", "Consume", "PolledStream"]
 
@@ -49,7 +49,7 @@ class _LoopReader:
             NotImplementedError: the loop cannot watch descriptors.
         """
         if not self.registered:
-            in_callback(self._loop.add_reader, self._descriptor, self._on_readable)
+            callback_context().run(self._loop.add_reader, self._descriptor, self._on_readable)
             self.registered = True
         self._consume = consume
         self._waiter = self._loop.create_future()
