@@ -285,7 +285,9 @@ class Binding:
         call = self._read_call(params, ctx)
         token = current_call.set(call)
         try:
-            result = await call_next(replace(ctx, params={**params, "arguments": call.arguments}))
+            if call.arguments is not None:
+                ctx = replace(ctx, params={**params, "arguments": call.arguments})
+            result = await call_next(ctx)
         finally:
             current_call.reset(token)
         return result if call.outcome is None else call.outcome
@@ -364,11 +366,14 @@ class Binding:
         connection.state["direct"] = channel
         connection.attach(stream)
 
-    def _arguments(self, params: Mapping[str, Any], metadata: CallMetadata) -> dict[str, Any]:
-        """The tool's arguments, with the metadata where the tool looks for it (mcpc 0.2 style) and nowhere else."""
-        arguments: dict[str, Any] = dict(params.get("arguments") or {})
+    def _arguments(self, params: Mapping[str, Any], metadata: CallMetadata) -> dict[str, Any] | None:
+        """The tool's arguments, with the metadata where the tool looks for it (mcpc 0.2 style) and nowhere else.
+
+        None for an ordinary call: they stay as they are.
+        """
         if metadata.form == "none":
-            return arguments
+            return None
+        arguments: dict[str, Any] = dict(params.get("arguments") or {})
         arguments.pop("_metadata", None)
         arguments.pop("mcpc_params", None)
         name = params.get("name")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -34,7 +34,7 @@ class Call:
     channel: Channel | None
     """The caller's channel; None for a caller that speaks no MCPC."""
     connection: Connection | None = None
-    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    arguments: dict[str, Any] | None = None
     task_extension: bool = False
     """Whether the caller declared `io.modelcontextprotocol/tasks` on this request."""
     outcome: dict[str, Any] | None = None

@@ -187,7 +187,8 @@ class _Requests:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._active: set[_Request] = set()
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None
+        """Set when a request has ended; made when somebody waits for that."""
         self._closed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -200,14 +201,15 @@ class _Requests:
             await request.run(self._app)
         finally:
             self._active.discard(request)
-            self._changed.set()
-            self._changed = anyio.Event()
+            if self._changed is not None:
+                self._changed.set()
+                self._changed = None
 
     async def drain(self, seconds: float) -> None:
         """Wait until all but the streaming requests have ended."""
         with anyio.move_on_after(seconds):
             while any(not request.streaming for request in self._active):
-                await self._changed.wait()
+                await self._change()
 
     def stop(self) -> None:
         """Tell every request to end, and refuse new ones."""
@@ -219,9 +221,14 @@ class _Requests:
         """Wait until every request has ended; cancel those that take longer."""
         with anyio.move_on_after(seconds):
             while self._active:
-                await self._changed.wait()
+                await self._change()
         for request in self._active:
             request.cancel()
+
+    async def _change(self) -> None:
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
 
 
 # --- the server ---------------------------------------------------------------------------------------------
