@@ -330,8 +330,8 @@ def encode_message(message: MCPCMessage) -> bytes:
     if message.type == "task":
         body["task_id"] = message.task_id
         body["tool_name"] = message.tool_name
-    body["result"] = message.result
     body["protocol"] = PROTOCOL
+    body["result"] = message.result
     return encode_json(body)
 
 

@@ -40,7 +40,8 @@ class MCPCMessage(BaseModel):
     """One callback: an update of a task, or a server event.
 
     Construction is lenient, as it was in mcpc 0.2; `check_message` is the gate
-    that everything sent or received passes.
+    that everything sent or received passes. The members stand in the order in
+    which our servers send them.
     """
 
     type: MessageType = "task"
@@ -48,8 +49,8 @@ class MCPCMessage(BaseModel):
     session_id: str | None = None
     task_id: str | None = None
     tool_name: str | None = None
-    result: Any = None
     protocol: str = PROTOCOL
+    result: Any = None
 
     @property
     def terminal(self) -> bool:

@@ -92,6 +92,7 @@ def test_a_message_made_of_prefix_and_result_is_the_same_message(result: Any, ev
     whole = MCPCMessage(event=event, session_id=name, task_id="t", tool_name=name, result=result)
     made = codec.message_with_result(prefix, result)
     assert json.loads(made) == json.loads(codec.encode_message(whole))
+    assert list(json.loads(made)) == list(json.loads(codec.encode_message(whole))) == list(MCPCMessage.model_fields)
     assert codec.decode_message(made) == whole
 
 

@@ -41,6 +41,7 @@ def test_a_message_made_of_a_known_head_equals_the_validated_one(result: Any) ->
     message = made(result)
     assert message == validated
     assert message.model_dump() == validated.model_dump()
+    assert message.model_dump_json() == validated.model_dump_json(), "in the same order too"
     assert message.model_fields_set == validated.model_fields_set
 
 
