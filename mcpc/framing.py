@@ -22,30 +22,18 @@ from anyio.lowlevel import checkpoint
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
 
-from mcpc.codec import (
-    DIRECT_ID,
-    NOTIFICATION_HEAD,
-    NOTIFICATION_PREFIX,
-    decode_frame,
-    encode_error,
-    encode_rpc,
-    rpc_message,
-)
+from mcpc.codec import decode_frame, encode_error, encode_rpc, rpc_message
 from mcpc.detached import call_soon, callback_context
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
+from mcpc.taps import CallbackTap, is_callback
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
 
 __all__ = [
-    "CallbackTap",
     "Connection",
     "FrameReader",
     "FrameResponse",
     "FrameWriter",
-    "InterceptingReader",
-    "Sink",
     "Source",
-    "StreamWrapper",
-    "TappedReader",
     "current_connection",
     "current_response",
 ]
@@ -54,9 +42,6 @@ logger = logging.getLogger("mcpc")
 
 HIGH_WATER = 256 * 1024
 """Bytes of the SDK's messages that wait for the writer before `send` waits."""
-
-Sink = Callable[[dict[str, Any]], None]
-"""Takes a callback: the decoded JSON-RPC message. Called in the order of arrival; must not block."""
 
 current_connection: contextvars.ContextVar["Connection | None"] = contextvars.ContextVar(
     "mcpc_connection", default=None
@@ -76,30 +61,6 @@ current_response: contextvars.ContextVar[FrameResponse | None] = contextvars.Con
 """In a request handler: the answer's stream, where the request came over HTTP and frames can be written to it."""
 
 
-class CallbackTap:
-    """Shows callbacks to a sink as soon as their frames are there, and leaves all other frames alone.
-
-    Looks at frames in the spelling of our own servers only, so that none is decoded twice.
-    """
-
-    def __init__(self) -> None:
-        self.sink: Sink | None = None
-        """Where callbacks go; None lets them pass to the SDK."""
-
-    def __call__(self, frame: bytes) -> bool:
-        """Whether `frame` was a callback, and was taken."""
-        if self.sink is None or not frame.startswith(NOTIFICATION_HEAD):
-            return False
-        try:
-            message = decode_frame(frame)
-        except FrameError:
-            return False  # whoever reads it next will say so
-        if not _is_callback(message):
-            return False
-        self.sink(message)
-        return True
-
-
 class Source(Protocol):
     """Something that has frames of its own to send on a connection."""
 
@@ -110,13 +71,6 @@ class Source(Protocol):
     def connection_closed(self) -> None:
         """The connection is gone; nothing more will be taken."""
         ...
-
-
-def _is_callback(message: dict[str, Any]) -> bool:
-    method = message.get("method")
-    if method is None:
-        return message.get("id") == DIRECT_ID and "result" in message
-    return method.startswith(NOTIFICATION_PREFIX) and "id" not in message
 
 
 class Connection:
@@ -343,7 +297,7 @@ class Connection:
             except TransportError:
                 self.closed = True
                 raise
-            if self.tap.sink is not None and _is_callback(message):
+            if self.tap.sink is not None and is_callback(message):
                 self.tap.sink(message)
                 continue
             return SessionMessage(rpc_message(message))
@@ -437,97 +391,3 @@ class FrameWriter(_Stream):
         """Hand what is queued to the channel, within a second."""
         with anyio.move_on_after(1):
             await self.connection.flush()
-
-
-class StreamWrapper:
-    """A stream around another one of the SDK's: it is entered, left and closed with it."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    async def aclose(self) -> None:
-        """Close the inner stream."""
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
-
-
-class TappedReader(StreamWrapper):
-    """A read stream of the SDK's from whose transport callbacks leave before it: a `CallbackTap` sees the frames."""
-
-    def __init__(self, inner: Any, tap: CallbackTap) -> None:
-        super().__init__(inner)
-        self.tap = tap
-
-    @property
-    def last_context(self) -> contextvars.Context | None:
-        """The sender's context, where the inner stream carries one."""
-        return getattr(self._inner, "last_context", None)
-
-    async def receive(self) -> Any:
-        """The next message."""
-        return await self._inner.receive()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        return await self._inner.__anext__()
-
-
-class InterceptingReader(StreamWrapper):
-    """A read stream of the SDK's (HTTP, or any other) whose callbacks leave for a sink: one cheap test a message."""
-
-    def __init__(self, inner: Any, sink: Sink, on_end: Callable[[], None] | None = None) -> None:
-        super().__init__(inner)
-        self._sink = sink
-        self._on_end = on_end
-
-    @property
-    def last_context(self) -> contextvars.Context | None:
-        """The sender's context, where the inner stream carries one."""
-        return getattr(self._inner, "last_context", None)
-
-    async def receive(self) -> Any:
-        """The next message that is not a callback."""
-        try:
-            while True:
-                item = await self._inner.receive()
-                if not self._intercept(item):
-                    return item
-        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            if self._on_end is not None:
-                self._on_end()
-            raise
-
-    def _intercept(self, item: Any) -> bool:
-        message: Any = getattr(item, "message", None)
-        method = getattr(message, "method", None)
-        if method is not None:
-            if not method.startswith(NOTIFICATION_PREFIX) or hasattr(message, "id"):
-                return False
-            self._sink({"method": method, "params": message.params})
-            return True
-        if getattr(message, "id", None) == DIRECT_ID and isinstance(message, JSONRPCResponse):
-            self._sink({"id": DIRECT_ID, "result": message.result})
-            return True
-        return False
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
-            raise StopAsyncIteration from exc

@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"heads"},
     {"codec", "tasks", "mailbox", "dispatcher", "transport", "routing"},
     {"detached"},
+    {"taps"},
     {"framing", "uri", "pair"},
     {"bridge", "server", "client", "testing"},
     {"cli"},
@@ -28,7 +29,7 @@ LAYERS: list[set[str]] = [
 ]
 """The rooms of the core from the ground up: one imports only from floors below its own. `""` is the package itself."""
 
-ADAPTERS_MAY_USE = {"errors", "transport", "framing", "pair", "codec", "detached"}
+ADAPTERS_MAY_USE = {"errors", "transport", "framing", "taps", "pair", "codec", "detached"}
 
 WITHOUT_IO = {"errors", "messages", "heads", "codec", "tasks", "mailbox", "routing"}
 """Rooms that do no I/O and have no clock."""

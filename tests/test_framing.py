@@ -20,8 +20,9 @@ from mcp_types import (
 
 from mcpc.codec import encode_batch, encode_direct
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameTooLarge, TransportError
-from mcpc.framing import HIGH_WATER, Connection, InterceptingReader, current_connection
+from mcpc.framing import HIGH_WATER, Connection, current_connection
 from mcpc.pair import MemoryChannel, memory_pair
+from mcpc.taps import InterceptingReader
 from mcpc.transport import FrameChannel, Peer
 
 pytestmark = pytest.mark.anyio

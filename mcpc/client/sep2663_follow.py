@@ -34,7 +34,7 @@ from mcpc.client.peer import FOR_EVER, Backoff
 from mcpc.client.sep2663_wire import TASKS_EXTENSION, TaskState, get_task
 from mcpc.codec import SUBSCRIPTION_META
 from mcpc.errors import MessageError
-from mcpc.framing import InterceptingReader, StreamWrapper
+from mcpc.taps import InterceptingReader, StreamWrapper
 from mcpc.transport import StreamPair
 
 __all__ = ["Follower", "TaskStreams", "undeclared"]

@@ -9,7 +9,8 @@ from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 from mcpc.client.inbox import Inbox
 from mcpc.codec import LISTEN_METHOD, call_meta, read_call
 from mcpc.errors import MessageError
-from mcpc.framing import FrameReader, InterceptingReader, StreamWrapper, TappedReader
+from mcpc.framing import FrameReader
+from mcpc.taps import InterceptingReader, StreamWrapper, TappedReader
 from mcpc.transport import StreamPair
 
 __all__ = ["TapReader", "TapWriter", "tap"]

@@ -23,7 +23,7 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR
 from pydantic_core import from_json, to_json
 
 from mcpc.errors import ConnectFailed, FrameTooLarge, MCPCError, URIError
-from mcpc.framing import CallbackTap
+from mcpc.taps import CallbackTap
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI
 from mcpc_transports._event_tap import EventTap
 

@@ -33,7 +33,7 @@ from mcp.server.streamable_http_manager import (
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcpc.errors import ListenFailed, URIError
-from mcpc.framing import TappedReader
+from mcpc.taps import TappedReader
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, LOOPBACK_HOSTS, URI, Endpoint, Listener, StreamPair
 from mcpc_transports._http_client import CallClient, Target, connecting, reach, unwrapped
 from mcpc_transports._http_edge import Door, MessageCheck, Paths, authenticated, peer_of, refuse
