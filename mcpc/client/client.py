@@ -6,7 +6,8 @@ import inspect
 import logging
 import secrets
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import partial
 from itertools import islice
@@ -20,11 +21,12 @@ import mcp
 from mcp.client import ClientExtension, ClientSession, advertise
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, CallToolResult
+from mcp_types import CallToolResult
 
 from mcpc.client.connecting import Connector, InProcess
 from mcpc.client.handle import TaskHandle, result_value
 from mcpc.client.inbox import Inbox
+from mcpc.client.life import Life, Steps, unwrapped
 from mcpc.client.peer import (
     Backoff,
     Form,
@@ -120,7 +122,8 @@ class Client(mcp.Client):
         """What the server said of itself in the handshake; None for a standard server."""
         self.tasks: WeakValueDictionary[str, TaskHandle] = WeakValueDictionary()
         """The handles of tasks that have not ended, by id. One that nobody holds is gone, and keeps no messages."""
-        self._backoff = reconnect if isinstance(reconnect, Backoff) else Backoff()
+        steps = Steps(self._connection, self._begin, self._fall_back, self._report)
+        self._life = Life(steps, reconnect if isinstance(reconnect, Backoff) else Backoff())
         self._can_redial = isinstance(transport, Connector)
         self._form: Form = ""
         self._channel = secrets.token_urlsafe(24)
@@ -132,7 +135,6 @@ class Client(mcp.Client):
         self.prompt_handlers: list[PromptHandler] = []
         """What `on_prompt` added; the last one answers."""
         self._tasks_group: anyio.abc.TaskGroup | None = None
-        self._lost = anyio.Event()
         self._room = anyio.Event()
         self._listen_scope: anyio.CancelScope | None = None
 
@@ -156,7 +158,7 @@ class Client(mcp.Client):
             group.cancel_scope.cancel()
             group.cancel_scope.shield = True  # a scope of its own would end before the group it is inside of
             await group.__aexit__(None, None, None)
-            cause = _unwrapped(exc)
+            cause = unwrapped(exc)
             raise cause from cause.__cause__
         return self
 
@@ -178,67 +180,29 @@ class Client(mcp.Client):
 
     async def _live(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Hold a connection, and make a new one when it is lost."""
-        await self._hold_first_connection(task_status)
+        await self._life.hold_first(task_status)
         while self.reconnect:
-            if not await self._redial():
+            if not await self._life.hold_next(self.reconnect_timeout):
                 break
         self._lose_all(ConnectionLost("the connection to the server was lost"))
 
-    async def _hold_first_connection(self, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """The first connection. A server that dies of the probe for the newer era is dialled again in the older one."""
-        status = _Started(task_status)
-        try:
-            await self._hold_connection(status)
-        except Exception as exc:
-            cause = _unwrapped(exc)
-            closed = isinstance(cause, MCPError) and cause.code == CONNECTION_CLOSED and not status.was_started
-            if closed and self.mode != "auto":
-                raise ConnectFailed("the server closed the connection during the handshake") from exc
-            if not closed or not self._can_redial:
-                raise
-            logger.info("the server closed the connection when probed for the newer protocol; trying the older one")
-            self.mode = "legacy"
-            await self._hold_first_connection(task_status)
-
-    async def _redial(self) -> bool:
-        """Dial until a connection is made and lost again; False when it is time to give up."""
-        status = _Started()
-        give_up_at = anyio.current_time() + (float("inf") if self.reconnect_timeout is None else self.reconnect_timeout)
-        while anyio.current_time() < give_up_at:
-            await self._backoff.wait()
-            try:
-                await self._hold_connection(status)
-            except Exception as exc:
-                logger.debug("dialling again failed: %s", _unwrapped(exc))
-            if status.was_started:
-                self._backoff.succeeded()
-                return True
-        return False
-
-    async def _hold_connection(self, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """One connection, from dialling to its loss."""
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[None]:
         self._entered = False
-        self._lost = anyio.Event()
         await super().__aenter__()
-        began = False
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._until_lost, group.cancel_scope)
-                await self._begin(group)
-                began = True
-                self._report("connected")
-                task_status.started()
-                await anyio.sleep_forever()
+            yield
         finally:
             self._inbox.abandon_calls()
             await super().__aexit__(None, None, None)
-        if not began:
-            raise ConnectFailed("the server closed the connection during the handshake")
-        self._report("lost")
 
-    async def _until_lost(self, scope: anyio.CancelScope) -> None:
-        await self._lost.wait()
-        scope.cancel()
+    def _fall_back(self) -> bool:
+        """A server that dies of the probe for the newer era is dialled again in the older one."""
+        if self.mode != "auto" or not self._can_redial:
+            return False
+        logger.info("the server closed the connection when probed for the newer protocol; trying the older one")
+        self.mode = "legacy"
+        return True
 
     async def _begin(self, group: anyio.abc.TaskGroup) -> None:
         self._form, self.server_information = await shake_hands(self.session, self.provider)
@@ -256,17 +220,14 @@ class Client(mcp.Client):
             await keep_listening(session, self._inbox, self._channel, running=self._set_scope, room=lambda: self._room)
         except (MCPError, MCPCError) as exc:
             logger.warning("listening for callbacks failed: %s", exc)
-            self._lost.set()
+            self._life.end_connection()
 
     def _set_scope(self, scope: anyio.CancelScope) -> None:
         self._listen_scope = scope
 
     def _tap(self, streams: StreamPair) -> StreamPair:
-        tapped = tap(streams, self._inbox, channel=lambda: self._channel, on_end=self._connection_ended)
+        tapped = tap(streams, self._inbox, channel=lambda: self._channel, on_end=self._life.end_connection)
         return self._remote.streams.tap(tapped)
-
-    def _connection_ended(self) -> None:
-        self._lost.set()
 
     def _report(self, state: str) -> None:
         if self._on_connection is not None:
@@ -596,24 +557,6 @@ class Client(mcp.Client):
             raise UnknownTask(f"this server cannot be asked about a running task ({handle.tool_name})")
 
 
-class _Started:
-    """A task status that remembers whether it was started.
-
-    Args:
-        inner: Told of the first start.
-    """
-
-    def __init__(self, inner: anyio.abc.TaskStatus[None] | None = None) -> None:
-        self.was_started = False
-        self._inner = inner
-
-    def started(self, value: Any = None) -> None:
-        """Remember it."""
-        if self._inner is not None and not self.was_started:
-            self._inner.started()
-        self.was_started = True
-
-
 def _transport_of(server: Any, options: dict[str, Any]) -> tuple[Any, bool]:
     """A transport for what a client was given, and whether it can be dialled again."""
     if isinstance(server, str | URI):
@@ -627,14 +570,3 @@ def _transport_of(server: Any, options: dict[str, Any]) -> tuple[Any, bool]:
     if hasattr(server, "__aenter__"):
         return server, False
     return InProcess(server), False
-
-
-def _unwrapped(exc: BaseException) -> BaseException:
-    """The one error inside nested groups of one."""
-    found = exc
-    while isinstance(found, BaseExceptionGroup):
-        inner = cast("BaseExceptionGroup[BaseException]", found).exceptions
-        if len(inner) != 1:
-            return exc
-        found = inner[0]
-    return found

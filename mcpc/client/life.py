@@ -1,0 +1,136 @@
+"""The life of a client's connection: made, held until it is lost, and made anew."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import anyio
+import anyio.abc
+from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED
+
+from mcpc.client.peer import Backoff
+from mcpc.errors import ConnectFailed
+
+__all__ = ["Life", "Steps", "unwrapped"]
+
+logger = logging.getLogger("mcpc")
+
+CLOSED_EARLY = "the server closed the connection during the handshake"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is done for each connection."""
+
+    connection: Callable[[], AbstractAsyncContextManager[None]]
+    """Makes one, and lets go of it."""
+    begin: Callable[[anyio.abc.TaskGroup], Awaitable[None]]
+    """Shakes hands, and listens in the group, which ends with the connection."""
+    fall_back: Callable[[], bool]
+    """The server died of the first message: try another one from now on; False where there is none."""
+    report: Callable[[str], None]
+    """Told `connected` and `lost`."""
+
+
+class Life:
+    """Holds one connection at a time.
+
+    Args:
+        steps: What is done for each.
+        backoff: How long to wait before dialling again.
+    """
+
+    def __init__(self, steps: Steps, backoff: Backoff) -> None:
+        self._steps = steps
+        self._backoff = backoff
+        self._lost = anyio.Event()
+
+    def end_connection(self) -> None:
+        """The present connection is lost."""
+        self._lost.set()
+
+    async def hold_first(self, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """The first connection, until it is lost.
+
+        Raises:
+            ConnectFailed: the server closed it before it had begun.
+            Exception: whatever else kept it from beginning.
+        """
+        status = _Started(task_status)
+        try:
+            await self._hold(status)
+        except Exception as exc:
+            cause = unwrapped(exc)
+            if not isinstance(cause, MCPError) or cause.code != CONNECTION_CLOSED or status.was_started:
+                raise
+            if not self._steps.fall_back():
+                raise ConnectFailed(CLOSED_EARLY) from exc
+            await self.hold_first(task_status)
+
+    async def hold_next(self, timeout: float | None) -> bool:
+        """Dial until a connection is made and lost again; False when it is time to give up.
+
+        Args:
+            timeout: Seconds after which it is; None never gives up.
+        """
+        status = _Started()
+        give_up_at = anyio.current_time() + (float("inf") if timeout is None else timeout)
+        while anyio.current_time() < give_up_at:
+            await self._backoff.wait()
+            try:
+                await self._hold(status)
+            except Exception as exc:
+                logger.debug("dialling again failed: %s", unwrapped(exc))
+            if status.was_started:
+                self._backoff.succeeded()
+                return True
+        return False
+
+    async def _hold(self, status: "_Started") -> None:
+        """One connection, from dialling to its loss."""
+        self._lost = anyio.Event()
+        async with self._steps.connection(), anyio.create_task_group() as group:
+            group.start_soon(self._until_lost, group.cancel_scope)
+            await self._steps.begin(group)
+            self._steps.report("connected")
+            status.started()
+            await anyio.sleep_forever()
+        if not status.was_started:
+            raise ConnectFailed(CLOSED_EARLY)
+        self._steps.report("lost")
+
+    async def _until_lost(self, scope: anyio.CancelScope) -> None:
+        await self._lost.wait()
+        scope.cancel()
+
+
+class _Started:
+    """A task status that remembers whether it was started.
+
+    Args:
+        inner: Told of the first start.
+    """
+
+    def __init__(self, inner: anyio.abc.TaskStatus[None] | None = None) -> None:
+        self.was_started = False
+        self._inner = inner
+
+    def started(self, value: Any = None) -> None:
+        """Remember it."""
+        if self._inner is not None and not self.was_started:
+            self._inner.started()
+        self.was_started = True
+
+
+def unwrapped(exc: BaseException) -> BaseException:
+    """The one error inside nested groups of one."""
+    found = exc
+    while isinstance(found, BaseExceptionGroup):
+        inner = cast("BaseExceptionGroup[BaseException]", found).exceptions
+        if len(inner) != 1:
+            return exc
+        found = inner[0]
+    return found
