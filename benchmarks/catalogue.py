@@ -99,11 +99,11 @@ PEERS = (
     ),
     Peer(
         "mcp 2.3 streams",
-        "mcp 2.3 in memory over its own streams of messages (mode legacy): there is a transport, but no bytes",
+        "mcp 2.3 in memory over its own streams of messages, in the era that ours speaks: a transport, but no bytes",
         "mcp2_client.py",
         environments.MCP2,
         ("memory",),
-        job={"mode": "legacy"},
+        job={"streams": True},
     ),
     Peer(
         "FastMCP 4",

@@ -42,6 +42,8 @@ class Job:
     notify = "log"
     """How a peer without callbacks pushes: `log`, `progress` or `custom`."""
     mode = "auto"
+    streams = False
+    """The SDK in memory: over its streams of messages, not by calls of the server's functions."""
     target = "websockets"
     """Whose server the clients of `websockets` connect to: `websockets` or `mcpc`."""
     bare = False

@@ -26,10 +26,32 @@ async def serving(todo: kit.Job):
     if todo.transport == "stdio":
         yield StdioServerParameters(command=sys.executable, args=[SERVER, todo.argument()])
     elif todo.transport == "memory":
-        yield mcp2_server.make_server(todo)
+        server = mcp2_server.make_server(todo)
+        yield Streams(server) if todo.streams else server
     else:
         with kit.ServerProcess(SERVER, todo) as process:
             yield process.uri
+
+
+class Streams:
+    """A server as one of the SDK's transports: its own loop over its own streams of messages, in the newer era."""
+
+    def __init__(self, server) -> None:
+        self._server = server._lowlevel_server
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self):
+        """Serve, and return the client's streams."""
+        ours, theirs = await self._stack.enter_async_context(create_client_server_memory_streams())
+        state = await self._stack.enter_async_context(self._server.lifespan(self._server))
+        tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._stack.callback(tasks.cancel_scope.cancel)
+        tasks.start_soon(lambda: serve_dual_era_loop(self._server, *theirs, lifespan_state=state))
+        return ours
+
+    async def __aexit__(self, *exc) -> None:
+        """Serve no more."""
+        await self._stack.aclose()
 
 
 class _AnyParams(BaseModel):

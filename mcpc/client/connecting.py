@@ -1,6 +1,7 @@
 """`connect`: a URI as one of the SDK's transports, for `mcp.Client`, `ClientSession`, and our own client."""
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -14,55 +15,21 @@ from mcpc.uri import dial, prepare
 __all__ = ["Connector", "InProcess", "connect"]
 
 
-class Connector:
-    """One of the SDK's transports: `async with` it for the streams. May be entered again once it is left.
+class _Transport(ABC):
+    """One of the SDK's transports: `async with` it for the streams. May be entered again once it is left."""
 
-    Raises:
-        URIError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
-    """
-
-    def __init__(self, uri: str | URI, options: Mapping[str, Any]) -> None:
-        self.uri, self._transport = prepare(uri, "connect", options)
-        self._options = dict(options)
+    def __init__(self) -> None:
         self._stack: AsyncExitStack | None = None
+
+    @abstractmethod
+    async def _open(self, stack: AsyncExitStack) -> StreamPair:
+        """Open what it takes, on `stack`."""
 
     async def __aenter__(self) -> StreamPair:
         if self._stack is not None:
             raise MCPCError("this connection is in use; call mcpc.connect() once for each")
         async with AsyncExitStack() as stack:
-            opened = await stack.enter_async_context(dial(self.uri, **self._options))
-            if isinstance(opened, FrameChannel):
-                connection = Connection(opened, side="client")
-                opened = (await stack.enter_async_context(connection.open())).streams
-            self._stack = stack.pop_all()
-        return opened
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        stack, self._stack = self._stack, None
-        await _leave(stack, exc_val)
-
-    def __repr__(self) -> str:
-        return f"<mcpc connection to {self.uri}>"
-
-
-class InProcess:
-    """A server object as a transport: served on a memory address of its own, real bytes between the two."""
-
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        self._stack: AsyncExitStack | None = None
-
-    async def __aenter__(self) -> StreamPair:
-        from mcpc.server.serving import listen
-
-        async with AsyncExitStack() as stack:
-            listener = await stack.enter_async_context(listen(self._server, f"memory://{secrets.token_hex(8)}"))
-            streams = await stack.enter_async_context(Connector(listener.uri, {}))
+            streams = await self._open(stack)
             self._stack = stack.pop_all()
         return streams
 
@@ -74,6 +41,43 @@ class InProcess:
     ) -> None:
         stack, self._stack = self._stack, None
         await _leave(stack, exc_val)
+
+
+class Connector(_Transport):
+    """A URI as a transport.
+
+    Raises:
+        URIError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
+    """
+
+    def __init__(self, uri: str | URI, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.uri, _ = prepare(uri, "connect", options)
+        self._options = dict(options)
+
+    async def _open(self, stack: AsyncExitStack) -> StreamPair:
+        opened = await stack.enter_async_context(dial(self.uri, **self._options))
+        if isinstance(opened, FrameChannel):
+            connection = Connection(opened, side="client")
+            return (await stack.enter_async_context(connection.open())).streams
+        return opened
+
+    def __repr__(self) -> str:
+        return f"<mcpc connection to {self.uri}>"
+
+
+class InProcess(_Transport):
+    """A server object as a transport: served on a memory address of its own, real bytes between the two."""
+
+    def __init__(self, server: Any) -> None:
+        super().__init__()
+        self._server = server
+
+    async def _open(self, stack: AsyncExitStack) -> StreamPair:
+        from mcpc.server.serving import listen
+
+        listener = await stack.enter_async_context(listen(self._server, f"memory://{secrets.token_hex(8)}"))
+        return await stack.enter_async_context(Connector(listener.uri, {}))
 
 
 async def _leave(stack: AsyncExitStack | None, exc: BaseException | None) -> None:
