@@ -77,10 +77,21 @@ class Mailbox:
         """How many messages the log holds (those set aside not counted)."""
         return self.head - self.oldest + 1
 
-    def would_evict(self, size: int) -> bool:
-        """Whether appending a message of `size` bytes makes the oldest one go."""
-        held = self.head - self.oldest + 1
-        return held >= self.max_messages or (held > 0 and self.size + size > self.max_bytes)
+    def pushes_out(self, size: int, after: int) -> bool:
+        """Whether appending a message of `size` bytes makes one go whose number is above `after`."""
+        if after >= self.head:
+            return False
+        number = self.oldest
+        surplus = self.size + size - self.max_bytes
+        has_to_go = self.head - number + 1 >= self.max_messages
+        # A message may be as large as many others, so more than one may have to go.
+        while (has_to_go or surplus > 0) and number <= self.head:
+            if number > after:
+                return True
+            surplus -= len(self._ring[(number - 1) % self.max_messages])
+            has_to_go = False
+            number += 1
+        return False
 
     def append(self, data: bytes, sent: int = 0, *, expires_at: float | None = None) -> int:
         """Add a message and return its number.

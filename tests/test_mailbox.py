@@ -50,7 +50,10 @@ class MailboxMachine(RuleBasedStateMachine):
         number = len(self.all) + 1
         data = f"{number}:".encode().ljust(size, b"x")
         ends = None if time_to_live is None else self.now + time_to_live
+        oldest, foretold = self.box.oldest, [self.box.pushes_out(len(data), after) for after in range(number)]
         assert self.box.append(data, expires_at=ends, sent=self.sent) == number
+        gone = range(oldest, self.box.oldest)
+        assert foretold == [any(n > after for n in gone) for after in range(number)]
         self.all.append(data)
         if ends is not None:
             self.ends[number] = ends
@@ -133,7 +136,7 @@ def test_an_empty_log_has_nothing_to_read() -> None:
     box = Mailbox()
     assert (box.head, box.oldest, len(box), box.size, box.kept) == (0, 1, 0, 0, 0)
     assert box.read(0, **EVERYTHING) is None
-    assert not box.would_evict(10**9), "even the largest message pushes nothing out of an empty log"
+    assert not box.pushes_out(10**9, 0), "even the largest message pushes nothing out of an empty log"
 
 
 def test_numbers_start_at_one_and_go_on_when_messages_were_let_go_of() -> None:
@@ -146,10 +149,10 @@ def test_numbers_start_at_one_and_go_on_when_messages_were_let_go_of() -> None:
 def test_the_bound_on_messages_holds_at_it_and_one_past_it() -> None:
     box = Mailbox(max_messages=3)
     for _ in range(3):
-        assert not box.would_evict(1)
+        assert not box.pushes_out(1, 0)
         box.append(b"x")
     assert (len(box), box.evicted) == (3, 0)
-    assert box.would_evict(1)
+    assert box.pushes_out(1, 0)
     box.append(b"x")
     assert (len(box), box.evicted, box.oldest) == (3, 1, 2)
 
@@ -157,8 +160,8 @@ def test_the_bound_on_messages_holds_at_it_and_one_past_it() -> None:
 def test_the_bound_on_bytes_holds_at_it_and_one_past_it() -> None:
     box = Mailbox(max_bytes=10)
     box.append(b"12345")
-    assert not box.would_evict(5)
-    assert box.would_evict(6)
+    assert not box.pushes_out(5, 0)
+    assert box.pushes_out(6, 0)
     box.append(b"67890")
     assert (len(box), box.size, box.evicted) == (2, 10, 0)
     box.append(b"x")

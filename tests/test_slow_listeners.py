@@ -275,3 +275,38 @@ async def test_a_flood_through_a_small_log_loses_nothing_and_its_listener_may_us
             await ended.wait()
     assert heard == list(range(5000))
     assert (registration.stats.errors, len(times)) == (0, 5002)
+
+
+@pytest.mark.parametrize("scheme", ["memory", *SCHEMES])
+@pytest.mark.parametrize("ends_well", [True, False])
+async def test_messages_of_all_sizes_push_out_none_that_the_listener_is_still_to_be_sent(
+    scheme: str, ends_well: bool, tmp_path: Path
+) -> None:
+    server = MCPServer[Any]("sizes", log_level="WARNING")
+    callbacks = mcpc.MCPCHelper(server, max_bytes=4000)
+    count = 1500
+
+    @callbacks.tool()
+    async def sizes(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        for number in range(count):
+            # One may be as large as ten others, and has to wait for all of them.
+            await task.update([number, "x" * (1500 if number % 7 == 0 else number % 10)])
+        if not ends_well:
+            raise ValueError("x" * 3000)
+        return "x" * 3000
+
+    seen: list[Any] = []
+    ended = anyio.Event()
+
+    def listen(message: mcpc.MCPCMessage) -> None:
+        seen.append(message.result[0] if message.event == "update" else message.event)
+        if message.terminal:
+            ended.set()
+
+    async with serving(scheme, tmp_path, server) as served:
+        with anyio.fail_after(20):
+            async with mcpc.Client(served.uri) as client:
+                client.add_event_listener(listen)
+                await client.start_task("sizes")
+                await ended.wait()
+    assert seen == ["created", *range(count), "complete" if ends_well else "failed"]

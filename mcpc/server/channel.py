@@ -217,8 +217,12 @@ class Channel:
         stream, mailbox = self.stream, self.mailbox
         if self._posted >= YIELD_EVERY or self._waiting:
             return False
-        # A listener that has been sent what would make room first is the usual case.
-        if stream is not None and stream.cursor < mailbox.oldest and self._must_wait(len(data)):
+        if (
+            stream is not None
+            # In the usual case one message makes room, and has been sent.
+            and (stream.cursor < mailbox.oldest or mailbox.size + len(data) > mailbox.max_bytes)
+            and self._must_wait(len(data))
+        ):
             return False
         mailbox.append(data, self.sent)
         if stream is not None and not stream.awake:
@@ -279,10 +283,11 @@ class Channel:
             self.give_turns(mailbox.max_messages - len(mailbox) + self.stream.cursor - mailbox.oldest + 1)
 
     def _must_wait(self, size: int) -> bool:
+        """Whether a message of `size` bytes would push out one that the listener is still to be sent."""
         stream = self.stream
-        if stream is None or not self.mailbox.would_evict(size) or stream.stalled or stream.ended.is_set():
+        if stream is None or stream.stalled or stream.has_ended:
             return False
-        return stream.cursor < self.mailbox.oldest
+        return self.mailbox.pushes_out(size, stream.cursor)
 
 
 class ChannelTable:

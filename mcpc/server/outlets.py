@@ -44,9 +44,9 @@ class ChannelOutlet:
         """Post the prompt as an update."""
         await self.channel.post_with_pressure(running.encode("update", {"prompt": prompt.describe()}))
 
-    async def ready(self) -> None:
+    async def ready(self, size: int) -> None:
         """Wait for room in the log."""
-        await self.channel.room_for(1)
+        await self.channel.room_for(size)
 
     def end(self, data: bytes, event: str, result: Any) -> None:
         """Post it, to be kept until its time is over."""
@@ -102,7 +102,7 @@ class ProgressOutlet:
             raise PromptError(f"the user chose to {outcome.action} the question")
         prompt.accept(answer_from_form(prompt, dict(outcome.content or {})))
 
-    async def ready(self) -> None:
+    async def ready(self, size: int) -> None:
         """Go on."""
 
     def end(self, data: bytes, event: str, result: Any) -> None:
@@ -143,7 +143,7 @@ class CollectOutlet:
         """A caller that waits for one answer cannot be asked."""
         raise PromptError("this caller cannot be asked: it speaks no MCPC")
 
-    async def ready(self) -> None:
+    async def ready(self, size: int) -> None:
         """Go on."""
 
     def end(self, data: bytes, event: str, result: Any) -> None:

@@ -54,8 +54,8 @@ class Outlet(Protocol):
         """
         ...
 
-    async def ready(self) -> None:
-        """Wait until the last message pushes out none that the reader has not been sent; bounded, as `update` is."""
+    async def ready(self, size: int) -> None:
+        """Wait until a last message of `size` bytes pushes out none still to be sent; bounded, as `update` is."""
         ...
 
     def end(self, data: bytes, event: str, result: Any) -> None:
@@ -81,7 +81,7 @@ class NullOutlet:
         """Nothing to do: followers see the open prompt in the task's state."""
         await checkpoint()
 
-    async def ready(self) -> None:
+    async def ready(self, size: int) -> None:
         """Go on."""
 
     def end(self, data: bytes, event: str, result: Any) -> None:
@@ -125,6 +125,18 @@ class OpenPrompt:
                 raise PromptError(f"the answer does not fit the schema: {exc.message}") from exc
         self.answer = answer
         self.answered.set()
+
+
+STOPPED = {"error": "stopped", "message": "the task was stopped"}
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """A terminal message, and the same encoded."""
+
+    event: str
+    result: Any
+    data: bytes
 
 
 class RunningTask:
@@ -195,7 +207,7 @@ class RunningTask:
         if self.record.ended:
             return False
         if event in TERMINAL_EVENTS:
-            self._end(event, result)
+            self._end(self._ending(event, result))
             return True
         self.outlet.post(self.note(event, result))
         return True
@@ -215,40 +227,43 @@ class RunningTask:
             self._changed()
         return data
 
-    def complete(self, result: Any) -> None:
-        """End it with a result. A value that is not JSON ends it as `failed`; after the end it does nothing."""
+    def _completed(self, result: Any) -> "_Ending":
+        """How it ends whose worker returned."""
         if self.stop.is_set():
-            self._end("failed", {"error": "stopped", "message": "the task was stopped", "result": result})
-        else:
-            self._end("complete", result)
+            return self._ending("failed", {"error": "stopped", "message": "the task was stopped", "result": result})
+        return self._ending("complete", result)
 
-    def fail(self, error: BaseException) -> None:
-        """End it with what its worker raised: the type and the text, never a traceback."""
+    def _failed(self, error: Exception) -> "_Ending":
+        """How it ends whose worker raised: with the type and the text, never a traceback."""
         self.error = error
         if isinstance(error, TaskStopped):
-            self.stopped()
-        else:
-            self._end("failed", {"error": type(error).__name__, "message": str(error)})
+            return self._ending("failed", STOPPED)
+        return self._ending("failed", {"error": type(error).__name__, "message": str(error)})
 
     def stopped(self) -> None:
-        """End it because it was stopped."""
-        self._end("failed", {"error": "stopped", "message": "the task was stopped"})
+        """End it because it was stopped, if it has not ended before."""
+        if not self.record.ended:
+            self._end(self._ending("failed", STOPPED))
 
-    def _end(self, event: str, result: Any) -> None:
+    def _ending(self, event: str, result: Any) -> "_Ending":
+        """A terminal message. A value that is not JSON makes it a failure."""
+        try:
+            return _Ending(event, result, self.encode(event, result))
+        except MessageError as exc:
+            result = {"error": "MessageError", "message": f"the result cannot be sent: {exc}"}
+            return _Ending("failed", result, self.encode("failed", result))
+
+    def _end(self, ending: "_Ending") -> None:
         if self.record.ended:
             return
-        try:
-            data = self.encode(event, result)
-        except MessageError as exc:
-            event, result = "failed", {"error": "MessageError", "message": f"the result cannot be sent: {exc}"}
-            data = self.encode(event, result)
+        event, result = ending.event, ending.result
         self._registry.move(self.record, Move.COMPLETE if event == "complete" else Move.FAIL)
-        self.record.last_message = data
+        self.record.last_message = ending.data
         self.event, self.result = event, result
         for prompt in self.prompts.values():
             prompt.answered.set()
         self.prompts.clear()
-        self.outlet.end(data, event, result)
+        self.outlet.end(ending.data, event, result)
         self.ended.set()
         self._input_came.set()
         self._changed()
@@ -363,15 +378,19 @@ class RunningTask:
             with self.scope:
                 with anyio.move_on_after(ANSWER_TIMEOUT):
                     await self.started.wait()
-                result = await worker()
-                await self.outlet.ready()
-                self.complete(result)
-        except Exception as exc:
-            logger.debug("task %s failed", self.record.task_id, exc_info=exc)
-            self.fail(exc)
+                ending = await self._outcome(worker)
+                await self.outlet.ready(len(ending.data))
+                self._end(ending)
         finally:
             # Cancelled: by the end of the grace, or with the server.
             self.stopped()
+
+    async def _outcome(self, worker: Callable[[], Awaitable[Any]]) -> "_Ending":
+        try:
+            return self._completed(await worker())
+        except Exception as exc:
+            logger.debug("task %s failed", self.record.task_id, exc_info=exc)
+            return self._failed(exc)
 
     async def stop_after_grace(self) -> None:
         """Cancel the worker if it has not ended `stop_grace` seconds after it was asked to stop."""
