@@ -188,7 +188,7 @@ class Registration:
         if outcome is None or not inspect.isawaitable(outcome):
             self._stats.delivered += 1
         else:
-            self._is_async_after_all(outcome, message)
+            self._become_async(outcome, message)
 
     def offer_row(self, messages: Iterable[MCPCMessage]) -> int:
         """`offer` for a sync listener that is the only one, until it raises or the listeners change; how many."""
@@ -204,12 +204,12 @@ class Registration:
             if outcome is None or not inspect.isawaitable(outcome):
                 stats.delivered += 1
             else:
-                self._is_async_after_all(outcome, message)
+                self._become_async(outcome, message)
             if owner.changes != changes:
                 return given
         return given
 
-    def _is_async_after_all(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
+    def _become_async(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
         """A plain function returned an awaitable (a lambda, a partial): from now on it has a worker."""
         self._is_async = self._working = True
         self._owner.has_changed()

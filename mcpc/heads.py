@@ -53,7 +53,8 @@ class KnownHeads:
         made: list[MCPCMessage] = []
         try:
             for value in values:
-                if len(value) != size or (_head(value) not in heads and not self._learn(value)):
+                whole = len(value) == size and "result" in value
+                if not whole or (_head(value) not in heads and not self._learn(value)):
                     return None
                 message = new(MCPCMessage)
                 _set_values(message, value)

@@ -72,6 +72,7 @@ def test_changing_one_message_changes_no_other() -> None:
         value(protocol="other"),
         value(extra=1),
         {name: member for name, member in value().items() if name != "tool_name"},
+        {**{name: member for name, member in value().items() if name != "result"}, "other": 1},
         value(task_id=["t"]),
         value(task_id=None),
         value(type=1),

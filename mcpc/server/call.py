@@ -35,6 +35,7 @@ class Call:
     """The caller's channel; None for a caller that speaks no MCPC."""
     connection: Connection | None = None
     arguments: dict[str, Any] | None = None
+    """What stands in place of the request's arguments; None where they stay as they are."""
     task_extension: bool = False
     """Whether the caller declared `io.modelcontextprotocol/tasks` on this request."""
     outcome: dict[str, Any] | None = None

@@ -43,8 +43,6 @@ class ListenStream:
         self.stalled = False
         self.ended = anyio.Event()
         """Set when there will be no more: replaced, finished, or the connection closed."""
-        self.has_ended = False
-        """The same, for who asks often."""
         self._fresh = fresh
         self._announced: int | None = None
         """The `oldest` that the listener was told; None before it was told anything."""
@@ -79,7 +77,6 @@ class ListenStream:
 
     def end(self) -> None:
         """No more is sent."""
-        self.has_ended = True
         self.ended.set()
         if self._ready is not None:
             self._ready.set()
@@ -96,7 +93,7 @@ class ListenStream:
 
     def next(self) -> dict[str, Any] | Batch | None:
         """What to send next: an announcement (its params), a batch, or nothing for now."""
-        if self.has_ended:
+        if self.ended.is_set():
             return None
         channel = self.channel
         mailbox = channel.mailbox
@@ -285,7 +282,7 @@ class Channel:
     def _must_wait(self, size: int) -> bool:
         """Whether a message of `size` bytes would push out one that the listener is still to be sent."""
         stream = self.stream
-        if stream is None or stream.stalled or stream.has_ended:
+        if stream is None or stream.stalled or stream.ended.is_set():
             return False
         return self.mailbox.pushes_out(size, stream.cursor)
 

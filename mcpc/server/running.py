@@ -230,7 +230,7 @@ class RunningTask:
     def _completed(self, result: Any) -> "_Ending":
         """How it ends whose worker returned."""
         if self.stop.is_set():
-            return self._ending("failed", {"error": "stopped", "message": "the task was stopped", "result": result})
+            return self._ending("failed", {**STOPPED, "result": result})
         return self._ending("complete", result)
 
     def _failed(self, error: Exception) -> "_Ending":

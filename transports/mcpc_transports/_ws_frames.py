@@ -1,9 +1,10 @@
 """The usual frame of a WebSocket connection, without the protocol core: a whole text message, not masked.
 
 That is what a server's callbacks are. The core parses any frame, and its rules
-hold for all that is not the usual one; but it takes 20 µs a frame, as long as the
-rest of a callback's way. So a server's messages are framed here, and a client
-finds them here, and gives the core every other frame as the bytes that came.
+hold for all that is not the usual one; but to find this one takes it 3.0 µs where
+a look at the head takes 0.75, and to write it 1.05 instead of 0.16. So a server's
+messages are framed here, and a client finds them here, and gives the core every
+other frame as the bytes that came.
 
 No I/O. The layout of a frame: RFC 6455, section 5.2.
 """
