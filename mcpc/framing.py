@@ -22,11 +22,11 @@ from anyio.lowlevel import checkpoint
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
 
-from mcpc.codec import decode_frame, encode_error, encode_rpc, rpc_message
 from mcpc.detached import call_soon, callback_context
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
 from mcpc.taps import CallbackTap, is_callback
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
+from mcpc.wire.rpc import decode_frame, encode_error, encode_rpc, rpc_message
 
 __all__ = [
     "Connection",

@@ -1,6 +1,6 @@
 """The messages of the protocol as values: what an application sees.
 
-Knows nothing of JSON-RPC (that is `codec`) and nothing of delivery.
+Knows nothing of JSON-RPC (that is `wire`) and nothing of delivery.
 """
 
 import uuid

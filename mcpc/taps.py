@@ -12,8 +12,11 @@ from typing import Any, Self
 import anyio
 from mcp_types import JSONRPCResponse
 
-from mcpc.codec import DIRECT_ID, NOTIFICATION_HEAD, NOTIFICATION_PREFIX, decode_frame
 from mcpc.errors import FrameError
+from mcpc.wire.callbacks import NOTIFICATION_HEAD
+from mcpc.wire.names import NOTIFICATION_PREFIX
+from mcpc.wire.originals import DIRECT_ID
+from mcpc.wire.rpc import decode_frame
 
 __all__ = ["CallbackTap", "InterceptingReader", "Sink", "StreamWrapper", "TappedReader", "is_callback"]
 

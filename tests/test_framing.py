@@ -18,12 +18,13 @@ from mcp_types import (
     JSONRPCResponse,
 )
 
-from mcpc.codec import encode_batch, encode_direct
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameTooLarge, TransportError
 from mcpc.framing import HIGH_WATER, Connection, current_connection
 from mcpc.pair import MemoryChannel, memory_pair
 from mcpc.taps import InterceptingReader
 from mcpc.transport import FrameChannel, Peer
+from mcpc.wire.callbacks import encode_batch
+from mcpc.wire.originals import encode_direct
 
 pytestmark = pytest.mark.anyio
 

@@ -15,10 +15,12 @@ from mcp.shared.exceptions import MCPError
 
 import mcpc
 from mcpc.client.inbox import GAP_EVENT, Inbox
-from mcpc.codec import decode_frame, encode_direct, encode_message
 from mcpc.dispatcher import DEFAULT_CAPACITY
 from mcpc.messages import MCPCMessage
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
+from mcpc.wire.callbacks import encode_message
+from mcpc.wire.originals import encode_direct
+from mcpc.wire.rpc import decode_frame
 
 
 def news(number: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 
 import mcpc
 from mcpc.client.peer import ask_server
-from mcpc.codec import LISTEN_METHOD, SEND_METHOD, STOP_METHOD, TASK_METHOD
+from mcpc.wire.names import LISTEN_METHOD, SEND_METHOD, STOP_METHOD, TASK_METHOD
 from support import make_server, serving
 
 pytestmark = pytest.mark.anyio

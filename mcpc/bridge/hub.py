@@ -21,8 +21,8 @@ from mcpc.bridge.headers import meta_of
 from mcpc.bridge.links import Message, Parcel, Target, error_message, id_of, is_request
 from mcpc.bridge.pipe import MAX_PENDING
 from mcpc.bridge.upstream import Upstream
-from mcpc.codec import SUBSCRIPTION_META
 from mcpc.errors import FrameError, MCPCError
+from mcpc.wire.names import SUBSCRIPTION_META
 
 __all__ = ["Call", "Hub", "HubKeeper"]
 

@@ -24,11 +24,11 @@ from mcp_types import (
 from pydantic_core import to_json
 
 from mcpc.bridge.headers import HeaderBook
-from mcpc.codec import decode_frame, rpc_message
 from mcpc.errors import ChannelBroken, ChannelEnded, FrameError
 from mcpc.framing import Connection
 from mcpc.transport import URI, FrameChannel, ReadStream, WriteStream
 from mcpc.uri import dial, prepare
+from mcpc.wire.rpc import decode_frame, rpc_message
 
 __all__ = ["FrameLink", "Link", "Message", "Parcel", "StreamLink", "Target", "error_message", "id_of", "is_request"]
 

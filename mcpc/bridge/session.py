@@ -15,8 +15,8 @@ from mcpc.bridge.hub import FOR_ALL, Call, Hub
 from mcpc.bridge.links import Message, Parcel, Target, error_message, id_of, is_request
 from mcpc.bridge.pipe import GONE, MAX_PENDING
 from mcpc.bridge.upstream import Upstream
-from mcpc.codec import LISTEN_METHOD, SUBSCRIPTION_META
 from mcpc.errors import ConnectionLost, FrameError, MCPCError
+from mcpc.wire.names import LISTEN_METHOD, SUBSCRIPTION_META
 
 __all__ = ["Answer", "PrivateSession", "SharedSession"]
 

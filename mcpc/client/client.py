@@ -41,11 +41,13 @@ from mcpc.client.sep2663_tasks import Hooks
 from mcpc.client.sep2663_wire import TASKS_EXTENSION
 from mcpc.client.tap import tap
 from mcpc.client.tasks_extension import RemoteTasks, call_as_asked
-from mcpc.codec import CALLBACKS_EXTENSION, call_meta, messages_in_content
 from mcpc.dispatcher import DEFAULT_CAPACITY, Dispatcher, Overflow, Registration
 from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError, UnknownTask
 from mcpc.messages import MCPCInformation, MCPCMessage, Prompt, prompt_of
 from mcpc.transport import URI, StreamPair
+from mcpc.wire.callbacks import messages_in_content
+from mcpc.wire.calls import call_meta
+from mcpc.wire.names import CALLBACKS_EXTENSION
 
 __all__ = ["Client", "PromptHandler"]
 

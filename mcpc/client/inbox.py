@@ -14,17 +14,11 @@ from typing import Any, cast
 import anyio
 from mcp_types import RequestId
 
-from mcpc.codec import (
-    LISTENING_METHOD,
-    MESSAGES_METHOD,
-    SUBSCRIPTION_META,
-    decode_direct,
-    decode_messages,
-    known_messages,
-    messages_in_content,
-)
 from mcpc.dispatcher import DEFAULT_CAPACITY
 from mcpc.messages import MCPCMessage
+from mcpc.wire.callbacks import decode_messages, known_messages, messages_in_content
+from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
+from mcpc.wire.originals import decode_direct
 
 __all__ = ["GAP_EVENT", "Inbox"]
 

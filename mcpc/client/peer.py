@@ -23,9 +23,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict, ValidationError
 
 from mcpc.client.inbox import Inbox
-from mcpc.codec import CALLBACKS_EXTENSION, INFO_METHOD, LISTEN_METHOD, SEND_METHOD, STOP_METHOD, TASK_METHOD
 from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError, TaskEnded, UnknownTask
 from mcpc.messages import MCPCInformation
+from mcpc.wire.names import CALLBACKS_EXTENSION, INFO_METHOD, LISTEN_METHOD, SEND_METHOD, STOP_METHOD, TASK_METHOD
 
 __all__ = [
     "Backoff",

@@ -32,10 +32,10 @@ from pydantic import ConfigDict
 
 from mcpc.client.peer import FOR_EVER, Backoff
 from mcpc.client.sep2663_wire import TASKS_EXTENSION, TaskState, get_task
-from mcpc.codec import SUBSCRIPTION_META
 from mcpc.errors import MessageError
 from mcpc.taps import InterceptingReader, StreamWrapper
 from mcpc.transport import StreamPair
+from mcpc.wire.names import SUBSCRIPTION_META
 
 __all__ = ["Follower", "TaskStreams", "undeclared"]
 

@@ -7,11 +7,12 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
 from mcpc.client.inbox import Inbox
-from mcpc.codec import LISTEN_METHOD, call_meta, read_call
 from mcpc.errors import MessageError
 from mcpc.framing import FrameReader
 from mcpc.taps import InterceptingReader, StreamWrapper, TappedReader
 from mcpc.transport import StreamPair
+from mcpc.wire.calls import call_meta, read_call
+from mcpc.wire.names import LISTEN_METHOD
 
 __all__ = ["TapReader", "TapWriter", "tap"]
 

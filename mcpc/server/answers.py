@@ -6,8 +6,8 @@ from typing import Any, cast
 from mcp_types import CallToolResult, TextContent
 from pydantic_core import from_json
 
-from mcpc.codec import encode_json
 from mcpc.server.running import RunningTask
+from mcpc.wire.jsontext import encode_json
 
 __all__ = ["call_result", "error_result", "timestamp", "tool_result"]
 

@@ -21,7 +21,6 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 from pydantic_core import from_json
 
-from mcpc.codec import CALLBACKS_EXTENSION, CallMetadata, encode_message, read_call
 from mcpc.errors import MCPCError, MessageError
 from mcpc.framing import Connection, current_connection
 from mcpc.messages import MCPCMessage
@@ -35,6 +34,9 @@ from mcpc.server.sep2663_push import TaskStream
 from mcpc.server.sep2663_state import SharedOutlet
 from mcpc.server.tasks_extension import TasksExtension, declares_tasks, missing_extension
 from mcpc.tasks import TaskRecord, TaskRegistry
+from mcpc.wire.callbacks import encode_message
+from mcpc.wire.calls import CallMetadata, read_call
+from mcpc.wire.names import CALLBACKS_EXTENSION
 
 __all__ = ["EVERY_SESSION", "Binding", "bind", "lowlevel_of"]
 

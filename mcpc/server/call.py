@@ -12,9 +12,9 @@ from mcp.server.auth.provider import principal_components
 from mcp.server.session import ServerSession
 from mcp_types import RequestId
 
-from mcpc.codec import CallMetadata
 from mcpc.framing import Connection, current_connection
 from mcpc.server.channel import Channel
+from mcpc.wire.calls import CallMetadata
 
 if TYPE_CHECKING:
     from mcpc.server.binding import Binding

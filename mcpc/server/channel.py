@@ -8,10 +8,11 @@ import anyio
 from anyio.lowlevel import checkpoint
 from mcp_types import RequestId
 
-from mcpc.codec import encode_batch, encode_direct, encode_listening
 from mcpc.errors import MCPCError
 from mcpc.mailbox import Batch, Mailbox
 from mcpc.server.limits import Limits
+from mcpc.wire.callbacks import encode_batch, encode_listening
+from mcpc.wire.originals import encode_direct
 
 __all__ = ["Channel", "ChannelTable", "DirectStream", "ListenStream"]
 

@@ -11,7 +11,6 @@ import anyio
 import anyio.to_thread
 from mcp_types import TextContent
 
-from mcpc.codec import CallMetadata, decode_message, encode_message
 from mcpc.errors import MCPCError, MessageError, TaskEnded
 from mcpc.messages import MCPCInformation, MCPCMessage, check_message
 from mcpc.server.binding import EVERY_SESSION, Binding, bind
@@ -20,6 +19,8 @@ from mcpc.server.limits import Limits
 from mcpc.server.outlets import CollectOutlet
 from mcpc.server.running import NullOutlet, RunningTask
 from mcpc.server.tools import BackgroundTool
+from mcpc.wire.callbacks import decode_message, encode_message
+from mcpc.wire.calls import CallMetadata
 
 __all__ = ["MCPCHelper", "StartedTask"]
 

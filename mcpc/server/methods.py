@@ -11,7 +11,14 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
-from mcpc.codec import (
+from mcpc.errors import InputRefused, PromptError, TaskEnded, TaskError, UnknownTask
+from mcpc.framing import current_connection, current_response
+from mcpc.mailbox import Batch
+from mcpc.messages import MCPCInformation
+from mcpc.server.call import current_principal
+from mcpc.server.channel import ListenStream
+from mcpc.tasks import TaskRecord
+from mcpc.wire.names import (
     INFO_METHOD,
     LISTEN_METHOD,
     LISTENING_METHOD,
@@ -21,13 +28,6 @@ from mcpc.codec import (
     SUBSCRIPTION_META,
     TASK_METHOD,
 )
-from mcpc.errors import InputRefused, PromptError, TaskEnded, TaskError, UnknownTask
-from mcpc.framing import current_connection, current_response
-from mcpc.mailbox import Batch
-from mcpc.messages import MCPCInformation
-from mcpc.server.call import current_principal
-from mcpc.server.channel import ListenStream
-from mcpc.tasks import TaskRecord
 
 if TYPE_CHECKING:
     from mcpc.server.binding import Binding

@@ -8,12 +8,13 @@ from anyio.lowlevel import checkpoint
 from mcp.server.session import ServerSession
 from mcp_types import ClientCapabilities, ElicitationCapability, RequestId
 
-from mcpc.codec import decode_message, encode_json
 from mcpc.errors import PromptError
 from mcpc.messages import MCPCMessage
 from mcpc.server.channel import Channel
 from mcpc.server.elicitation import answer_from_form, form_schema
 from mcpc.server.running import OpenPrompt, RunningTask
+from mcpc.wire.callbacks import decode_message
+from mcpc.wire.jsontext import encode_json
 
 __all__ = ["ChannelOutlet", "CollectOutlet", "ProgressOutlet"]
 

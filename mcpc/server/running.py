@@ -17,11 +17,11 @@ import jsonschema
 from anyio.lowlevel import checkpoint
 from jsonschema.validators import validator_for
 
-from mcpc.codec import message_prefix, message_with_result
 from mcpc.errors import InputRefused, MessageError, PromptError, TaskEnded, TaskStopped
 from mcpc.messages import TERMINAL_EVENTS
 from mcpc.server.limits import Limits
 from mcpc.tasks import Move, TaskRecord, TaskRegistry
+from mcpc.wire.callbacks import message_prefix, message_with_result
 
 __all__ = ["NullOutlet", "OpenPrompt", "Outlet", "RunningTask"]
 

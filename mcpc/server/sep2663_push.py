@@ -14,9 +14,9 @@ from anyio.lowlevel import checkpoint
 from mcp.server.session import ServerSession
 from mcp_types import Notification, RequestId
 
-from mcpc.codec import SUBSCRIPTION_META
 from mcpc.server.running import RunningTask
 from mcpc.server.sep2663_state import detailed_state
+from mcpc.wire.names import SUBSCRIPTION_META
 
 __all__ = ["ACKNOWLEDGED_METHOD", "AcknowledgingSession", "TaskStream", "notify", "send_states"]
 

@@ -14,7 +14,6 @@ from mcp_types.methods import serialize_server_result
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic_core import from_json
 
-from mcpc.codec import encode_json
 from mcpc.errors import PromptError
 from mcpc.server.answers import call_result, error_result, timestamp
 from mcpc.server.channel import Channel
@@ -22,6 +21,7 @@ from mcpc.server.elicitation import form_schema
 from mcpc.server.outlets import ChannelOutlet
 from mcpc.server.running import NullOutlet, OpenPrompt, RunningTask
 from mcpc.tasks import Status
+from mcpc.wire.jsontext import encode_json
 
 __all__ = [
     "DETAILS_META",

@@ -30,7 +30,6 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict, Field
 
-from mcpc.codec import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META, CallMetadata
 from mcpc.errors import PromptError
 from mcpc.routing import check_task_name
 from mcpc.server.call import Call, current_principal
@@ -39,6 +38,8 @@ from mcpc.server.running import RunningTask
 from mcpc.server.sep2663_push import ACKNOWLEDGED_METHOD, AcknowledgingSession, TaskStream, notify, send_states
 from mcpc.server.sep2663_state import PolledOutlet, created_state, detailed_state, open_prompts
 from mcpc.tasks import Move, TaskRecord
+from mcpc.wire.calls import CallMetadata
+from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META
 
 if TYPE_CHECKING:
     from mcpc.server.binding import Binding

@@ -27,7 +27,6 @@ from mcp_types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from mcpc.codec import CallMetadata
 from mcpc.errors import MCPCError
 from mcpc.server.answers import call_result, error_result
 from mcpc.server.binding import Binding
@@ -35,6 +34,7 @@ from mcpc.server.call import Call, current_call
 from mcpc.server.outlets import ProgressOutlet
 from mcpc.server.running import RunningTask
 from mcpc.server.task import SyncTask, Task
+from mcpc.wire.calls import CallMetadata
 
 __all__ = ["BackgroundTool"]
 

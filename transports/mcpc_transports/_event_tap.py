@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx2
 
-from mcpc.codec import NOTIFICATION_HEAD
+from mcpc.wire.callbacks import NOTIFICATION_HEAD
 
 __all__ = ["EVENT_END", "EVENT_START", "EventTap"]
 

@@ -16,10 +16,11 @@ from starlette.datastructures import Headers
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcpc.codec import LISTEN_METHOD, decode_frame, encode_error
 from mcpc.errors import FrameError, FrameTooLarge
 from mcpc.framing import current_response
 from mcpc.transport import Peer
+from mcpc.wire.names import LISTEN_METHOD
+from mcpc.wire.rpc import decode_frame, encode_error
 from mcpc_transports._event_response import EventResponse
 from mcpc_transports._uvicorn import STREAMING, respond
 

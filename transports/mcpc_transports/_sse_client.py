@@ -23,9 +23,9 @@ from anyio.streams.memory import MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCRequest
 
-from mcpc.codec import decode_frame, encode_rpc, rpc_message
 from mcpc.errors import ChannelBroken, ChannelClosed, ConnectFailed, FrameError, FrameTooLarge
 from mcpc.transport import StreamPair
+from mcpc.wire.rpc import decode_frame, encode_rpc, rpc_message
 from mcpc_transports._http_client import Target, connecting, explain, read_whole, status_line
 
 __all__ = ["sse_streams"]

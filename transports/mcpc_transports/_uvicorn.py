@@ -23,9 +23,9 @@ import uvicorn
 from mcp_types import INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcpc.codec import encode_error
 from mcpc.errors import FrameError, ListenFailed
 from mcpc.transport import URI
+from mcpc.wire.rpc import encode_error
 from mcpc_transports._http_client import unwrapped
 
 __all__ = ["DEFAULT_BACKLOG", "STREAMING", "bind", "respond", "serving"]

@@ -1,4 +1,4 @@
-"""The codec: every wire form in both directions, and everything that our edge refuses."""
+"""Every wire form in both directions, and everything that our edge refuses."""
 
 import json
 import math
@@ -19,10 +19,10 @@ from mcp_types import (
 )
 from pydantic_core import to_json
 
-from mcpc import codec
-from mcpc.codec import CallMetadata
 from mcpc.errors import FrameError, MessageError
 from mcpc.messages import MCPCMessage
+from mcpc.wire import callbacks, calls, jsontext, originals, rpc
+from mcpc.wire.calls import CallMetadata
 
 quick = settings(max_examples=60, deadline=None, database=None)
 
@@ -60,7 +60,7 @@ def nested(depth: int) -> list[Any]:
 
 def refused(frame: bytes) -> FrameError:
     with pytest.raises(FrameError) as caught:
-        codec.decode_frame(frame)
+        rpc.decode_frame(frame)
     return caught.value
 
 
@@ -73,7 +73,7 @@ def test_a_task_message_comes_back_as_it_was_sent(
     result: Any, event: str, session_id: str, task_id: str, tool_name: str
 ) -> None:
     message = MCPCMessage(event=event, session_id=session_id, task_id=task_id, tool_name=tool_name, result=result)
-    decoded = codec.decode_message(codec.encode_message(message))
+    decoded = callbacks.decode_message(callbacks.encode_message(message))
     assert decoded == message
     assert repr(decoded.result) == repr(result), "1 and 1.0 and True are told apart"
 
@@ -82,22 +82,22 @@ def test_a_task_message_comes_back_as_it_was_sent(
 @given(json_values, names, names)
 def test_a_server_event_comes_back_as_it_was_sent(result: Any, event: str, session_id: str) -> None:
     message = MCPCMessage(type="server_event", event=event, session_id=session_id, result=result)
-    assert codec.decode_message(codec.encode_message(message)) == message
+    assert callbacks.decode_message(callbacks.encode_message(message)) == message
 
 
 @quick
 @given(json_values, st.sampled_from(["update", "complete", "failed"]), names)
 def test_a_message_made_of_prefix_and_result_is_the_same_message(result: Any, event: str, name: str) -> None:
-    prefix = codec.message_prefix(event, session_id=name, task_id="t", tool_name=name)
+    prefix = callbacks.message_prefix(event, session_id=name, task_id="t", tool_name=name)
     whole = MCPCMessage(event=event, session_id=name, task_id="t", tool_name=name, result=result)
-    made = codec.message_with_result(prefix, result)
-    assert json.loads(made) == json.loads(codec.encode_message(whole))
-    assert list(json.loads(made)) == list(json.loads(codec.encode_message(whole))) == list(MCPCMessage.model_fields)
-    assert codec.decode_message(made) == whole
+    made = callbacks.message_with_result(prefix, result)
+    assert json.loads(made) == json.loads(callbacks.encode_message(whole))
+    assert list(json.loads(made)) == list(json.loads(callbacks.encode_message(whole))) == list(MCPCMessage.model_fields)
+    assert callbacks.decode_message(made) == whole
 
 
 def test_the_encoded_message_has_the_members_of_the_protocol_and_no_others() -> None:
-    assert json.loads(codec.encode_message(task_message(None))) == {
+    assert json.loads(callbacks.encode_message(task_message(None))) == {
         "type": "task",
         "event": "update",
         "session_id": "s",
@@ -107,7 +107,7 @@ def test_the_encoded_message_has_the_members_of_the_protocol_and_no_others() -> 
         "protocol": "mcpc",
     }
     event = MCPCMessage(type="server_event", event="news", session_id="s", result=[1])
-    assert json.loads(codec.encode_message(event)) == {
+    assert json.loads(callbacks.encode_message(event)) == {
         "type": "server_event",
         "event": "news",
         "session_id": "s",
@@ -146,29 +146,29 @@ NOT_JSON: dict[str, Callable[[], Any]] = {
 def test_what_is_no_json_value_is_refused_in_every_way_of_encoding(make: Callable[[], Any]) -> None:
     value = make()
     with pytest.raises(MessageError):
-        codec.encode_json(value)
+        jsontext.encode_json(value)
     with pytest.raises(MessageError):
-        codec.encode_message(task_message(value))
+        callbacks.encode_message(task_message(value))
     with pytest.raises(MessageError):
-        codec.message_with_result(b'{"result":', value)
+        callbacks.message_with_result(b'{"result":', value)
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", 'a NaN, "NaN", [NaN]', 'quote"NaN'])
 def test_the_words_for_infinities_may_stand_in_texts_and_names(text: str) -> None:
-    assert json.loads(codec.encode_json({text: [text]})) == {text: [text]}
+    assert json.loads(jsontext.encode_json({text: [text]})) == {text: [text]}
 
 
 def test_a_number_too_long_for_python_to_read_is_refused_beside_the_text_nan_too() -> None:
     with pytest.raises(MessageError):
-        codec.encode_json([10**5000, "NaN"])
+        jsontext.encode_json([10**5000, "NaN"])
 
 
 @pytest.mark.parametrize("make", [lambda: nested(220), lambda: 10**5000], ids=["too deep", "too long a number"])
 def test_what_no_peer_can_decode_is_not_encoded(make: Callable[[], Any]) -> None:
     with pytest.raises(MessageError):
-        codec.encode_message(task_message(make()))
+        callbacks.encode_message(task_message(make()))
     with pytest.raises(MessageError):
-        codec.message_with_result(b'{"result":', make())
+        callbacks.message_with_result(b'{"result":', make())
 
 
 def test_all_that_can_be_encoded_can_be_decoded_in_a_batch() -> None:
@@ -176,11 +176,11 @@ def test_all_that_can_be_encoded_can_be_decoded_in_a_batch() -> None:
     deepest = 0
     for depth in range(1, 260):
         try:
-            data = codec.encode_message(task_message(nested(depth)))
+            data = callbacks.encode_message(task_message(nested(depth)))
         except MessageError:
             break
         deepest = depth
-        codec.decode_frame(codec.encode_batch(1, 1, [data]))
+        rpc.decode_frame(callbacks.encode_batch(1, 1, [data]))
     assert deepest > 100
 
 
@@ -199,10 +199,10 @@ def test_all_that_can_be_encoded_can_be_decoded_in_a_batch() -> None:
 )
 def test_a_message_that_may_not_travel_is_refused_in_both_directions(message: MCPCMessage) -> None:
     with pytest.raises(MessageError):
-        codec.encode_message(message)
+        callbacks.encode_message(message)
     with pytest.raises(MessageError):
-        codec.decode_message(message.model_dump())
-    assert codec.decode_messages([message.model_dump()]) == [None]
+        callbacks.decode_message(message.model_dump())
+    assert callbacks.decode_messages([message.model_dump()]) == [None]
 
 
 @pytest.mark.parametrize(
@@ -230,42 +230,42 @@ def test_a_message_that_may_not_travel_is_refused_in_both_directions(message: MC
 )
 def test_what_is_not_a_message_is_refused(value: Any) -> None:
     with pytest.raises(MessageError):
-        codec.decode_message(value)
+        callbacks.decode_message(value)
 
 
 def test_unknown_members_are_ignored_and_the_protocol_may_be_left_out() -> None:
     value = {"event": "update", "session_id": "s", "task_id": "t", "tool_name": "n", "new": {"in": "2.0"}}
-    assert codec.decode_message(value) == task_message()
-    assert codec.decode_message(json.dumps(value)) == task_message()
+    assert callbacks.decode_message(value) == task_message()
+    assert callbacks.decode_message(json.dumps(value)) == task_message()
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "[[1e999]]"])
 def test_a_received_number_that_is_not_finite_is_refused(number: str) -> None:
     with pytest.raises(MessageError):
-        codec.decode_message(wire(number))
+        callbacks.decode_message(wire(number))
 
 
 # --- the three forms --------------------------------------------------------------------------------------------
 
 
 def in_batch(frame: bytes) -> list[MCPCMessage | None]:
-    return list(codec.decode_messages(codec.decode_frame(frame)["params"]["messages"]))
+    return list(callbacks.decode_messages(rpc.decode_frame(frame)["params"]["messages"]))
 
 
 @quick
 @given(st.lists(json_values, max_size=5), st.integers(1, 2**63), st.integers() | names)
 def test_a_batch_comes_back_as_it_was_sent(results: list[Any], first: int, listen_id: int | str) -> None:
     messages = [task_message(result) for result in results]
-    frame = codec.encode_batch(listen_id, first, map(codec.encode_message, messages))
-    params = codec.decode_frame(frame)["params"]
+    frame = callbacks.encode_batch(listen_id, first, map(callbacks.encode_message, messages))
+    params = rpc.decode_frame(frame)["params"]
     assert params["first"] == first
     assert params["_meta"] == {"io.modelcontextprotocol/subscriptionId": listen_id}
     assert in_batch(frame) == messages
 
 
 def test_an_announcement_comes_back_as_it_was_sent() -> None:
-    frame = codec.encode_listening("l-1", {"epoch": "e", "oldest": 3, "head": 9})
-    assert codec.decode_frame(frame) == {
+    frame = callbacks.encode_listening("l-1", {"epoch": "e", "oldest": 3, "head": 9})
+    assert rpc.decode_frame(frame) == {
         "jsonrpc": "2.0",
         "method": "notifications/mcpc/listening",
         "params": {
@@ -279,34 +279,34 @@ def test_an_announcement_comes_back_as_it_was_sent() -> None:
 
 @pytest.mark.parametrize("values", [None, {}, "text", 5, b"bytes"])
 def test_messages_that_are_no_list_are_none(values: Any) -> None:
-    assert codec.decode_messages(values) == []
+    assert callbacks.decode_messages(values) == []
 
 
 @pytest.mark.parametrize("bad", [None, 1, "text", {}, [], {"event": "news"}, {"type": "server_event", "event": "x"}])
 def test_one_bad_message_among_good_ones_costs_its_own_place_only(bad: Any) -> None:
     good = [json.loads(wire(str(n))) for n in range(3)]
-    decoded = codec.decode_messages([good[0], bad, good[1], bad, good[2]])
+    decoded = callbacks.decode_messages([good[0], bad, good[1], bad, good[2]])
     assert [m.result if m else None for m in decoded] == [0, None, 1, None, 2]
 
 
 def test_a_message_of_another_protocol_is_bad_in_any_company() -> None:
     other = {**json.loads(wire()), "protocol": "other"}
-    assert codec.decode_messages([other]) == [None]
-    assert codec.decode_messages([other, None]) == [None, None]
+    assert callbacks.decode_messages([other]) == [None]
+    assert callbacks.decode_messages([other, None]) == [None, None]
 
 
 @quick
 @given(json_values, names)
 def test_the_direct_form_comes_back_as_it_was_sent(result: Any, name: str) -> None:
     message = task_message(result, tool_name=name)
-    decoded = codec.decode_frame(codec.encode_direct(codec.encode_message(message)))
+    decoded = rpc.decode_frame(originals.encode_direct(callbacks.encode_message(message)))
     assert decoded["id"] == "MCPC_CALLBACK"
     assert decoded["result"]["isError"] is False
-    assert codec.decode_direct(decoded["result"]) == [message]
+    assert originals.decode_direct(decoded["result"]) == [message]
 
 
 def test_the_direct_form_is_a_message_that_the_sdk_can_read() -> None:
-    frame = codec.encode_direct(codec.encode_message(task_message({"progress": 1})))
+    frame = originals.encode_direct(callbacks.encode_message(task_message({"progress": 1})))
     assert isinstance(jsonrpc_message_adapter.validate_json(frame), JSONRPCResponse)
 
 
@@ -328,15 +328,15 @@ def test_the_direct_form_is_a_message_that_the_sdk_can_read() -> None:
     ids=repr,
 )
 def test_content_without_a_message_has_none(content: Any) -> None:
-    assert codec.messages_in_content(content) == []
-    assert codec.decode_direct({"content": content}) == []
+    assert callbacks.messages_in_content(content) == []
+    assert originals.decode_direct({"content": content}) == []
 
 
 def test_messages_are_found_among_other_content_as_models_and_as_objects() -> None:
-    text = codec.encode_message(task_message(1)).decode()
+    text = callbacks.encode_message(task_message(1)).decode()
     image = {"type": "image", "data": "mcpc"}
     blocks = [TextContent(type="text", text="hello"), TextContent(type="text", text=text), image, {"text": text}]
-    assert codec.messages_in_content(blocks) == [task_message(1), task_message(1)]
+    assert callbacks.messages_in_content(blocks) == [task_message(1), task_message(1)]
 
 
 # --- frames -----------------------------------------------------------------------------------------------------
@@ -358,8 +358,8 @@ def test_messages_are_found_among_other_content_as_models_and_as_objects() -> No
     ],
 )
 def test_a_sound_message_is_let_through_unchanged(text: str) -> None:
-    assert codec.decode_frame(text.encode()) == json.loads(text)
-    assert codec.decode_frame(bytearray(text.encode())) == json.loads(text)
+    assert rpc.decode_frame(text.encode()) == json.loads(text)
+    assert rpc.decode_frame(bytearray(text.encode())) == json.loads(text)
 
 
 UNREADABLE = {
@@ -404,7 +404,7 @@ def test_a_number_out_of_range_is_a_parse_error_with_the_id(number: str) -> None
 
 def test_a_whole_number_of_any_size_that_python_reads_is_kept() -> None:
     digits = "9" * 4000
-    message = codec.decode_frame(b'{"jsonrpc":"2.0","method":"x","params":{"a":%b}}' % digits.encode())
+    message = rpc.decode_frame(b'{"jsonrpc":"2.0","method":"x","params":{"a":%b}}' % digits.encode())
     assert message["params"]["a"] == int(digits)
 
 
@@ -474,12 +474,12 @@ def test_a_doubled_id_is_refused() -> None:
 @pytest.mark.parametrize("name", ["jsonrpc", "id", "method", "params", "result", "error"])
 def test_the_names_of_the_envelope_may_stand_again_deeper(name: str) -> None:
     deeper = '{"%s":1,"list":[{"%s":2},{"%s":3}],"text":"\\"%s\\": "}' % ((name,) * 4)
-    message = codec.decode_frame(b'{"jsonrpc":"2.0","id":1,"method":"x","params":%b}' % deeper.encode())
+    message = rpc.decode_frame(b'{"jsonrpc":"2.0","id":1,"method":"x","params":%b}' % deeper.encode())
     assert message["params"] == json.loads(deeper)
 
 
 def test_a_name_deeper_down_may_stand_twice() -> None:
-    message = codec.decode_frame(b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"id":1,"id":2}}')
+    message = rpc.decode_frame(b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"id":1,"id":2}}')
     assert message["params"] == {"id": 2}
 
 
@@ -491,7 +491,7 @@ def test_a_doubled_name_is_seen_through_its_escapes(escaped: str) -> None:
 def test_an_unknown_member_that_stands_twice_is_the_same_whatever_stands_deeper() -> None:
     def let_through(params: str) -> bool:
         try:
-            codec.decode_frame(b'{"jsonrpc":"2.0","id":1,"foo":1,"foo":2,"method":"x","params":%b}' % params.encode())
+            rpc.decode_frame(b'{"jsonrpc":"2.0","id":1,"foo":1,"foo":2,"method":"x","params":%b}' % params.encode())
         except FrameError:
             return False
         return True
@@ -555,18 +555,18 @@ def test_arbitrary_bytes_are_refused_with_a_frame_error_and_nothing_else(frame: 
 @given(envelopes.map(with_version) | envelopes | json_values)
 def test_arbitrary_json_is_decoded_or_refused_with_a_frame_error(value: Any) -> None:
     try:
-        message = codec.decode_frame(to_json(value))
+        message = rpc.decode_frame(to_json(value))
     except FrameError:
         error = refused(to_json(value))
         assert (error.code, error.request_id) == (INVALID, usable_id(value))
-        answer = codec.decode_frame(codec.encode_error(error))
+        answer = rpc.decode_frame(rpc.encode_error(error))
         assert (answer["id"], answer["error"]["code"]) == (error.request_id, INVALID)
     else:
         assert message == value
         if message.get("method") != "notifications/mcpc/messages":
             # An error may leave its id out (MCP's schema); the SDK's model wants null there.
             whole = message if "method" in message or "result" in message else {"id": None, **message}
-            assert isinstance(codec.rpc_message(message), type(jsonrpc_message_adapter.validate_python(whole)))
+            assert isinstance(rpc.rpc_message(message), type(jsonrpc_message_adapter.validate_python(whole)))
 
 
 ids = st.integers() | st.text(max_size=8)
@@ -584,14 +584,14 @@ messages = (
 @given(messages)
 def test_a_message_keeps_its_value_through_the_sdks_form(message: dict[str, Any]) -> None:
     frame = to_json({"jsonrpc": "2.0", **message})
-    again = codec.encode_rpc(codec.rpc_message(codec.decode_frame(frame)))
+    again = rpc.encode_rpc(rpc.rpc_message(rpc.decode_frame(frame)))
     assert json.loads(again) == json.loads(frame)
     assert jsonrpc_message_adapter.validate_json(again) == jsonrpc_message_adapter.validate_json(frame)
 
 
 def test_each_kind_of_message_becomes_the_sdks_own_kind() -> None:
     def kind(text: str) -> type:
-        return type(codec.rpc_message(codec.decode_frame(text.encode())))
+        return type(rpc.rpc_message(rpc.decode_frame(text.encode())))
 
     assert kind('{"jsonrpc":"2.0","id":1,"method":"x"}') is JSONRPCRequest
     assert kind('{"jsonrpc":"2.0","method":"x"}') is JSONRPCNotification
@@ -608,19 +608,19 @@ def test_a_message_of_the_sdk_is_json_whatever_is_in_it(number: float) -> None:
         JSONRPCError(jsonrpc="2.0", id=1, error=error),
         JSONRPCResponse(jsonrpc="2.0", id=1, result={"a": number}),
     ):
-        codec.decode_frame(codec.encode_rpc(message))
+        rpc.decode_frame(rpc.encode_rpc(message))
 
 
 @pytest.mark.parametrize("request_id", [None, 0, 7, "", 'quote"'])
 def test_the_answer_to_a_bad_frame_carries_its_id_or_null(request_id: int | str | None) -> None:
-    answer = json.loads(codec.encode_error(FrameError('say "why"', code=-32700, request_id=request_id)))
+    answer = json.loads(rpc.encode_error(FrameError('say "why"', code=-32700, request_id=request_id)))
     assert answer == {"jsonrpc": "2.0", "id": request_id, "error": {"code": -32700, "message": 'say "why"'}}
     assert type(answer["id"]) is type(request_id)
 
 
 # --- metadata of a tool call ------------------------------------------------------------------------------------
 
-OURS = codec.call_meta(channel="c", session_id="s", task_id="t")
+OURS = calls.call_meta(channel="c", session_id="s", task_id="t")
 
 
 @pytest.mark.parametrize(
@@ -652,24 +652,24 @@ OURS = codec.call_meta(channel="c", session_id="s", task_id="t")
     ids=repr,
 )
 def test_the_metadata_of_a_call_is_read_in_every_form(params: dict[str, Any], expected: CallMetadata) -> None:
-    assert codec.read_call(params) == expected
+    assert calls.read_call(params) == expected
 
 
 @pytest.mark.parametrize("bad", [5, "", "x" * 1025, [], True])
 @pytest.mark.parametrize("name", ["mcpc/channel", "mcpc/sessionId", "mcpc/taskId"])
 def test_metadata_of_a_wrong_type_or_length_is_refused_without_being_shown(name: str, bad: Any) -> None:
     with pytest.raises(MessageError, match=name) as caught:
-        codec.read_call({"_meta": {**OURS, name: bad}})
+        calls.read_call({"_meta": {**OURS, name: bad}})
     assert "xxx" not in str(caught.value)
 
 
 def test_metadata_at_its_greatest_length_is_let_through() -> None:
-    assert codec.read_call({"_meta": {**OURS, "mcpc/taskId": "x" * 1024}}).task_id == "x" * 1024
+    assert calls.read_call({"_meta": {**OURS, "mcpc/taskId": "x" * 1024}}).task_id == "x" * 1024
 
 
 def test_only_exact_names_of_the_older_forms_count() -> None:
     older = {"arguments": {"_metadata": {"mcpc_session_id": 5}}}
     with pytest.raises(MessageError):
-        codec.read_call(older)
+        calls.read_call(older)
     with pytest.raises(MessageError):
-        codec.read_call({"arguments": {"mcpc_params": {"task_id": 5}}})
+        calls.read_call({"arguments": {"mcpc_params": {"task_id": 5}}})

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcpc.heads import MAX_HEADS, KnownHeads
 from mcpc.messages import MCPCMessage
+from mcpc.wire.heads import MAX_HEADS, KnownHeads
 
 
 def value(result: Any = None, **changed: Any) -> dict[str, Any]:

@@ -1,0 +1,12 @@
+"""Every word that travels, once. Pure functions over bytes and plain values: no I/O, no clock, no connections.
+
+From the ground up:
+
+- `names`: methods, `_meta` keys, extensions;
+- `jsontext`: values as JSON text, and what no peer could read;
+- `rpc`: the JSON-RPC envelope, and everything that our edge refuses;
+- `heads`: what the messages of one run share;
+- `callbacks`: MCPC messages, and the notifications that carry them (the listen form);
+- `originals`: the words of mcpc 0.2, in both directions;
+- `calls`: what a `tools/call` says of its session and task.
+"""

@@ -1,0 +1,56 @@
+"""What a `tools/call` says of its session and task, in our form and the originals'."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from mcpc.errors import MessageError
+from mcpc.wire.names import CHANNEL_META, SESSION_META, TASK_META
+from mcpc.wire.originals import METADATA_ARGUMENT, PARAMETERS_ARGUMENT
+
+__all__ = ["CallMetadata", "call_meta", "read_call"]
+
+
+@dataclass(frozen=True)
+class CallMetadata:
+    """What a `tools/call` says of its session and task, whichever form it came in."""
+
+    session_id: str = "default"
+    task_id: str | None = None
+    channel: str | None = None
+    form: str = "none"
+    """`meta` (ours), `0.2.6`, `0.2.1`, or `none`: an ordinary call."""
+
+
+def call_meta(*, channel: str, session_id: str, task_id: str) -> dict[str, Any]:
+    """The `_meta` members of a tool call in our form."""
+    return {CHANNEL_META: channel, SESSION_META: session_id, TASK_META: task_id}
+
+
+def read_call(params: dict[str, Any]) -> CallMetadata:
+    """The MCPC metadata of a `tools/call`'s params; ours first, then the older forms inside `arguments`.
+
+    Raises:
+        MessageError: a member has the wrong type.
+    """
+    meta: Any = params.get("_meta")
+    if isinstance(meta, dict) and (CHANNEL_META in meta or TASK_META in meta):
+        return _read(cast("dict[str, Any]", meta), "meta", SESSION_META, TASK_META, CHANNEL_META)
+    arguments: Any = params.get("arguments")
+    if isinstance(arguments, dict):
+        found = cast("dict[str, Any]", arguments)
+        newer, older = found.get(PARAMETERS_ARGUMENT), found.get(METADATA_ARGUMENT)
+        if isinstance(newer, dict):
+            return _read(cast("dict[str, Any]", newer), "0.2.6", "session_id", "task_id", None)
+        if isinstance(older, dict) and ("mcpc_session_id" in older or "mcpc_task_id" in older):
+            return _read(cast("dict[str, Any]", older), "0.2.1", "mcpc_session_id", "mcpc_task_id", None)
+    return CallMetadata()
+
+
+def _read(members: dict[str, Any], form: str, session: str, task: str, channel: str | None) -> CallMetadata:
+    def text(name: str | None) -> str | None:
+        value = None if name is None else members.get(name)
+        if value is not None and not (isinstance(value, str) and 0 < len(value) <= 1024):
+            raise MessageError(f"{name!r} must be a text of 1 to 1024 characters")
+        return value
+
+    return CallMetadata(text(session) or "default", text(task), text(channel), form)

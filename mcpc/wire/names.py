@@ -1,0 +1,32 @@
+"""The names of our methods, `_meta` keys and extensions."""
+
+__all__ = [
+    "CALLBACKS_EXTENSION",
+    "CHANNEL_META",
+    "INFO_METHOD",
+    "LISTENING_METHOD",
+    "LISTEN_METHOD",
+    "MESSAGES_METHOD",
+    "NOTIFICATION_PREFIX",
+    "SEND_METHOD",
+    "SESSION_META",
+    "STOP_METHOD",
+    "SUBSCRIPTION_META",
+    "TASK_META",
+    "TASK_METHOD",
+]
+
+INFO_METHOD = "mcpc/info"
+LISTEN_METHOD = "mcpc/listen"
+SEND_METHOD = "mcpc/send"
+STOP_METHOD = "mcpc/stop"
+TASK_METHOD = "mcpc/task"
+NOTIFICATION_PREFIX = "notifications/mcpc/"
+LISTENING_METHOD = "notifications/mcpc/listening"
+MESSAGES_METHOD = "notifications/mcpc/messages"
+CALLBACKS_EXTENSION = "mcpc/callbacks"
+
+CHANNEL_META = "mcpc/channel"
+SESSION_META = "mcpc/sessionId"
+TASK_META = "mcpc/taskId"
+SUBSCRIPTION_META = "io.modelcontextprotocol/subscriptionId"
