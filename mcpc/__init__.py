@@ -1,5 +1,6 @@
 """Background tools for MCP: a tool answers at once, works on, and calls back, over any transport, picked by URI."""
 
+from mcpc import agents
 from mcpc.bridge import bridge, bridging
 from mcpc.client import Backoff, Client, MCPCHandler, TaskHandle, connect
 from mcpc.errors import (
@@ -50,6 +51,8 @@ __all__ = [
     "Backoff",
     "connect",
     "MCPCHandler",
+    # agents
+    "agents",
     # messages
     "MCPCMessage",
     "MCPCInformation",

@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
     {"taps"},
     {"framing", "uri", "pair"},
     {"bridge", "server", "client", "testing"},
+    {"agents"},
     {"cli"},
     {"", "__main__"},
 ]
