@@ -9,7 +9,7 @@ import pytest
 
 from cli_kit import Program, running, served
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SHARED = {"command.py", "seed_server.py"}
 """What is not run by itself: others import it or start it."""
 

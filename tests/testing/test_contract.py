@@ -31,6 +31,7 @@ from mcpc.testing import (
 )
 from mcpc.transport import Endpoint
 from mcpc.uri import schemes
+from support import HERE
 
 SCHEMES = schemes()
 BOTH_LOOPS = ("asyncio", "trio")
@@ -110,7 +111,7 @@ class Suite:
 
     def warm(self, backend: str) -> Serve:
         """Starts peers for `stdio:` without the second that their imports take."""
-        script = str(Path(__file__).with_name("warm_stdio.py"))
+        script = str(HERE / "warm_stdio.py")
         path = str(self._directory / "warm")
         if self._warm is None:
             command = [sys.executable, script, "serve", path]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOMES = {"mcpc": ROOT / "mcpc", "mcpc_transports": ROOT / "transports" / "mcpc_transports"}
 
 LAYERS: list[set[str]] = [

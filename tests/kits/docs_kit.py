@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["FENCE", "PAGES", "ROOT", "Block", "blocks", "pages_with", "saved_files"]
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path
     for path in (ROOT / "README.md", ROOT / "transports" / "README.md", *sorted((ROOT / "docs").glob("*.md")))

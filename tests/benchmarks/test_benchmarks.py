@@ -23,7 +23,7 @@ from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.base import Case
 from benchmarks.stats import compare, summarise
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 SMOKE = (
     "--quick",

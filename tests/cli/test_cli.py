@@ -20,6 +20,7 @@ from console_kit import screen_of
 from mcpc.cli import app as application
 from mcpc.cli import connecting
 from mcpc.cli.common import connect_options
+from support import HERE
 
 APP = '''
 import os, pathlib, sys
@@ -509,7 +510,7 @@ def test_the_programs_error_is_one_line_and_verbose_adds_the_cause() -> None:
 
 
 def test_a_bridge_is_an_address_like_any_other_and_ends_at_a_signal(tmp_path: Path) -> None:
-    server = f"stdio:{sys.executable} {Path(__file__).parent / 'stdio_server.py'}"
+    server = f"stdio:{sys.executable} {HERE / 'stdio_server.py'}"
     with running([*MCPC, "bridge", f"unix://{tmp_path}/bridge.sock", server]) as bridge:
         bridge.read_until(r"bridging at .*\n")
         called = run("call", f"unix://{tmp_path}/bridge.sock", "count", "n=3", "--json")

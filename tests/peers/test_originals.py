@@ -11,9 +11,10 @@ import pytest
 
 import mcpc
 from benchmarks.environments import Environment
+from support import HERE as KITS
 
 HERE = Path(__file__).parent
-WORK = HERE.parent / ".work" / "peers"
+WORK = HERE.parents[1] / ".work" / "peers"
 VERSIONS = ["0.2.1", "0.2.6"]
 UPDATES = 200
 
@@ -41,7 +42,7 @@ async def _lines(command: list[str]) -> list[dict[str, Any]]:
 @pytest.mark.anyio
 async def test_an_original_client_gets_every_callback_of_our_server(original: tuple[str, str]) -> None:
     version, python = original
-    ours = [sys.executable, str(HERE / "stdio_server.py")]
+    ours = [sys.executable, str(KITS / "stdio_server.py")]
     with anyio.fail_after(60):
         lines = await _lines([python, "originals/client.py", version, str(UPDATES), *ours])
     supported, tools, *rest = lines

@@ -16,7 +16,7 @@ from mcpc.errors import TransportError
 from mcpc.framing import Connection
 from mcpc.transport import FrameChannel
 from mcpc.uri import dial
-from support import TEMPLATES, Certificates, serving
+from support import HERE, TEMPLATES, Certificates, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -230,7 +230,7 @@ async def test_a_server_that_prints_to_its_stdout_is_still_understood(tmp_path: 
     noisy.write_text(
         "import os, sys\n"
         "os.write(1, b'starting up...\\n\\xff\\xfe not even text\\n{broken json\\n')\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path.insert(0, {str(HERE)!r})\n"
         "import mcpc\n"
         "from support import make_server\n"
         "mcpc.run(make_server(), 'stdio:')\n"

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent / "fastmcp_peer"
 SERVER = str(HERE / "server.py")
 PINS = tuple(line for line in (HERE / "requirements.lock").read_text().splitlines() if not line.startswith("#"))
 ENVIRONMENT = Environment(f"fastmcp-tasks-{sys.version_info.major}.{sys.version_info.minor}", (("--no-deps", *PINS),))
-WORK = HERE.parent.parent / ".work" / "peers"
+WORK = HERE.parents[2] / ".work" / "peers"
 DEADLINE = 40
 """Seconds that no test should come near."""
 
