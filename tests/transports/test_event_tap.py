@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcpc_transports._event_tap import EventTap
+from mcpc_transports.http.event_tap import EventTap
 
 CALLBACK = b'{"jsonrpc":"2.0","method":"notifications/mcpc/messages","params":{"first":%d}}'
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameTooLarge
-from mcpc_transports._lines import LineChannel, LineSplitter
+from mcpc_transports.lines import LineChannel, LineSplitter
 
 
 class Script:
@@ -260,7 +260,7 @@ async def test_a_closed_channel_says_so_and_closes_its_stream_once() -> None:
 
 @pytest.mark.anyio
 async def test_closing_does_not_wait_forever_for_a_stream_that_will_not_close(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcpc_transports._lines.CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr("mcpc_transports.lines.CLOSE_TIMEOUT", 0.05)
     script = Script()
     script.stuck = True
     with anyio.fail_after(5):

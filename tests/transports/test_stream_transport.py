@@ -220,7 +220,7 @@ async def test_a_peer_that_goes_away_breaks_sending(address: str) -> None:
 async def test_a_failed_accept_does_not_end_the_listener(
     address: str, number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("mcpc_transports._sockets.ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr("mcpc_transports.sockets.serving.ACCEPT_PAUSE", 0.01)
     accept, failures = socket.socket.accept, [number] * 3
 
     def failing_accept(sock: socket.socket) -> tuple[socket.socket, Any]:

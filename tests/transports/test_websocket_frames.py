@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
-from mcpc_transports._ws_frames import FrameSplitter, text_head
+from mcpc_transports.websocket.frames import FrameSplitter, text_head
 
 LIMIT = 70_000
 BOUNDARIES = (0, 1, 125, 126, 127, 65_535, 65_536, LIMIT, LIMIT + 1)

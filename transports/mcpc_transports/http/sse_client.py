@@ -26,7 +26,7 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, ErrorData, JSONRPCError
 from mcpc.errors import ChannelBroken, ChannelClosed, ConnectFailed, FrameError, FrameTooLarge
 from mcpc.transport import StreamPair
 from mcpc.wire.rpc import decode_frame, encode_rpc, rpc_message
-from mcpc_transports._http_client import Target, connecting, explain, read_whole, status_line
+from mcpc_transports.http.client import Target, connecting, explain, read_whole, status_line
 
 __all__ = ["sse_streams"]
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from anyio.streams.tls import TLSStream
 
-from mcpc_transports._polled import Consume
-from mcpc_transports._sockets import SocketBytes
+from mcpc_transports.polled import Consume
+from mcpc_transports.sockets.connection import SocketBytes
 
 __all__ = ["SecureBytes", "Stream", "secured"]
 

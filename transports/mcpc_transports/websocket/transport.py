@@ -1,8 +1,8 @@
 """`ws://` and `wss://`: JSON-RPC over WebSocket, subprotocol `mcp`, one message a text frame.
 
 Dialling and serving: sockets, TLS, limits and the tasks behind them. What a
-handshake may say is in `_ws_handshake`, what an open connection does in
-`_ws_channel`; of what the messages mean, nothing here knows.
+handshake may say is in `handshake`, what an open connection does in
+`channel`; of what the messages mean, nothing here knows.
 
 Who may connect to a listener: it binds to loopback only, unless a
 `token_verifier` is given or `allow_remote=True`. Web pages may connect from
@@ -28,12 +28,13 @@ from websockets.uri import WebSocketURI
 
 from mcpc.errors import ConnectFailed, URIError
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener
-from mcpc_transports._sockets import SocketBytes, open_tcp
-from mcpc_transports._ws_channel import STREAM_ERRORS, WebSocketChannel, background
-from mcpc_transports._ws_handshake import client_protocol, request_upgrade
-from mcpc_transports._ws_keepalive import KeepAlive
-from mcpc_transports._ws_server import Limits, serve
-from mcpc_transports._ws_stream import Stream, secured
+from mcpc_transports.sockets.connection import SocketBytes
+from mcpc_transports.sockets.dialling import open_tcp
+from mcpc_transports.websocket.channel import STREAM_ERRORS, WebSocketChannel, background
+from mcpc_transports.websocket.handshake import client_protocol, request_upgrade
+from mcpc_transports.websocket.keepalive import KeepAlive
+from mcpc_transports.websocket.server import Limits, serve
+from mcpc_transports.websocket.stream import Stream, secured
 
 __all__ = ["WebSocketTransport"]
 

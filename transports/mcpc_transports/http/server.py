@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mcpc.errors import FrameError, ListenFailed
 from mcpc.transport import URI
 from mcpc.wire.rpc import encode_error
-from mcpc_transports._http_client import unwrapped
+from mcpc_transports.http.client import unwrapped
 
 __all__ = ["DEFAULT_BACKLOG", "STREAMING", "bind", "respond", "serving"]
 

@@ -17,7 +17,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameTooLarge, MCPCError, TransportError
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
-from mcpc_transports._polled import Consume
+from mcpc_transports.polled import Consume
 
 __all__ = ["Bytes", "LineChannel", "LineSplitter"]
 

@@ -1,7 +1,7 @@
 """One open WebSocket connection as a frame channel.
 
 The rules of the wire are those of `websockets`' protocol core, which does no I/O
-(`_ws_frames` knows the one frame that need not go through it); here is the shell
+(`frames` knows the one frame that need not go through it); here is the shell
 that moves its bytes, written on anyio so that one shell serves every event loop.
 Knows nothing of handshakes, addresses, listeners or the time of day.
 
@@ -24,8 +24,8 @@ from websockets.frames import OK_CLOSE_CODES, CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, TransportError
-from mcpc_transports._ws_frames import FrameSplitter, text_head
-from mcpc_transports._ws_stream import Stream
+from mcpc_transports.websocket.frames import FrameSplitter, text_head
+from mcpc_transports.websocket.stream import Stream
 
 __all__ = ["STREAM_ERRORS", "WebSocketChannel", "background", "frame_limit"]
 

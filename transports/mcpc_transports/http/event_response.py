@@ -8,7 +8,7 @@ go the same way as its own. Knows nothing of what the frames say.
 import anyio
 from starlette.types import Message, Send
 
-from mcpc_transports._event_tap import EVENT_END, EVENT_START
+from mcpc_transports.http.event_tap import EVENT_END, EVENT_START
 
 __all__ = ["EventResponse"]
 

@@ -26,8 +26,8 @@ from websockets.uri import WebSocketURI
 
 from mcpc.errors import ConnectFailed, URIError
 from mcpc.transport import URI
-from mcpc_transports._ws_channel import STREAM_ERRORS, frame_limit
-from mcpc_transports._ws_stream import Stream
+from mcpc_transports.websocket.channel import STREAM_ERRORS, frame_limit
+from mcpc_transports.websocket.stream import Stream
 
 __all__ = [
     "QUIET",

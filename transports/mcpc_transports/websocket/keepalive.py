@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.lowlevel import checkpoint
 
-from mcpc_transports._ws_channel import WebSocketChannel
+from mcpc_transports.websocket.channel import WebSocketChannel
 
 __all__ = ["KeepAlive"]
 

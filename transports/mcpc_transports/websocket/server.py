@@ -1,7 +1,7 @@
 """A WebSocket listener: sockets, limits, and a task for each connection.
 
-Who is let in is decided by `_ws_handshake`, what an open connection does by
-`_ws_channel`; what is served is the endpoint's business.
+Who is let in is decided by `handshake`, what an open connection does by
+`channel`; what is served is the endpoint's business.
 """
 
 import ipaddress
@@ -24,11 +24,11 @@ from websockets.uri import WebSocketURI
 
 from mcpc.errors import ListenFailed, URIError
 from mcpc.transport import LOOPBACK_HOSTS, URI, Endpoint, Peer
-from mcpc_transports._sockets import SocketBytes, tune
-from mcpc_transports._ws_channel import STREAM_ERRORS, WebSocketChannel, background, frame_limit
-from mcpc_transports._ws_handshake import QUIET, HandshakeError, Rules, accept_upgrade, busy
-from mcpc_transports._ws_keepalive import KeepAlive
-from mcpc_transports._ws_stream import Stream, secured
+from mcpc_transports.sockets.connection import SocketBytes, tune
+from mcpc_transports.websocket.channel import STREAM_ERRORS, WebSocketChannel, background, frame_limit
+from mcpc_transports.websocket.handshake import QUIET, HandshakeError, Rules, accept_upgrade, busy
+from mcpc_transports.websocket.keepalive import KeepAlive
+from mcpc_transports.websocket.stream import Stream, secured
 
 __all__ = ["Limits", "serve"]
 

@@ -21,8 +21,8 @@ from mcpc.framing import current_response
 from mcpc.transport import Peer
 from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.rpc import decode_frame, encode_error
-from mcpc_transports._event_response import EventResponse
-from mcpc_transports._uvicorn import STREAMING, respond
+from mcpc_transports.http.event_response import EventResponse
+from mcpc_transports.http.server import STREAMING, respond
 
 __all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "refuse"]
 

@@ -25,7 +25,7 @@ from pydantic_core import from_json, to_json
 from mcpc.errors import ConnectFailed, FrameTooLarge, MCPCError, URIError
 from mcpc.taps import CallbackTap
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI
-from mcpc_transports._event_tap import EventTap
+from mcpc_transports.http.event_tap import EventTap
 
 __all__ = ["CallClient", "Target", "connecting", "explain", "reach", "read_whole", "status_line", "unwrapped"]
 

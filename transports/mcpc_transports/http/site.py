@@ -1,0 +1,116 @@
+"""An HTTP address being listened at: its options, checked once for both transports, and the listener itself.
+
+It knows what every request passes (`edge`) and what serves requests (`server`), and
+nothing of what is served.
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+from urllib.parse import unquote
+
+from mcp.server.auth.provider import TokenVerifier
+from starlette.types import ASGIApp
+
+from mcpc.errors import ListenFailed, URIError
+from mcpc.transport import LOOPBACK_HOSTS, URI, Listener
+from mcpc_transports.http.edge import Door, Paths, authenticated
+from mcpc_transports.http.server import bind, serving
+
+__all__ = ["Site"]
+
+
+@dataclass(frozen=True)
+class _Serving:
+    """An address being served."""
+
+    uri: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """An address to listen at, with the options that both transports share, checked."""
+
+    uri: URI
+    default_path: str
+    ssl_context: ssl.SSLContext | None
+    ssl_certfile: "str | PathLike[str] | None"
+    ssl_keyfile: "str | PathLike[str] | None"
+    token_verifier: TokenVerifier | None
+    allowed_hosts: Sequence[str] | None
+    allowed_origins: Sequence[str] | None
+    allow_remote: bool
+    max_message_size: int
+    max_sessions: int | None
+    backlog: int
+    tls: ssl.SSLContext | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        uri = self.uri
+        if not uri.host:
+            raise URIError(f"an address to listen at needs a host: {uri.scheme}://127.0.0.1:0/path")
+        if uri.username is not None or uri.query:
+            raise URIError("an address to listen at has no user and no query; use token_verifier to admit users")
+        if self.max_message_size <= 0:
+            raise URIError("max_message_size must be a positive number of bytes")
+        if self.max_sessions is not None and self.max_sessions <= 0:
+            raise URIError("max_sessions must be a positive number, or None")
+        object.__setattr__(self, "tls", self._load_tls())
+
+    def _load_tls(self) -> ssl.SSLContext | None:
+        given = self.ssl_context is not None or self.ssl_certfile is not None
+        if not self.uri.scheme.endswith("https"):
+            if given or self.ssl_keyfile is not None:
+                raise URIError(f"TLS options are for {self.uri.scheme}s://, this address is {self.uri.scheme}://")
+            return None
+        if not given:
+            raise URIError(f"{self.uri.scheme}:// needs ssl_context, or ssl_certfile (and ssl_keyfile)")
+        if self.ssl_context is not None:
+            return self.ssl_context
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            # The password: without one, an encrypted key would be asked for on the terminal.
+            context.load_cert_chain(self.ssl_certfile or "", self.ssl_keyfile, password="")
+        except (OSError, ssl.SSLError) as exc:
+            raise URIError(f"the certificate cannot be used: {exc.strerror or exc}") from exc
+        return context
+
+    @property
+    def path(self) -> str:
+        """The path being served, decoded."""
+        return unquote(self.uri.path or self.default_path)
+
+    def guarded(self, apps: Mapping[str, ASGIApp]) -> ASGIApp:
+        """The apps of some paths behind the checks that every request passes."""
+        app: ASGIApp = Paths(apps)
+        if self.token_verifier is not None:
+            app = authenticated(app, self.token_verifier)
+        return Door(
+            app,
+            local=self.uri.host in LOOPBACK_HOSTS,
+            allowed_hosts=self.allowed_hosts,
+            allowed_origins=self.allowed_origins,
+        )
+
+    @asynccontextmanager
+    async def serve(self, app: ASGIApp, running: "AbstractAsyncContextManager[Any]") -> AsyncGenerator[Listener]:
+        """Serve `app` at the address."""
+        if self.uri.host not in LOOPBACK_HOSTS and self.token_verifier is None and not self.allow_remote:
+            raise ListenFailed(
+                f"{self.uri} would let in anybody who can reach this machine: "
+                "give a token_verifier, or say allow_remote=True"
+            )
+        with await bind(self.uri, self.backlog) as sock:
+            listener = _Serving(self._dialable(sock.getsockname()[1]))
+            async with serving(app, sock, ssl_context=self.tls, backlog=self.backlog, running=running):
+                yield listener
+
+    def _dialable(self, port: int) -> str:
+        # The wildcard addresses can be listened at but not dialled (everywhere).
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.uri.host, self.uri.host)
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        return f"{self.uri.scheme}://{host}:{port}{self.uri.path or self.default_path}"

@@ -1,0 +1,136 @@
+"""`sse+http://`, `sse+https://`: the older HTTP+SSE.
+
+It carries the SDK's messages, not frames: `connect` yields the SDK's streams, and a
+listener serves one pair of streams for each event stream. Clients run on asyncio
+and trio; listeners need asyncio, as uvicorn does.
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from http import HTTPStatus
+from os import PathLike
+
+import anyio
+import httpx2
+from mcp.server.auth.provider import TokenVerifier
+from mcp.server.sse import SseServerTransport
+from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcpc.errors import URIError
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Listener, StreamPair
+from mcpc_transports.http.client import Target, unwrapped
+from mcpc_transports.http.edge import MessageCheck, peer_of, refuse
+from mcpc_transports.http.server import DEFAULT_BACKLOG
+from mcpc_transports.http.site import Site
+from mcpc_transports.http.sse_client import sse_streams
+
+__all__ = ["SseTransport"]
+
+SSE_PATH = "/sse"
+
+
+class SseTransport:
+    """Serves `sse+http://` and `sse+https://`."""
+
+    def connect(
+        self,
+        uri: URI,
+        /,
+        *,
+        headers: Mapping[str, str] | None = None,
+        auth: httpx2.Auth | None = None,
+        token: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        open_timeout: float | None = 10.0,
+        read_timeout: float | None = 60.0,
+    ) -> AbstractAsyncContextManager[StreamPair]:
+        """Connect to the event stream at `uri` (`/sse`, where it has no path).
+
+        The options are those of `StreamableHttpTransport.connect`, but that a message from the server over
+        `max_message_size` ends the connection, and that silence counts at all times, as the stream is always open.
+        """
+        target = Target(uri, SSE_PATH, headers, auth, token, ssl_context, max_message_size, open_timeout, read_timeout)
+        return self._connect(target)
+
+    @asynccontextmanager
+    async def _connect(self, target: Target) -> AsyncGenerator[StreamPair]:
+        with unwrapped():
+            async with sse_streams(target) as streams:
+                yield streams
+
+    def listen(
+        self,
+        uri: URI,
+        endpoint: Endpoint,
+        /,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        ssl_certfile: "str | PathLike[str] | None" = None,
+        ssl_keyfile: "str | PathLike[str] | None" = None,
+        token_verifier: TokenVerifier | None = None,
+        allowed_hosts: Sequence[str] | None = None,
+        allowed_origins: Sequence[str] | None = None,
+        allow_remote: bool = False,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        max_sessions: int | None = DEFAULT_MAX_SESSIONS,
+        backlog: int = DEFAULT_BACKLOG,
+    ) -> AbstractAsyncContextManager[Listener]:
+        """Serve the endpoint at `uri` (`/sse`, where it has no path); messages are posted to `messages/` below it.
+
+        The options are those of `StreamableHttpTransport.listen`, but that `max_sessions` counts event streams.
+        """
+        site = Site(
+            uri,
+            SSE_PATH,
+            ssl_context,
+            ssl_certfile,
+            ssl_keyfile,
+            token_verifier,
+            allowed_hosts,
+            allowed_origins,
+            allow_remote,
+            max_message_size,
+            max_sessions,
+            backlog,
+        )
+        streams = _EventStreams(endpoint, site)
+        return site.serve(site.guarded(streams.apps), nullcontext())
+
+
+class _EventStreams:
+    """The two apps of HTTP+SSE: one opens event streams, the other takes the messages."""
+
+    def __init__(self, endpoint: Endpoint, site: Site) -> None:
+        self._endpoint = endpoint
+        self._max_sessions = site.max_sessions
+        self._open = 0
+        messages = f"{site.path.rstrip('/')}/messages/"
+        try:
+            self._sse = SseServerTransport(messages, max_request_body_size=site.max_message_size)
+        except ValueError as exc:
+            raise URIError(f"the path of {site.uri} cannot be served") from exc
+        limit = site.max_message_size
+        self.apps: dict[str, ASGIApp] = {
+            site.path: MessageCheck(self._stream, methods=("GET",), max_message_size=limit),
+            messages: MessageCheck(self._message, methods=("POST",), max_message_size=limit),
+        }
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection, from its event stream's beginning to its end."""
+        if self._max_sessions is not None and self._open >= self._max_sessions:
+            await refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, "too many event streams are open")
+            return
+        self._open += 1
+        try:
+            async with self._sse.connect_sse(scope, receive, send) as (read, write), read, write:
+                await self._endpoint.serve_streams(read, write, peer_of(scope))
+        finally:
+            self._open -= 1
+
+    async def _message(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Raised when the session ends between the answer, 202, and the message's delivery.
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            await self._sse.handle_post_message(scope, receive, send)

@@ -1,0 +1,154 @@
+"""`stdio:command arg …` runs a server and speaks to it over pipes; `stdio:` alone serves our own stdin and stdout.
+
+The command becomes an argument list by shlex and never meets a shell. Junk between
+the lines is the core's to skip. Needs POSIX: process groups, and pipes that can be
+polled.
+"""
+
+import os
+import shlex
+import subprocess
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+from mcp.client.stdio import get_default_environment
+
+from mcpc.errors import ListenFailed, URIError
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer
+from mcpc_transports.lines import LineChannel
+from mcpc_transports.polled import PolledStream
+from mcpc_transports.stdio.child import STDERR, Spawn, has_stderr
+from mcpc_transports.stdio.takeover import take_over
+
+__all__ = ["StdioTransport"]
+
+TERMINATE_TIMEOUT = 2.0
+"""Seconds that a server has to leave by itself, and as many after SIGTERM; the default of `terminate_timeout`."""
+
+_in_use = threading.Lock()
+"""Held by the one listener there can be in a process."""
+
+
+class _HasFileno(Protocol):
+    """An open file."""
+
+    def fileno(self) -> int: ...
+
+
+class StdioTransport:
+    """Serves `stdio:`."""
+
+    def connect(
+        self,
+        uri: URI,
+        /,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        errlog: _HasFileno | int | None = STDERR,
+        terminate_timeout: float = TERMINATE_TIMEOUT,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    ) -> AbstractAsyncContextManager[FrameChannel]:
+        """Run the server that `uri` names; stop it when the context ends.
+
+        It is stopped as the specification asks (2025-11-25, basic/lifecycle, shutdown): its stdin is closed, and if it
+        does not leave in time it gets SIGTERM and then SIGKILL, and so do the descendants in its process group.
+
+        Args:
+            uri: `stdio:command arg …`, quoted as for a shell.
+            env: Variables set for the server, over the few that the SDK lets through (PATH, HOME, …).
+            cwd: The directory it runs in.
+            errlog: Where its stderr goes: an open file or its descriptor, None to discard. Default: to our stderr.
+            terminate_timeout: Seconds that each step of stopping it may take.
+            max_message_size: Bytes of the largest message accepted.
+        """
+        spawn = Spawn(_arguments(uri), {**get_default_environment(), **(env or {})}, cwd, _errlog(errlog))
+        return self._connect(spawn, max_message_size, terminate_timeout)
+
+    @asynccontextmanager
+    async def _connect(self, spawn: "Spawn", max_message_size: int, timeout: float) -> AsyncGenerator[FrameChannel]:
+        child = await spawn.start()
+        channel = LineChannel(child, max_message_size)
+        try:
+            yield channel
+        finally:
+            with anyio.CancelScope(shield=True):
+                await channel.aclose()
+                await child.stop(timeout)
+
+    def listen(
+        self, uri: URI, endpoint: Endpoint, /, *, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
+    ) -> AbstractAsyncContextManager[Listener]:
+        """Serve one connection: this process's stdin and stdout.
+
+        Meanwhile what the program itself prints goes to stderr, and what it reads from stdin is empty. The listener's
+        `finished` is set when the connection has ended.
+        """
+        if uri.rest:
+            raise URIError("to serve this process's own stdin and stdout the address is `stdio:` and nothing else")
+        return self._listen(endpoint, max_message_size)
+
+    @asynccontextmanager
+    async def _listen(self, endpoint: Endpoint, max_message_size: int) -> AsyncGenerator["_Serving"]:
+        if not _in_use.acquire(blocking=False):
+            raise ListenFailed("stdio: is already served in this process")
+        failure: Exception | None = None
+        with ExitStack() as stack:
+            stack.callback(_in_use.release)
+            channel = LineChannel(PolledStream(*take_over(stack)), max_message_size)
+            serving = _Serving()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(serving.serve, endpoint, channel)
+                try:
+                    yield serving
+                except Exception as exc:  # raised below, outside the task group, which would wrap it
+                    failure = exc
+                finally:
+                    tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+
+def _arguments(uri: URI) -> list[str]:
+    if uri.rest.startswith("//"):
+        raise URIError("a stdio: address takes no slashes before the command: stdio:command arg …")
+    try:
+        arguments = shlex.split(uri.rest)
+    except ValueError as exc:
+        raise URIError(f"the command of this stdio: address cannot be read: {exc}") from None
+    if not arguments or not arguments[0]:
+        raise URIError("a stdio: address to connect to needs a command: stdio:command arg …")
+    return arguments
+
+
+def _errlog(errlog: _HasFileno | int | None) -> int:
+    """The descriptor for a server's stderr."""
+    if errlog is None or (errlog == STDERR and not has_stderr()):
+        return subprocess.DEVNULL
+    try:
+        descriptor = errlog if isinstance(errlog, int) else errlog.fileno()
+        os.fstat(descriptor)
+    except (OSError, ValueError) as exc:
+        raise URIError("errlog has to be an open file of the system, its descriptor, or None") from exc
+    return descriptor
+
+
+@dataclass
+class _Serving:
+    """This process's stdin and stdout being served."""
+
+    uri: str = "stdio:"
+    finished: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the connection has ended."""
+
+    async def serve(self, endpoint: Endpoint, channel: LineChannel) -> None:
+        """Serve the one connection until it ends."""
+        try:
+            await endpoint.serve_channel(channel, Peer(address="stdio"))
+        finally:
+            await channel.aclose()
+            self.finished.set()
