@@ -38,7 +38,6 @@ from mcpc.client.peer import (
     typed,
 )
 from mcpc.client.sep2663_tasks import Hooks
-from mcpc.client.sep2663_wire import TASKS_EXTENSION
 from mcpc.client.tap import tap
 from mcpc.client.tasks_extension import RemoteTasks, call_as_asked
 from mcpc.dispatcher import DEFAULT_CAPACITY, Dispatcher, Overflow, Registration
@@ -48,6 +47,7 @@ from mcpc.transport import URI, StreamPair
 from mcpc.wire.callbacks import messages_in_content
 from mcpc.wire.calls import call_meta
 from mcpc.wire.names import CALLBACKS_EXTENSION
+from mcpc.wire.sep2663 import TASKS_EXTENSION
 
 __all__ = ["Client", "PromptHandler"]
 

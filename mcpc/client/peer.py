@@ -23,9 +23,11 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict, ValidationError
 
 from mcpc.client.inbox import Inbox
-from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError, TaskEnded, UnknownTask
+from mcpc.errors import ConnectionLost
 from mcpc.messages import MCPCInformation
 from mcpc.wire.names import CALLBACKS_EXTENSION, INFO_METHOD, LISTEN_METHOD, SEND_METHOD, STOP_METHOD, TASK_METHOD
+from mcpc.wire.originals import HANDSHAKE_TOOLS
+from mcpc.wire.reasons import error_named
 
 __all__ = [
     "Backoff",
@@ -49,15 +51,6 @@ FOR_EVER = 10 * 365 * 24 * 3600.0
 
 MAX_REFUSALS = 4
 """How often in a row a listen stream may end before it began, on a connection that seems to stand."""
-
-OLD_HANDSHAKES = (("_mcpc_init", "0.2.6"), ("is_mcpc_enabled", "0.2.1"))
-
-REASONS: dict[str, type[MCPCError]] = {
-    "task_ended": TaskEnded,
-    "input_refused": InputRefused,
-    "prompt": PromptError,
-    "unknown_task": UnknownTask,
-}
 
 
 class _Params(RequestParams):
@@ -87,9 +80,7 @@ def typed(exc: MCPError) -> Exception:
     """The error of ours that one of the SDK's stands for, or itself."""
     if exc.code == CONNECTION_CLOSED:
         return ConnectionLost("the connection to the server went away")
-    data: Any = exc.error.data
-    reason = cast("dict[str, Any]", data).get("reason") if isinstance(data, dict) else None
-    kind = REASONS.get(reason) if isinstance(reason, str) else None
+    kind = error_named(exc.error.data)
     return exc if kind is None else kind(exc.message)
 
 
@@ -124,7 +115,7 @@ async def _new_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[
 
 
 async def _old_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[Form, MCPCInformation | None]:
-    for tool, form in OLD_HANDSHAKES:
+    for tool, form in HANDSHAKE_TOOLS.items():
         arguments: dict[str, Any] = {"mcpc_info": info} if form == "0.2.6" else {}
         try:
             params = CallToolRequestParams(name=tool, arguments=arguments)

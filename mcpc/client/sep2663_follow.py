@@ -31,19 +31,24 @@ from mcp_types import (
 from pydantic import ConfigDict
 
 from mcpc.client.peer import FOR_EVER, Backoff
-from mcpc.client.sep2663_wire import TASKS_EXTENSION, TaskState, get_task
+from mcpc.client.sep2663_requests import get_task
 from mcpc.errors import MessageError
 from mcpc.taps import InterceptingReader, StreamWrapper
 from mcpc.transport import StreamPair
 from mcpc.wire.names import SUBSCRIPTION_META
+from mcpc.wire.sep2663 import (
+    ACKNOWLEDGED_METHOD,
+    SUBSCRIBE_METHOD,
+    TASKS_EXTENSION,
+    TASKS_NOTIFICATION,
+    TaskState,
+    acknowledged_ids,
+)
 
 __all__ = ["Follower", "TaskStreams", "undeclared"]
 
 logger = logging.getLogger("mcpc")
 
-LISTEN_METHOD = "subscriptions/listen"
-ACKNOWLEDGED_METHOD = "notifications/subscriptions/acknowledged"
-TASKS_NOTIFICATION = "notifications/tasks"
 MAX_STREAMS = 32
 """Subscriptions of one client at once; tasks beyond that are polled. Over HTTP each is a connection of its own."""
 
@@ -72,9 +77,7 @@ class _Subscription:
             self.take(params)
             return True
         if method == ACKNOWLEDGED_METHOD:
-            filters: Any = params.get("notifications")
-            ids: Any = cast("dict[str, Any]", filters).get("taskIds") if isinstance(filters, dict) else None
-            self.acknowledged(cast("list[Any]", ids) if isinstance(ids, list) else [])
+            self.acknowledged(acknowledged_ids(params))
             return True
         return False
 
@@ -122,7 +125,7 @@ class TaskStreams:
         token = _subscribing.set(subscription)
         self._count += 1
         params = _Params.model_validate({"notifications": {"taskIds": [task_id]}})
-        request: Any = Request[_Params, str](method=LISTEN_METHOD, params=params)
+        request: Any = Request[_Params, str](method=SUBSCRIBE_METHOD, params=params)
         try:
             await session.send_request(request, EmptyResult, request_read_timeout_seconds=FOR_EVER)
         finally:
@@ -170,7 +173,7 @@ class _Writer(StreamWrapper):
         """Send a message."""
         message = item.message
         if isinstance(message, JSONRPCRequest):
-            if message.method == LISTEN_METHOD:
+            if message.method == SUBSCRIBE_METHOD:
                 self._streams.sent(message)
             elif message.method == "tools/call" and undeclared.get():
                 message.params = _without_extension(message.params or {})

@@ -21,9 +21,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from mcpc.client.peer import Backoff, typed
 from mcpc.client.sep2663_follow import Follower
-from mcpc.client.sep2663_wire import TaskState, cancel_task, get_task, prompt_body, response_to, update_task
+from mcpc.client.sep2663_requests import cancel_task, get_task, update_task
 from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError, UnknownTask
 from mcpc.messages import Prompt
+from mcpc.wire.prompts import prompt_from_request, prompt_update, response_to
+from mcpc.wire.sep2663 import TaskState
 
 if TYPE_CHECKING:
     from mcpc.client.client import Client
@@ -194,7 +196,7 @@ class CalledTask(_Followed):
             logger.exception("a progress callback raised")
 
     def _put(self, key: str, request: dict[str, Any]) -> bool:
-        body = prompt_body(key, request)
+        body = prompt_from_request(key, request)
         if body is None or not self._client.prompt_handlers:
             self._dispatch_soon(key, request)
         else:
@@ -334,11 +336,11 @@ class RemoteTask(_Followed):
         self._client.tasks.pop(handle.task_id, None)
 
     def _put(self, key: str, request: dict[str, Any]) -> bool:
-        body = prompt_body(key, request)
+        body = prompt_from_request(key, request)
         if body is None:
             self._dispatch_soon(key, request)
             return True
-        if not self._hooks.emit(self._handle, "update", {"prompt": body}):
+        if not self._hooks.emit(self._handle, "update", prompt_update(body)):
             return False
         if not self._client.prompt_handlers and self._client.elicitation_callback is not None:
             self._dispatch_soon(key, request)

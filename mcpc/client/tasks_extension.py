@@ -24,7 +24,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcpc.client.sep2663_follow import TaskStreams, undeclared
 from mcpc.client.sep2663_tasks import CalledTask, Hooks, RemoteTask
-from mcpc.client.sep2663_wire import TASKS_EXTENSION, CreateTaskResult, TaskState
+from mcpc.wire.sep2663 import TASK_RESULT, TASKS_EXTENSION, CreateTaskResult, TaskState, requires_tasks
 
 if TYPE_CHECKING:
     from mcpc.client.client import Client
@@ -58,12 +58,7 @@ def _calling(manner: _Manner, *, declared: bool = True) -> Generator[None]:
 
 def needs_tasks(exc: MCPError) -> bool:
     """Whether the server refused a call because it did not declare the extension."""
-    if exc.code != MISSING_REQUIRED_CLIENT_CAPABILITY:
-        return False
-    try:
-        return TASKS_EXTENSION in exc.error.data["requiredCapabilities"]["extensions"]
-    except (TypeError, KeyError):
-        return False
+    return exc.code == MISSING_REQUIRED_CLIENT_CAPABILITY and requires_tasks(exc.error.data)
 
 
 async def call_as_asked(call: Any, progress: ProgressFnT | None) -> CallToolResult:
@@ -97,7 +92,7 @@ class _Extension(ClientExtension):
         self._tasks = tasks
 
     def claims(self) -> Sequence[ResultClaim[Any]]:
-        return (ResultClaim(result_type="task", model=CreateTaskResult, resolve=self._tasks.resolve),)
+        return (ResultClaim(result_type=TASK_RESULT, model=CreateTaskResult, resolve=self._tasks.resolve),)
 
 
 class RemoteTasks:

@@ -11,7 +11,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
-from mcpc.errors import InputRefused, PromptError, TaskEnded, TaskError, UnknownTask
+from mcpc.errors import TaskError, UnknownTask
 from mcpc.framing import current_connection, current_response
 from mcpc.mailbox import Batch
 from mcpc.messages import MCPCInformation
@@ -28,6 +28,8 @@ from mcpc.wire.names import (
     SUBSCRIPTION_META,
     TASK_METHOD,
 )
+from mcpc.wire.originals import HANDSHAKE_TOOLS
+from mcpc.wire.reasons import reason_to
 
 if TYPE_CHECKING:
     from mcpc.server.binding import Binding
@@ -36,14 +38,6 @@ __all__ = ["add_methods", "answer_old_handshake"]
 
 Context = ServerRequestContext[Any, Any]
 ParamsT = TypeVar("ParamsT", bound=RequestParams)
-
-REASONS: dict[type[TaskError], str] = {
-    TaskEnded: "task_ended",
-    InputRefused: "input_refused",
-    PromptError: "prompt",
-    UnknownTask: "unknown_task",
-}
-"""What `error.data.reason` says, so that a client can raise the same error."""
 
 ChannelKey = Field(min_length=16, max_length=256)
 
@@ -159,8 +153,7 @@ class _Methods:
 
 
 def _refusal(exc: TaskError) -> MCPError:
-    reason = next(reason for kind, reason in REASONS.items() if isinstance(exc, kind))
-    return MCPError(INVALID_PARAMS, str(exc), {"reason": reason})
+    return MCPError(INVALID_PARAMS, str(exc), reason_to(exc))
 
 
 async def _pump(ctx: Context, stream: ListenStream) -> None:
@@ -198,9 +191,6 @@ async def _notify(ctx: Context, stream: ListenStream, *, once: bool = False) -> 
         await anyio.lowlevel.checkpoint()
         if once:
             return
-
-
-HANDSHAKE_TOOLS = {"_mcpc_init": "0.2.6", "is_mcpc_enabled": "0.2.1"}
 
 
 def answer_old_handshake(binding: "Binding", params: Mapping[str, Any], ctx: Context) -> dict[str, Any] | None:

@@ -11,10 +11,10 @@ from mcp_types import ClientCapabilities, ElicitationCapability, RequestId
 from mcpc.errors import PromptError
 from mcpc.messages import MCPCMessage
 from mcpc.server.channel import Channel
-from mcpc.server.elicitation import answer_from_form, form_schema
 from mcpc.server.running import OpenPrompt, RunningTask
 from mcpc.wire.callbacks import decode_message
 from mcpc.wire.jsontext import encode_json
+from mcpc.wire.prompts import answer_from_form, form_schema, prompt_update
 
 __all__ = ["ChannelOutlet", "CollectOutlet", "ProgressOutlet"]
 
@@ -43,7 +43,7 @@ class ChannelOutlet:
 
     async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
         """Post the prompt as an update."""
-        await self.channel.post_with_pressure(running.encode("update", {"prompt": prompt.describe()}))
+        await self.channel.post_with_pressure(running.encode("update", prompt_update(prompt.describe())))
 
     async def ready(self, size: int) -> None:
         """Wait for room in the log."""

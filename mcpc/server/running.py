@@ -22,6 +22,7 @@ from mcpc.messages import TERMINAL_EVENTS
 from mcpc.server.limits import Limits
 from mcpc.tasks import Move, TaskRecord, TaskRegistry
 from mcpc.wire.callbacks import message_prefix, message_with_result
+from mcpc.wire.prompts import describe_prompt
 
 __all__ = ["NullOutlet", "OpenPrompt", "Outlet", "RunningTask"]
 
@@ -101,12 +102,7 @@ class OpenPrompt:
 
     def describe(self) -> dict[str, Any]:
         """The prompt as it travels."""
-        body: dict[str, Any] = {"id": self.prompt_id, "message": self.message}
-        if self.choices is not None:
-            body["choices"] = self.choices
-        if self.schema is not None:
-            body["schema"] = self.schema
-        return body
+        return describe_prompt(self.prompt_id, self)
 
     def accept(self, answer: Any) -> None:
         """Take the answer.

@@ -17,11 +17,10 @@ from mcp_types import Notification, RequestId
 from mcpc.server.running import RunningTask
 from mcpc.server.sep2663_state import detailed_state
 from mcpc.wire.names import SUBSCRIPTION_META
+from mcpc.wire.sep2663 import ACKNOWLEDGED_METHOD, TASKS_NOTIFICATION
 
-__all__ = ["ACKNOWLEDGED_METHOD", "AcknowledgingSession", "TaskStream", "notify", "send_states"]
+__all__ = ["AcknowledgingSession", "TaskStream", "notify", "send_states"]
 
-TASKS_NOTIFICATION = "notifications/tasks"
-ACKNOWLEDGED_METHOD = "notifications/subscriptions/acknowledged"
 MAX_WAITING = 256
 """States that wait for a slow reader, beside one a task, before older ones of the same task go."""
 

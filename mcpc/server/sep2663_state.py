@@ -17,14 +17,14 @@ from pydantic_core import from_json
 from mcpc.errors import PromptError
 from mcpc.server.answers import call_result, error_result, timestamp
 from mcpc.server.channel import Channel
-from mcpc.server.elicitation import form_schema
 from mcpc.server.outlets import ChannelOutlet
 from mcpc.server.running import NullOutlet, OpenPrompt, RunningTask
 from mcpc.tasks import Status
 from mcpc.wire.jsontext import encode_json
+from mcpc.wire.prompts import input_request
+from mcpc.wire.sep2663 import DETAILS_META, TASK_RESULT
 
 __all__ = [
-    "DETAILS_META",
     "POLL_INTERVAL",
     "PolledOutlet",
     "SharedOutlet",
@@ -37,8 +37,6 @@ POLL_INTERVAL = 1.0
 """Seconds between two looks, as we suggest them (`pollIntervalMs`). Who wants to know sooner subscribes."""
 MAX_TEXT = 1000
 """Characters of `statusMessage`, where it is made of an update that says nothing in words."""
-DETAILS_META = "mcpc/task"
-"""The `_meta` member that tells a client of ours what SEP-2663 has no place for: names, and the last update's value."""
 
 
 # --- what a worker's question meets -----------------------------------------------------------------------------
@@ -100,7 +98,7 @@ def open_prompts(running: RunningTask) -> dict[str, OpenPrompt]:
 
 def created_state(running: RunningTask) -> dict[str, Any]:
     """The `CreateTaskResult` of a task that has just been entered."""
-    return {"resultType": "task", **_base(running, "working")}
+    return {"resultType": TASK_RESULT, **_base(running, "working")}
 
 
 def detailed_state(running: RunningTask, *, with_details: bool = False) -> dict[str, Any]:
@@ -114,7 +112,7 @@ def detailed_state(running: RunningTask, *, with_details: bool = False) -> dict[
     status = _status(running, prompts)
     state = _base(running, status)
     if status == "input_required":
-        state["inputRequests"] = {key: _input_request(prompt) for key, prompt in prompts.items()}
+        state["inputRequests"] = {key: input_request(prompt) for key, prompt in prompts.items()}
     elif status == "completed":
         state["result"] = _result(running)
     elif status == "failed":
@@ -180,11 +178,6 @@ def _text_of(update: Any) -> str:
     if isinstance(text, str):
         return text
     return encode_json(update)[: 4 * MAX_TEXT].decode(errors="ignore")[:MAX_TEXT]
-
-
-def _input_request(prompt: OpenPrompt) -> dict[str, Any]:
-    params = {"mode": "form", "message": prompt.message, "requestedSchema": form_schema(prompt)}
-    return {"method": "elicitation/create", "params": params}
 
 
 def _result(running: RunningTask) -> dict[str, Any]:

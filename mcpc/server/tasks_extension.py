@@ -13,7 +13,6 @@ Specification: modelcontextprotocol/ext-tasks, specification/draft/tasks.md.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,21 +32,29 @@ from pydantic import ConfigDict, Field
 from mcpc.errors import PromptError
 from mcpc.routing import check_task_name
 from mcpc.server.call import Call, current_principal
-from mcpc.server.elicitation import answer_from_form
 from mcpc.server.running import RunningTask
-from mcpc.server.sep2663_push import ACKNOWLEDGED_METHOD, AcknowledgingSession, TaskStream, notify, send_states
+from mcpc.server.sep2663_push import AcknowledgingSession, TaskStream, notify, send_states
 from mcpc.server.sep2663_state import PolledOutlet, created_state, detailed_state, open_prompts
 from mcpc.tasks import Move, TaskRecord
 from mcpc.wire.calls import CallMetadata
 from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META
+from mcpc.wire.prompts import answer_from_form
+from mcpc.wire.reasons import PROMPT, UNKNOWN_TASK, reason_data
+from mcpc.wire.sep2663 import (
+    ACKNOWLEDGED_METHOD,
+    CANCEL_METHOD,
+    GET_METHOD,
+    REQUIRED_CAPABILITIES,
+    SUBSCRIBE_METHOD,
+    TASKS_EXTENSION,
+    UPDATE_METHOD,
+    wanted_ids,
+)
 
 if TYPE_CHECKING:
     from mcpc.server.binding import Binding
 
-__all__ = ["TASKS_EXTENSION", "TasksExtension", "declares_tasks", "missing_extension"]
-
-TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
-LISTEN_METHOD = "subscriptions/listen"
+__all__ = ["TasksExtension", "declares_tasks", "missing_extension"]
 
 Context = ServerRequestContext[Any, Any]
 
@@ -78,7 +85,7 @@ def missing_extension() -> MCPError:
     return MCPError(
         MISSING_REQUIRED_CLIENT_CAPABILITY,
         f"Missing required client capability: the extension {TASKS_EXTENSION}",
-        {"requiredCapabilities": {"extensions": {TASKS_EXTENSION: {}}}},
+        REQUIRED_CAPABILITIES,
     )
 
 
@@ -102,8 +109,8 @@ class TasksExtension:
         """Advertise it and add its methods. (`listen` is called by the binding's middleware.)"""
         lowlevel = self._binding.lowlevel
         lowlevel.extensions[TASKS_EXTENSION] = {}
-        for name, handler in (("get", self.get), ("update", self.update), ("cancel", self.cancel)):
-            lowlevel.add_request_handler(f"tasks/{name}", _TaskParams, handler)
+        for name, handler in ((GET_METHOD, self.get), (UPDATE_METHOD, self.update), (CANCEL_METHOD, self.cancel)):
+            lowlevel.add_request_handler(name, _TaskParams, handler)
 
     def start(self, call: Call) -> RunningTask:
         """Enter a task for a call, whose answer becomes the task handle.
@@ -153,7 +160,7 @@ class TasksExtension:
             raise missing_extension()
         running = self._find(ctx, params.task_id)
         if running is None:
-            raise MCPError(INVALID_PARAMS, "Unknown task: there is none of this id", {"reason": "unknown_task"})
+            raise MCPError(INVALID_PARAMS, "Unknown task: there is none of this id", reason_data(UNKNOWN_TASK))
         return running
 
     # --- methods ---
@@ -183,7 +190,7 @@ class TasksExtension:
             except PromptError as exc:
                 problems.append(f"{key}: {exc}")
         if problems:
-            raise MCPError(INVALID_PARAMS, "; ".join(problems), {"reason": "prompt"})
+            raise MCPError(INVALID_PARAMS, "; ".join(problems), reason_data(PROMPT))
         return {}
 
     def _respond(self, running: RunningTask, key: str, response: Any) -> None:
@@ -211,7 +218,7 @@ class TasksExtension:
 
     def concerns(self, ctx: Context) -> bool:
         """Whether a request is a subscription to tasks."""
-        if ctx.method != LISTEN_METHOD or ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        if ctx.method != SUBSCRIBE_METHOD or ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return False
         return ctx.request_id is not None and _wanted(ctx) is not None
 
@@ -238,7 +245,7 @@ class TasksExtension:
 
     def _others(self, call_next: CallNext) -> CallNext:
         """The server's own handler, which sends list changes; a server without one has none to send."""
-        return call_next if self._binding.lowlevel.get_request_handler(LISTEN_METHOD) is not None else _acknowledge
+        return call_next if self._binding.lowlevel.get_request_handler(SUBSCRIBE_METHOD) is not None else _acknowledge
 
     async def _serve(self, ctx: Context, others: CallNext, stream: TaskStream) -> HandlerResult:
         assert ctx.request_id is not None
@@ -269,8 +276,7 @@ class TasksExtension:
 
 def _wanted(ctx: Context) -> Any:
     """The `taskIds` of a subscription as they came: the SDK's own model does not know them."""
-    notifications: Any = (ctx.params or {}).get("notifications")
-    return cast("Mapping[str, Any]", notifications).get("taskIds") if isinstance(notifications, Mapping) else None
+    return wanted_ids(ctx.params)
 
 
 async def _acknowledge(ctx: Context) -> HandlerResult:

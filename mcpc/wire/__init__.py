@@ -8,5 +8,8 @@ From the ground up:
 - `heads`: what the messages of one run share;
 - `callbacks`: MCPC messages, and the notifications that carry them (the listen form);
 - `originals`: the words of mcpc 0.2, in both directions;
-- `calls`: what a `tools/call` says of its session and task.
+- `calls`: what a `tools/call` says of its session and task;
+- `prompts`: a question of a task, in our form and as an elicitation;
+- `reasons`: why a request about a task was refused;
+- `sep2663`: the tasks extension.
 """

@@ -12,7 +12,7 @@ from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializ
 
 from mcpc.errors import MessageError
 
-__all__ = ["encode_json", "has_infinity"]
+__all__ = ["as_object", "encode_json", "has_infinity"]
 
 SURE_DEPTH = 150
 """As many brackets or fewer can be decoded however they nest (the decoder's limit is 200 levels)."""
@@ -79,3 +79,8 @@ def has_infinity(value: Any) -> bool:
         elif isinstance(item, float) and not math.isfinite(item):
             return True
     return False
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """A decoded value as an object; an empty one where it is none."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,150 @@
+"""A prompt as it travels: in a message of ours, and as an MCP elicitation, written and read.
+
+MCP's form schema is one flat object of simple properties (specification,
+client/elicitation), so an answer that is not an object travels as its one field,
+`answer`.
+"""
+
+from typing import Any, Protocol, cast
+
+from mcpc.errors import PromptError
+from mcpc.wire.jsontext import as_object
+
+__all__ = [
+    "Question",
+    "answer_from_form",
+    "describe_prompt",
+    "form_schema",
+    "input_request",
+    "prompt_from_request",
+    "prompt_update",
+    "response_to",
+]
+
+ELICITATION_METHOD = "elicitation/create"
+ANSWER = "answer"
+"""The one field of a form that stands for a plain question."""
+
+
+class Question(Protocol):
+    """What a prompt asks."""
+
+    @property
+    def message(self) -> str:
+        """The question."""
+        ...
+
+    @property
+    def choices(self) -> list[Any] | None:
+        """The answers that can be given."""
+        ...
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """What the answer must be like (JSON Schema)."""
+        ...
+
+
+# --- ours -------------------------------------------------------------------------------------------------------
+
+
+def describe_prompt(prompt_id: str, question: Question) -> dict[str, Any]:
+    """The prompt as it travels."""
+    body: dict[str, Any] = {"id": prompt_id, "message": question.message}
+    if question.choices is not None:
+        body["choices"] = question.choices
+    if question.schema is not None:
+        body["schema"] = question.schema
+    return body
+
+
+def prompt_update(body: dict[str, Any]) -> dict[str, Any]:
+    """The `result` of the update that carries a prompt (read back by `mcpc.messages.prompt_of`)."""
+    return {"prompt": body}
+
+
+# --- as an elicitation, server to client ------------------------------------------------------------------------
+
+
+def _is_flat_object(schema: dict[str, Any] | None) -> bool:
+    return schema is not None and schema.get("type") == "object" and bool(schema.get("properties"))
+
+
+def form_schema(prompt: Question) -> dict[str, Any]:
+    """The `requestedSchema` that asks for the answer to `prompt`."""
+    if prompt.schema is not None and _is_flat_object(prompt.schema):
+        return prompt.schema
+    answer: dict[str, Any] = dict(prompt.schema) if prompt.schema is not None else {"type": "string"}
+    if prompt.choices is not None:
+        answer = {"type": "string", "enum": [str(choice) for choice in prompt.choices]}
+    answer.setdefault("title", "Answer")
+    return {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
+
+
+def answer_from_form(prompt: Question, content: dict[str, Any]) -> Any:
+    """The answer in a filled form; a choice comes back as the value it stands for."""
+    if _is_flat_object(prompt.schema):
+        return content
+    answer = content.get("answer")
+    for choice in prompt.choices or ():
+        if str(choice) == answer:
+            return choice
+    return answer
+
+
+def input_request(question: Question) -> dict[str, Any]:
+    """The elicitation that asks `question`, as a member of SEP-2663's `inputRequests`."""
+    params = {"mode": "form", "message": question.message, "requestedSchema": form_schema(question)}
+    return {"method": ELICITATION_METHOD, "params": params}
+
+
+# --- as an elicitation, client to server ------------------------------------------------------------------------
+
+
+def _fields(request: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the form that a request shows."""
+    schema = as_object(as_object(request.get("params")).get("requestedSchema"))
+    return as_object(schema.get("properties"))
+
+
+def prompt_from_request(key: str, request: dict[str, Any]) -> dict[str, Any] | None:
+    """An elicitation as one of our prompts; None for other requests (sampling, roots).
+
+    A form with the one field `answer` stands for a plain question, as our own servers write it.
+    """
+    if request.get("method") != ELICITATION_METHOD:
+        return None
+    params = as_object(request.get("params"))
+    body: dict[str, Any] = {"id": key, "message": str(params.get("message", ""))}
+    if params.get("mode") == "url":
+        body["message"] += f"\n{params.get('url')}"
+        return body
+    fields = _fields(request)
+    if set(fields) != {ANSWER}:
+        return {**body, "schema": as_object(params.get("requestedSchema"))}
+    field_schema = {name: value for name, value in as_object(fields[ANSWER]).items() if name != "title"}
+    if isinstance(field_schema.get("enum"), list):
+        body["choices"] = field_schema["enum"]
+    elif field_schema != {"type": "string"}:
+        body["schema"] = field_schema
+    return body
+
+
+def response_to(request: dict[str, Any], answer: Any) -> dict[str, Any]:
+    """The response that accepts an elicitation with an answer.
+
+    Raises:
+        PromptError: the form has several fields, and the answer is not an object.
+    """
+    if as_object(request.get("params")).get("mode") == "url":
+        return {"action": "accept"}
+    fields = _fields(request)
+    if set(fields) == {ANSWER} or (len(fields) == 1 and not isinstance(answer, dict)):
+        name = next(iter(fields))
+        choices: Any = as_object(fields[name]).get("enum")
+        if isinstance(choices, list) and answer not in choices and str(answer) in choices:
+            answer = str(answer)
+        return {"action": "accept", "content": {name: answer}}
+    if not isinstance(answer, dict):
+        raise PromptError(f"the answer must be an object with {', '.join(fields) or 'no members'}")
+    return {"action": "accept", "content": cast("dict[str, Any]", answer)}
