@@ -1,8 +1,12 @@
-"""A client that acts on what it hears: migration finished -> verify -> table missing -> targeted migration.
+"""An agent that acts on what it hears: migration finished -> verify -> table missing -> targeted migration.
 
-`decide` is a handful of rules where a model would be: it is shown what happened and names the next call, or none.
+`Model` stands where a language model would: it is given a text and the tools, and calls tools. Its rules are a handful
+of lines, so that the example runs anywhere; the loop around it is the one that any agent framework needs
+(see docs/agents.md).
 """
 
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -31,40 +35,44 @@ async def migrate(tables: list[str], task: mcpc.Task) -> dict[str, Any]:
     return {"created": len(tables)}
 
 
-@server.tool()
-def verify() -> dict[str, list[str]]:
+@callbacks.tool()
+async def verify() -> dict[str, list[str]]:
     """Say which tables are missing."""
     return {"missing": [table for table in WANTED if table not in present]}
 
 
-def decide(happened: str, details: Any) -> tuple[str, dict[str, Any]] | None:
-    """The next call, or None when there is nothing left to do."""
-    if happened == "migration_finished":
-        return "verify", {}
-    if happened == "verify" and details["missing"]:
-        return "migrate", {"tables": details["missing"][:1]}
-    return None
+class Model:
+    """Rules where a language model would be: what it reads decides which tool it calls next."""
+
+    def __init__(self, tools: Sequence[Callable[..., Awaitable[str]]]) -> None:
+        self.tools = {getattr(tool, "__name__", ""): tool for tool in tools}
+
+    async def turn(self, text: str) -> None:
+        """Read a text, and act."""
+        if text.startswith("user:"):
+            await self.start("migrate", {"tables": WANTED})
+        if "event migration_finished" in text:
+            await self.start("verify", {})
+        if '"missing":[]' in text:
+            print("model: all tables are there")
+        elif '"missing":["invoices"]' in text:
+            print("model: invoices is missing, so I create that one alone")
+            await self.start("migrate", {"tables": ["invoices"]})
+
+    async def start(self, tool: str, arguments: dict[str, Any]) -> None:
+        print(f"  -> {tool} {json.dumps(arguments)}")
+        await self.tools["start_task"](tool, json.dumps(arguments))
 
 
 async def conversation(client: mcpc.Client) -> None:
-    send, happenings = anyio.create_memory_object_stream[tuple[str, Any]](100)
-    # The listener only takes note: what acts on it calls the server, and need not hold up the next message.
-    client.add_event_listener(
-        lambda message: send.send_nowait((message.event, message.result)), type="server_event", session_id="ops"
-    )
-    await client.start_task("migrate", {"tables": WANTED}, session_id="ops")
-    with send, happenings:
-        async for happened, details in happenings:
-            print(f"{happened}: {details}")
-            step = decide(happened, details)
-            if step is None:
-                break
-            tool, arguments = step
-            print(f"  -> {tool} {arguments}")
-            task = await client.start_task(tool, arguments, session_id="ops")
-            if tool == "verify":
-                send.send_nowait((tool, await task.result()))
-    print("the database is complete")
+    async with mcpc.agents.Inbox(client, session_id="ops", settle=0.02) as inbox:
+        model = Model(inbox.tools())
+        request = "user: migrate users, orders and invoices, and make sure that all are there"
+        print(request)
+        await model.turn(request)
+        async for news in inbox:  # while the model waits here, a person could talk to it: nothing is blocked
+            await model.turn(str(news))
+    print("nothing is running any more")
 
 
 if __name__ == "__main__":

@@ -57,14 +57,14 @@ support: the monitor was stopped
 sales heard of 2 results, support of 0"""
 
 PROACTIVE = """\
-migration_finished: {'tables': ['users', 'orders', 'invoices']}
+user: migrate users, orders and invoices, and make sure that all are there
+  -> migrate {"tables": ["users", "orders", "invoices"]}
   -> verify {}
-verify: {'missing': ['invoices']}
-  -> migrate {'tables': ['invoices']}
-migration_finished: {'tables': ['invoices']}
+model: invoices is missing, so I create that one alone
+  -> migrate {"tables": ["invoices"]}
   -> verify {}
-verify: {'missing': []}
-the database is complete"""
+model: all tables are there
+nothing is running any more"""
 
 CONVERSATIONS = {
     "prompts.py": (PROMPTS, ["ws", "stdio"]),
