@@ -17,7 +17,9 @@ from mcpc.server.binding import EVERY_SESSION, Binding, bind
 from mcpc.server.call import Call, current_call
 from mcpc.server.limits import Limits
 from mcpc.server.outlets import CollectOutlet
+from mcpc.server.registration import register
 from mcpc.server.running import NullOutlet, RunningTask
+from mcpc.server.signature import read_worker
 from mcpc.server.tools import BackgroundTool
 from mcpc.wire.callbacks import decode_message, encode_message
 from mcpc.wire.calls import CallMetadata
@@ -112,13 +114,14 @@ class MCPCHelper:
                 which refuses callers who can follow no task (SEP-2663, error -32021) instead of making them wait.
 
         Raises:
-            TypeError: used without parentheses.
+            TypeError: used without parentheses, or there is no such option.
+            MCPCError: it cannot be a tool; see `read_worker` and `register`.
         """
         if callable(name):
             raise TypeError("write @callbacks.tool(), with the parentheses")
 
         def decorate(worker: WorkerT) -> WorkerT:
-            BackgroundTool(self.binding, worker, name, description, options).register()
+            register(BackgroundTool(self.binding, read_worker(worker, name, description)), options)
             return worker
 
         return decorate

@@ -1,14 +1,19 @@
 """What a worker is handed: `Task` in an async worker, `SyncTask` in a thread. The same names in both."""
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+import concurrent.futures
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import anyio.from_thread
+import anyio.lowlevel
 
-from mcpc.errors import TaskStopped
+from mcpc.errors import MCPCError, TaskStopped
 from mcpc.server.running import RunningTask
 
 __all__ = ["SyncTask", "Task"]
+
+T = TypeVar("T")
 
 
 class _Handle:
@@ -110,7 +115,15 @@ class Task(_Handle):
 
 
 class SyncTask(_Handle):
-    """A running task, in the hands of its worker in a thread: the same names, blocking."""
+    """A running task, in the hands of its worker in a thread: the same names, blocking.
+
+    May be used from any thread: the worker's own, those that it starts, those of a pool. Made in the event loop.
+    """
+
+    def __init__(self, running: RunningTask) -> None:
+        super().__init__(running)
+        self._token = anyio.lowlevel.current_token()
+        self._loop_thread = threading.get_ident()
 
     def update(self, result: Any = None) -> None:
         """Send an update; see `Task.update`.
@@ -121,7 +134,7 @@ class SyncTask(_Handle):
         """
         if self._running.record.ended:
             raise TaskStopped("the task was stopped", task_id=self.task_id)
-        anyio.from_thread.run(self._running.update, result)
+        self._run(self._running.update, result)
 
     def ask(
         self,
@@ -132,9 +145,22 @@ class SyncTask(_Handle):
         timeout: float | None = None,
     ) -> Any:
         """Ask the client a question and wait for the answer; see `Task.ask`."""
-        return anyio.from_thread.run(self._running.ask, message, choices, schema, timeout)
+        return self._run(self._running.ask, message, choices, schema, timeout)
 
     def inputs(self) -> Iterator[Any]:
         """What the client sends to the running task, in order. Ends when the task shall stop."""
-        while (item := anyio.from_thread.run(self._running.next_input)) is not None:
+        while (item := self._run(self._running.next_input)) is not None:
             yield item[0]
+
+    def stopping(self) -> None:
+        """Wait until the task shall stop."""
+        self._run(self._running.stop.wait)
+
+    def _run(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
+        """Run `function` in the event loop, and wait for it."""
+        if threading.get_ident() == self._loop_thread:
+            raise MCPCError("a SyncTask waits, so it cannot be used in the event loop's own thread; take a mcpc.Task")
+        try:
+            return anyio.from_thread.run(function, *arguments, token=self._token)
+        except concurrent.futures.CancelledError:
+            raise TaskStopped("the task was stopped", task_id=self.task_id) from None

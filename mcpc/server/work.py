@@ -1,0 +1,69 @@
+"""Running a worker: on the event loop or in a thread, until it returns or its last value was yielded."""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from mcpc.server.running import RunningTask
+from mcpc.server.signature import WorkerSignature
+from mcpc.server.task import SyncTask, Task
+
+__all__ = ["run_worker"]
+
+
+async def run_worker(
+    signature: WorkerSignature,
+    running: RunningTask,
+    arguments: dict[str, Any],
+    threads: Callable[[], anyio.CapacityLimiter],
+) -> Any:
+    """Run a worker with its task, and return its result.
+
+    What an async worker calls may be wrapped in anything: a thread that comes back with an awaitable has only made
+    it, so it is awaited here. Each value of a generator is an update; what a generator returns is its result.
+
+    Args:
+        signature: The worker.
+        running: Its task.
+        arguments: What the caller gave, checked.
+        threads: Gives the bound on threads.
+
+    Raises:
+        Exception: what the worker raised.
+    """
+    call = signature.bind(arguments, signature.task_type(running))
+    if signature.on_loop:
+        value = call()
+    else:
+        in_thread = functools.partial(_call_in_thread, call, SyncTask(running))
+        (value,) = await anyio.to_thread.run_sync(in_thread, abandon_on_cancel=True, limiter=threads())
+    if inspect.isasyncgen(value):
+        return await _follow(value, Task(running))
+    return await value if inspect.isawaitable(value) else value
+
+
+async def _follow(values: AsyncGenerator[Any, Any], task: Task) -> None:
+    async with contextlib.aclosing(values):
+        async for value in values:
+            await task.update(value)
+
+
+def _call_in_thread(call: Callable[[], Any], task: SyncTask) -> tuple[Any]:
+    """What the call returns, in a tuple: trio takes an awaitable that comes out of a thread for a mistake."""
+    value = call()
+    return (_follow_in_thread(value, task) if inspect.isgenerator(value) else value,)
+
+
+def _follow_in_thread(values: Generator[Any, Any, Any], task: SyncTask) -> Any:
+    with contextlib.closing(values):
+        while True:
+            try:
+                value = next(values)
+            except StopIteration as end:
+                return end.value
+            task.update(value)
