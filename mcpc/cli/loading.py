@@ -11,7 +11,7 @@ from typing import Any
 
 from mcpc.cli.common import UserMistake, logger
 from mcpc.errors import MCPCError
-from mcpc.server.binding import lowlevel_of
+from mcpc.server.kinds import lowlevel_of
 
 __all__ = ["load_server"]
 

@@ -13,7 +13,8 @@ from mcpc.cli.listening import CertOption, KeyOption, Listening, RemoteOption
 from mcpc.cli.loading import load_server
 from mcpc.errors import MCPCError
 from mcpc.server import listen
-from mcpc.server.binding import bind, lowlevel_of
+from mcpc.server.binding import bind
+from mcpc.server.kinds import lowlevel_of
 from mcpc.transport import Listener
 from mcpc.uri import parse_uri
 
@@ -85,7 +86,7 @@ async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]]) -> i
                     tasks.start_soon(_pass_on, finished, over)
             # Waited for, not cancelled: a cancellation would reach the connections before their last messages are sent.
             await over.wait()
-            await bind(server).wind_down()  # before the first address closes
+            await bind(server).workshop.wind_down()  # before the first address closes
         tasks.cancel_scope.cancel()
     return COMPLETE
 

@@ -1,11 +1,9 @@
 """One `tools/call` as its tool sees it: who calls, over what, and what the caller can do."""
 
-from __future__ import annotations
-
 import contextvars
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import principal_components
@@ -13,11 +11,8 @@ from mcp.server.session import ServerSession
 from mcp_types import RequestId
 
 from mcpc.framing import Connection, current_connection
-from mcpc.server.channel import Channel
+from mcpc.server.journal import Journal
 from mcpc.wire.calls import CallMetadata
-
-if TYPE_CHECKING:
-    from mcpc.server.binding import Binding
 
 __all__ = ["Call", "current_call", "current_principal"]
 
@@ -26,13 +21,14 @@ __all__ = ["Call", "current_call", "current_principal"]
 class Call:
     """The call that is being handled."""
 
-    binding: Binding
+    server: Any
+    """The server that is called, as its author made it."""
     tool_name: str
     metadata: CallMetadata
     session: ServerSession
     request_id: RequestId
-    channel: Channel | None
-    """The caller's channel; None for a caller that speaks no MCPC."""
+    journal: Journal | None
+    """The caller's journal; None for a caller that speaks no MCPC."""
     connection: Connection | None = None
     arguments: dict[str, Any] | None = None
     """What stands in place of the request's arguments; None where they stay as they are."""
@@ -40,6 +36,13 @@ class Call:
     """Whether the caller declared `io.modelcontextprotocol/tasks` on this request."""
     outcome: dict[str, Any] | None = None
     """A result that replaces the tool's own, for shapes that a tool cannot return (SEP-2663)."""
+
+    def when_answered(self, then: Callable[[], None]) -> None:
+        """Call `then` once the answer to this call is on its way; at once, where that cannot be told."""
+        if self.connection is not None:
+            self.connection.on_answer(self.request_id, then)
+        else:
+            then()
 
 
 current_call: contextvars.ContextVar[Call | None] = contextvars.ContextVar("mcpc_call", default=None)

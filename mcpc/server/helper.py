@@ -13,16 +13,16 @@ from mcp_types import TextContent
 
 from mcpc.errors import MCPCError, MessageError, TaskEnded
 from mcpc.messages import MCPCInformation, MCPCMessage, check_message
-from mcpc.server.binding import EVERY_SESSION, Binding, bind
-from mcpc.server.call import Call, current_call
+from mcpc.server.binding import Binding, bind
+from mcpc.server.call import Call, current_call, current_principal
 from mcpc.server.limits import Limits
-from mcpc.server.outlets import CollectOutlet
+from mcpc.server.outlets import CollectOutlet, NullOutlet
 from mcpc.server.registration import register
-from mcpc.server.running import NullOutlet, RunningTask
+from mcpc.server.running import RunningTask
 from mcpc.server.signature import read_worker
 from mcpc.server.tools import BackgroundTool
+from mcpc.server.workshop import EVERY_SESSION, Workshop
 from mcpc.wire.callbacks import decode_message, encode_message
-from mcpc.wire.calls import CallMetadata
 
 __all__ = ["MCPCHelper", "StartedTask"]
 
@@ -97,7 +97,7 @@ class MCPCHelper:
                     "this helper knows its server by name only, and no tool call is being handled; "
                     "make it with the server itself: MCPCHelper(server)"
                 )
-            self._binding = call.binding
+            self._binding = bind(call.server)
         return self._binding
 
     # --- background tools ---
@@ -135,7 +135,8 @@ class MCPCHelper:
             MessageError: the result is not a JSON value, or the event is empty.
         """
         message = MCPCMessage(type="server_event", event=event, session_id=session_id or EVERY_SESSION, result=result)
-        return await self.binding.host.acall(lambda: self.binding.emit(message))
+        workshop = self.binding.workshop
+        return await workshop.host.acall(lambda: workshop.emit(message))
 
     # --- tasks, mcpc 0.2 style ---
 
@@ -165,22 +166,28 @@ class MCPCHelper:
             MCPCError: no tool call is being handled, or the server is not being served.
         """
         call = current_call.get()
-        binding = self.binding
-        running = self._enter(binding, call, task_id)
+        workshop = self.binding.workshop
+        running = self._enter(workshop, call, task_id)
         work = functools.partial(self._work, running, worker_func, args, dict(kwargs or {}))
-        binding.host.spawn(lambda: running.run(work))
-        binding.release(running, call if call is not None and call.channel is not None else None)
+        workshop.host.spawn(lambda: running.run(work))
+        if call is not None and call.journal is not None:
+            call.when_answered(running.started.set)
+        else:
+            running.started.set()
         self.background_tasks[task_id] = {"status": "running", "start_time": time.time(), "task": running}
         return StartedTask(running, timeout)
 
-    def _enter(self, binding: Binding, call: Call | None, task_id: str) -> RunningTask:
-        metadata = call.metadata if call is not None else CallMetadata()
-        given = CallMetadata(metadata.session_id, task_id, metadata.channel, metadata.form)
-        tool_name = call.tool_name if call is not None else "task"
-        if call is not None and call.channel is not None:
-            return binding.start(tool_name=tool_name, metadata=given, channel=call.channel)
-        outlet = CollectOutlet(binding.limits.max_messages) if call is not None else NullOutlet()
-        return binding.start(tool_name=tool_name, metadata=given, channel=None, outlet=outlet)
+    def _enter(self, workshop: Workshop, call: Call | None, task_id: str) -> RunningTask:
+        if call is None:
+            return workshop.start(tool_name="task", session_id="default", task_id=task_id, outlet=NullOutlet())
+        return workshop.start(
+            tool_name=call.tool_name,
+            session_id=call.metadata.session_id,
+            task_id=task_id,
+            principal=current_principal(),
+            journal=call.journal,
+            outlet=None if call.journal is not None else CollectOutlet(workshop.limits.max_messages),
+        )
 
     async def _work(
         self, running: RunningTask, worker: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -191,7 +198,7 @@ class MCPCHelper:
             return None
         if inspect.iscoroutinefunction(worker):
             return await worker(*args, **kwargs)
-        limiter = self.binding.thread_limiter()
+        limiter = self.binding.workshop.thread_limiter()
         if inspect.isgeneratorfunction(worker):
             messages = iter(worker(*args, **kwargs))
             end = object()
@@ -219,12 +226,12 @@ class MCPCHelper:
 
     def stop_task(self, task_id: str) -> bool:
         """Ask a task to stop; after a grace its worker is cancelled. False for an unknown one."""
-        running = self.binding.running_by_id(task_id)
+        running = self.binding.workshop.running_by_id(task_id)
         if running is None:
             return False
         if task_id in self.background_tasks:
             self.background_tasks[task_id]["status"] = "stopping"
-        self.binding.host.call(lambda: self.binding.stop(running))
+        self.binding.workshop.host.call(lambda: self.binding.workshop.stop(running))
         return True
 
     def cleanup_task(self, task_id: str) -> None:
@@ -272,10 +279,10 @@ class MCPCHelper:
         """
         try:
             check_message(message)
-            binding = self.binding
-            if binding.host.is_here:
-                return await self._send_here(binding, message)
-            return await binding.host.acall(lambda: self._send_nowait(binding, message))
+            workshop = self.binding.workshop
+            if workshop.host.is_here:
+                return await self._send_here(workshop, message)
+            return await workshop.host.acall(lambda: self._send_nowait(workshop, message))
         except MCPCError as exc:
             logger.warning("a callback was not sent: %s", exc)
             return False
@@ -288,20 +295,20 @@ class MCPCHelper:
             logger.warning("a callback was not sent: %s", exc)
             return False
 
-    async def _send_here(self, binding: Binding, message: MCPCMessage) -> bool:
-        running = binding.running_by_id(message.task_id) if message.type == "task" else None
+    async def _send_here(self, workshop: Workshop, message: MCPCMessage) -> bool:
+        running = workshop.running_by_id(message.task_id) if message.type == "task" else None
         if running is None or message.event != "update":
-            return self._send_nowait(binding, message)
+            return self._send_nowait(workshop, message)
         try:
             await running.update(message.result)
         except TaskEnded:
             return False
         return True
 
-    def _send_nowait(self, binding: Binding, message: MCPCMessage) -> bool:
+    def _send_nowait(self, workshop: Workshop, message: MCPCMessage) -> bool:
         if message.type == "server_event":
-            return binding.emit(message) > 0
-        running = binding.running_by_id(message.task_id)
+            return workshop.emit(message) > 0
+        running = workshop.running_by_id(message.task_id)
         if running is None:
             return self._send_to_caller(message)
         return running.send_nowait(message.event, message.result)
@@ -309,9 +316,9 @@ class MCPCHelper:
     def _send_to_caller(self, message: MCPCMessage) -> bool:
         """A task that was not made by `start_task`: its message goes to the client that is being answered."""
         call = current_call.get()
-        if call is None or call.channel is None:
+        if call is None or call.journal is None:
             return False
-        call.channel.post(encode_message(message))
+        call.journal.post(encode_message(message))
         return True
 
     def messages_to_text_content(self, messages: list[MCPCMessage]) -> list[TextContent]:

@@ -1,22 +1,25 @@
-"""The `mcpc/*` methods, and the originals' handshakes, as handlers on a server."""
+"""The `mcpc/*` methods, as handlers on a server: what a client asks of the workshop, and what it is refused."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import anyio
+from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Notification, RequestParams
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
-from mcpc.errors import TaskError, UnknownTask
+from mcpc.errors import MCPCError, TaskError, UnknownTask
 from mcpc.framing import current_connection, current_response
 from mcpc.mailbox import Batch
 from mcpc.messages import MCPCInformation
 from mcpc.server.call import current_principal
-from mcpc.server.channel import ListenStream
+from mcpc.server.direct import DirectForm
+from mcpc.server.journal import Journal
+from mcpc.server.streams import ListenStream
+from mcpc.server.workshop import Workshop
 from mcpc.tasks import TaskRecord
 from mcpc.wire.names import (
     INFO_METHOD,
@@ -28,13 +31,9 @@ from mcpc.wire.names import (
     SUBSCRIPTION_META,
     TASK_METHOD,
 )
-from mcpc.wire.originals import HANDSHAKE_TOOLS
 from mcpc.wire.reasons import reason_to
 
-if TYPE_CHECKING:
-    from mcpc.server.binding import Binding
-
-__all__ = ["add_methods", "answer_old_handshake"]
+__all__ = ["add_methods", "open_journal"]
 
 Context = ServerRequestContext[Any, Any]
 ParamsT = TypeVar("ParamsT", bound=RequestParams)
@@ -74,12 +73,12 @@ class _SendParams(_TaskParams):
     prompt_id: str | None = Field(default=None, alias="promptId", max_length=1024)
 
 
-def add_methods(binding: "Binding") -> None:
-    """Register the methods on the binding's server."""
-    methods = _Methods(binding)
+def add_methods(lowlevel: Server[Any], workshop: Workshop, direct: DirectForm) -> None:
+    """Register the methods on a server."""
+    methods = _Methods(lowlevel.name, workshop, direct)
 
     def add(name: str, params: type[ParamsT], handler: Callable[[Context, ParamsT], Awaitable[dict[str, Any]]]) -> None:
-        binding.lowlevel.add_request_handler(name, params, handler)
+        lowlevel.add_request_handler(name, params, handler)
 
     add(INFO_METHOD, _InfoParams, methods.info)
     add(LISTEN_METHOD, _ListenParams, methods.listen)
@@ -88,23 +87,40 @@ def add_methods(binding: "Binding") -> None:
     add(STOP_METHOD, _TaskParams, methods.stop)
 
 
+def open_journal(workshop: Workshop, key: str) -> Journal:
+    """The journal of that channel key for the caller of this request, made where there is none.
+
+    Raises:
+        MCPError: it is another principal's (-32602), or there are too many.
+    """
+    try:
+        journal = workshop.journals.open(key, current_principal())
+    except MCPCError as exc:
+        raise MCPError(INVALID_PARAMS, str(exc)) from exc
+    if journal is None:
+        raise MCPError(INVALID_PARAMS, "unknown channel")
+    return journal
+
+
 class _Methods:
     """The handlers."""
 
-    def __init__(self, binding: "Binding") -> None:
-        self._binding = binding
+    def __init__(self, name: str, workshop: Workshop, direct: DirectForm) -> None:
+        self._name = name
+        self._workshop = workshop
+        self._direct = direct
 
     async def info(self, ctx: Context, params: _InfoParams) -> dict[str, Any]:
         """Who we are."""
-        return MCPCInformation(mcpc_provider=self._binding.name).model_dump()
+        return MCPCInformation(mcpc_provider=self._name).model_dump()
 
     async def task(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """A task's state."""
-        return self._binding.describe(self._record(params))
+        return self._workshop.describe(self._record(params))
 
     async def send(self, ctx: Context, params: _SendParams) -> dict[str, Any]:
         """An input for a running task, or the answer to one of its prompts."""
-        running = self._binding.running(self._record(params))
+        running = self._workshop.running(self._record(params))
         try:
             if params.prompt_id is not None:
                 running.answer(params.prompt_id, params.input)
@@ -116,28 +132,28 @@ class _Methods:
 
     async def stop(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Stop a task; one that has ended is left as it is."""
-        self._binding.stop(self._binding.running(self._record(params)))
+        self._workshop.stop(self._workshop.running(self._record(params)))
         return {}
 
     def _record(self, params: _TaskParams) -> TaskRecord:
         """The caller's task. A foreign id, an unknown one and a foreign channel all give the same error."""
-        channel = self._binding.channels.find(params.channel, current_principal())
+        journal = self._workshop.journals.find(params.channel, current_principal())
         try:
-            if channel is None:
+            if journal is None:
                 raise UnknownTask("unknown task")
-            return self._binding.registry.get(channel.key, params.task_id)
+            return self._workshop.registry.get(journal.key, params.task_id)
         except UnknownTask as exc:
             raise _refusal(exc) from exc
 
     async def listen(self, ctx: Context, params: _ListenParams) -> dict[str, Any]:
         """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
-        channel = self._binding.open_channel(params.channel)
+        journal = open_journal(self._workshop, params.channel)
         assert ctx.request_id is not None
-        stream = ListenStream(channel, ctx.request_id, params.after, params.epoch)
-        channel.listen(stream)
+        stream = ListenStream(journal, ctx.request_id, params.after, params.epoch)
+        journal.listen(stream)
         connection = current_connection.get()
         if connection is not None:
-            self._binding.close_direct(connection)
+            self._direct.close(connection)
         try:
             if connection is None:
                 await _pump(ctx, stream)
@@ -148,7 +164,7 @@ class _Methods:
         finally:
             if connection is not None:
                 connection.detach(stream)
-            channel.leave(stream)
+            journal.leave(stream)
         return {}
 
 
@@ -191,17 +207,3 @@ async def _notify(ctx: Context, stream: ListenStream, *, once: bool = False) -> 
         await anyio.lowlevel.checkpoint()
         if once:
             return
-
-
-def answer_old_handshake(binding: "Binding", params: Mapping[str, Any], ctx: Context) -> dict[str, Any] | None:
-    """The answer to an original's handshake tool, or None where the call is of another tool."""
-    if params.get("name") not in HANDSHAKE_TOOLS:
-        return None
-    connection = current_connection.get()
-    if connection is not None:
-        binding.open_direct(connection)
-    info = MCPCInformation(mcpc_provider=binding.name)
-    result: dict[str, Any] = {"content": [{"type": "text", "text": info.model_dump_json()}], "isError": False}
-    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        result["resultType"] = "complete"
-    return result

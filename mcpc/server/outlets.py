@@ -1,4 +1,7 @@
-"""Where a task's messages go, by what its caller can do: a channel, progress notifications, or a list."""
+"""Where a task's messages go, by what its caller can do: its channel, progress notifications, a list, or nowhere.
+
+Knows the SDK's session, which some callers are told and asked by; knows no task.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,49 +13,74 @@ from mcp_types import ClientCapabilities, ElicitationCapability, RequestId
 
 from mcpc.errors import PromptError
 from mcpc.messages import MCPCMessage
-from mcpc.server.channel import Channel
-from mcpc.server.running import OpenPrompt, RunningTask
+from mcpc.server.journal import Journal
+from mcpc.server.outlet import OpenPrompt
 from mcpc.wire.callbacks import decode_message
 from mcpc.wire.jsontext import encode_json
-from mcpc.wire.prompts import answer_from_form, form_schema, prompt_update
+from mcpc.wire.prompts import answer_from_form, form_schema
 
-__all__ = ["ChannelOutlet", "CollectOutlet", "ProgressOutlet"]
+__all__ = ["CollectOutlet", "JournalOutlet", "NullOutlet", "ProgressOutlet"]
 
 
-class ChannelOutlet:
-    """For a client that speaks MCPC: messages go to its channel.
+class NullOutlet:
+    """For a task that nobody follows by messages: who polls it sees its state, open questions included."""
+
+    def offer(self, data: bytes) -> bool:
+        """No: `update` lets the event loop have a turn."""
+        return False
+
+    async def update(self, data: bytes, result: Any) -> None:
+        """Go on."""
+        await checkpoint()
+
+    def post(self, data: bytes) -> None:
+        """Go on."""
+
+    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
+        """Nothing to do. Who polls a task may be another process than the one that began it: it waits for an answer."""
+        await checkpoint()
+
+    async def ready(self, size: int) -> None:
+        """Go on."""
+
+    def end(self, data: bytes, event: str, result: Any) -> None:
+        """Nothing is sent."""
+
+
+class JournalOutlet:
+    """For a client that speaks MCPC: messages go to its journal, which is its channel on the wire.
 
     Args:
-        channel: The channel.
+        journal: The client's journal.
         expiry: Gives the time at which a terminal message sent now may be forgotten.
     """
 
-    def __init__(self, channel: Channel, expiry: Callable[[], float]) -> None:
-        self.channel = channel
+    def __init__(self, journal: Journal, expiry: Callable[[], float]) -> None:
+        self.journal = journal
         self._expiry = expiry
-        channel.running += 1
-        self.offer = channel.offer
+        journal.running += 1
+        self.offer = journal.offer
 
     async def update(self, data: bytes, result: Any) -> None:
-        """Post it, under the channel's back-pressure."""
-        await self.channel.post_with_pressure(data)
+        """Post it, under the journal's back-pressure."""
+        await self.journal.post_with_pressure(data)
 
     def post(self, data: bytes) -> None:
         """Post it."""
-        self.channel.post(data)
+        self.journal.post(data)
 
-    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
+    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
         """Post the prompt as an update."""
-        await self.channel.post_with_pressure(running.encode("update", prompt_update(prompt.describe())))
+        await self.journal.post_with_pressure(data)
 
     async def ready(self, size: int) -> None:
         """Wait for room in the log."""
-        await self.channel.room_for(size)
+        await self.journal.room_for(size)
 
     def end(self, data: bytes, event: str, result: Any) -> None:
         """Post it, to be kept until its time is over."""
-        self.channel.running -= 1
-        self.channel.post(data, expires_at=self._expiry())
+        self.journal.running -= 1
+        self.journal.post(data, expires_at=self._expiry())
 
 
 class ProgressOutlet:
@@ -92,7 +120,7 @@ class ProgressOutlet:
             text = result if isinstance(result, str) else encode_json(result).decode()
         return progress, _number(members.get("total")), str(text)
 
-    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
+    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
         """Ask by elicitation, where the caller declared that it can be asked so."""
         can = ClientCapabilities(elicitation=ElicitationCapability())
         session = self._session
@@ -140,7 +168,7 @@ class CollectOutlet:
         """Keep it."""
         self._keep(data)
 
-    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
+    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
         """A caller that waits for one answer cannot be asked."""
         raise PromptError("this caller cannot be asked: it speaks no MCPC")
 

@@ -9,8 +9,8 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import jsonschema
@@ -20,107 +20,17 @@ from jsonschema.validators import validator_for
 from mcpc.errors import InputRefused, MessageError, PromptError, TaskEnded, TaskStopped
 from mcpc.messages import TERMINAL_EVENTS
 from mcpc.server.limits import Limits
+from mcpc.server.outlet import OpenPrompt, Outlet
 from mcpc.tasks import Move, TaskRecord, TaskRegistry
 from mcpc.wire.callbacks import message_prefix, message_with_result
-from mcpc.wire.prompts import describe_prompt
+from mcpc.wire.prompts import prompt_update
 
-__all__ = ["NullOutlet", "OpenPrompt", "Outlet", "RunningTask"]
+__all__ = ["RunningTask"]
 
 logger = logging.getLogger("mcpc")
 
 ANSWER_TIMEOUT = 10.0
 """Seconds after which a worker starts even if the `created` answer was never sent (its request was cancelled)."""
-
-
-class Outlet(Protocol):
-    """Where a task's messages go."""
-
-    def offer(self, data: bytes) -> bool:
-        """Take an update if nobody has to wait for that; False where `update` must be awaited instead."""
-        ...
-
-    async def update(self, data: bytes, result: Any) -> None:
-        """An update: the encoded message, and the value it carries. May wait for the reader."""
-        ...
-
-    def post(self, data: bytes) -> None:
-        """A message that is not the last one, without waiting."""
-        ...
-
-    async def prompt(self, running: "RunningTask", prompt: "OpenPrompt") -> None:
-        """Put a question to the caller.
-
-        Raises:
-            PromptError: this caller cannot be asked.
-        """
-        ...
-
-    async def ready(self, size: int) -> None:
-        """Wait until a last message of `size` bytes pushes out none still to be sent; bounded, as `update` is."""
-        ...
-
-    def end(self, data: bytes, event: str, result: Any) -> None:
-        """The terminal message. Never waits."""
-        ...
-
-
-class NullOutlet:
-    """For a task that nobody follows by messages."""
-
-    def offer(self, data: bytes) -> bool:
-        """No: `update` lets the event loop have a turn."""
-        return False
-
-    async def update(self, data: bytes, result: Any) -> None:
-        """Go on."""
-        await checkpoint()
-
-    def post(self, data: bytes) -> None:
-        """Go on."""
-
-    async def prompt(self, running: "RunningTask", prompt: "OpenPrompt") -> None:
-        """Nothing to do: followers see the open prompt in the task's state."""
-        await checkpoint()
-
-    async def ready(self, size: int) -> None:
-        """Go on."""
-
-    def end(self, data: bytes, event: str, result: Any) -> None:
-        """Nothing is sent."""
-
-
-@dataclass(eq=False)
-class OpenPrompt:
-    """A question that waits for its answer."""
-
-    prompt_id: str
-    message: str
-    choices: list[Any] | None
-    schema: dict[str, Any] | None
-    answered: anyio.Event = field(default_factory=anyio.Event)
-    answer: Any = None
-
-    def describe(self) -> dict[str, Any]:
-        """The prompt as it travels."""
-        return describe_prompt(self.prompt_id, self)
-
-    def accept(self, answer: Any) -> None:
-        """Take the answer.
-
-        Raises:
-            PromptError: it was answered already, is none of the choices, or does not fit the schema.
-        """
-        if self.answered.is_set():
-            raise PromptError("this prompt has been answered")
-        if self.choices is not None and answer not in self.choices:
-            raise PromptError("the answer is none of the choices")
-        if self.schema is not None:
-            try:
-                jsonschema.validate(answer, self.schema)
-            except jsonschema.ValidationError as exc:
-                raise PromptError(f"the answer does not fit the schema: {exc.message}") from exc
-        self.answer = answer
-        self.answered.set()
 
 
 STOPPED = {"error": "stopped", "message": "the task was stopped"}
@@ -305,17 +215,19 @@ class RunningTask:
         Raises:
             TaskStopped: the task is being stopped.
             TimeoutError: no answer came within `timeout` seconds.
-            PromptError: too many prompts are open, or the schema is not one.
+            PromptError: too many prompts are open, the schema is not one, or the user refused to answer.
         """
         prompt = self._open(message, choices, schema)
         try:
             with anyio.fail_after(timeout):
-                await self.outlet.prompt(self, prompt)
+                await self.outlet.prompt(prompt, self.encode("update", prompt_update(prompt.describe())))
                 await prompt.answered.wait()
         finally:
             self._close(prompt)
         if self.stop.is_set() or self.record.ended:
             raise TaskStopped("the task was stopped", task_id=self.record.task_id)
+        if prompt.refused is not None:
+            raise PromptError(f"the user chose to {prompt.refused} the question")
         return prompt.answer
 
     def _open(self, message: str, choices: list[Any] | None, schema: dict[str, Any] | None) -> OpenPrompt:

@@ -1,11 +1,10 @@
 """A task as the tasks extension shows it (SEP-2663): its state, its questions, its result.
 
 Reads a `RunningTask` and makes plain objects for the wire; sends nothing and
-knows nothing of requests. `tasks_extension` answers with them, `sep2663_push`
+knows nothing of requests. `sep2663_extension` answers with them, `sep2663_push`
 sends them.
 """
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from mcp.shared.exceptions import MCPError
@@ -14,11 +13,9 @@ from mcp_types.methods import serialize_server_result
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic_core import from_json
 
-from mcpc.errors import PromptError
 from mcpc.server.answers import call_result, error_result, timestamp
-from mcpc.server.channel import Channel
-from mcpc.server.outlets import ChannelOutlet
-from mcpc.server.running import NullOutlet, OpenPrompt, RunningTask
+from mcpc.server.outlet import OpenPrompt
+from mcpc.server.running import RunningTask
 from mcpc.tasks import Status
 from mcpc.wire.jsontext import encode_json
 from mcpc.wire.prompts import input_request
@@ -26,8 +23,6 @@ from mcpc.wire.sep2663 import DETAILS_META, TASK_RESULT
 
 __all__ = [
     "POLL_INTERVAL",
-    "PolledOutlet",
-    "SharedOutlet",
     "created_state",
     "detailed_state",
     "open_prompts",
@@ -37,55 +32,6 @@ POLL_INTERVAL = 1.0
 """Seconds between two looks, as we suggest them (`pollIntervalMs`). Who wants to know sooner subscribes."""
 MAX_TEXT = 1000
 """Characters of `statusMessage`, where it is made of an update that says nothing in words."""
-
-
-# --- what a worker's question meets -----------------------------------------------------------------------------
-
-
-def _check_refused(refused: dict[str, str], prompt: OpenPrompt) -> None:
-    action = refused.pop(prompt.prompt_id, None)
-    if action is not None:
-        raise PromptError(f"the user chose to {action} the question")
-
-
-class PolledOutlet(NullOutlet):
-    """For a caller that follows its task by `tasks/get` and `notifications/tasks`: both show the task's state.
-
-    A question stays open until it is answered or refused, whatever the caller declared: who polls a task may be
-    another process than the one that began it.
-    """
-
-    def __init__(self) -> None:
-        self.refused: dict[str, str] = {}
-        """How open prompts were refused (`decline`, `cancel`), by id."""
-
-    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
-        """Wait for the answer.
-
-        Raises:
-            PromptError: the user refused to give one.
-        """
-        await prompt.answered.wait()
-        _check_refused(self.refused, prompt)
-
-
-class SharedOutlet(ChannelOutlet):
-    """For a caller that speaks MCPC: its channel, and the task may be followed by polling at the same time."""
-
-    def __init__(self, channel: Channel, expiry: Callable[[], float]) -> None:
-        super().__init__(channel, expiry)
-        self.refused: dict[str, str] = {}
-        """See `PolledOutlet`."""
-
-    async def prompt(self, running: RunningTask, prompt: OpenPrompt) -> None:
-        """Post the prompt, and wait for the answer.
-
-        Raises:
-            PromptError: somebody who polls refused it.
-        """
-        await super().prompt(running, prompt)
-        await prompt.answered.wait()
-        _check_refused(self.refused, prompt)
 
 
 def open_prompts(running: RunningTask) -> dict[str, OpenPrompt]:

@@ -79,24 +79,25 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
         MCPCError: it is not a server.
     """
     binding = bind(server)
+    workshop = binding.workshop
     endpoint = ServerEndpoint(binding)
     opened = listen_at(uri, endpoint, **options)
     failure: Exception | None = None
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(binding.hold())
+        await stack.enter_async_context(workshop.hold())
         if not getattr(resolve(parse_uri(uri).scheme), "drives_server", False):
             await stack.enter_async_context(endpoint.lifespan())
         listener = await stack.enter_async_context(opened)
-        binding.listeners += 1
+        workshop.listeners += 1
         try:
             yield listener
         except Exception as exc:
             failure = exc  # raised below, where no task group wraps it
         finally:
-            binding.listeners -= 1
-            if binding.listeners == 0:
+            workshop.listeners -= 1
+            if workshop.listeners == 0:
                 with anyio.CancelScope(shield=True):
-                    await binding.wind_down()
+                    await workshop.wind_down()
     if failure is not None:
         raise failure
 

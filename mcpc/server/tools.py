@@ -12,12 +12,11 @@ from pydantic_core import from_json
 from mcpc.errors import MCPCError
 from mcpc.server.answers import call_result, error_result
 from mcpc.server.binding import Binding
-from mcpc.server.call import Call, current_call
+from mcpc.server.call import Call, current_call, current_principal
 from mcpc.server.outlets import ProgressOutlet
 from mcpc.server.running import RunningTask
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.work import run_worker
-from mcpc.wire.calls import CallMetadata
 
 __all__ = ["BackgroundTool"]
 
@@ -41,7 +40,7 @@ class BackgroundTool:
         """Answer a call, by what the caller can do."""
         call = current_call.get()
         try:
-            if call is not None and call.channel is not None:
+            if call is not None and call.journal is not None:
                 return self._start(call, arguments)
             if call is not None and call.task_extension:
                 return self._start_followed(call, arguments)
@@ -51,11 +50,17 @@ class BackgroundTool:
 
     def _start(self, call: Call, arguments: dict[str, Any]) -> CallToolResult:
         """For a caller that speaks MCPC: the `created` message at once; the rest comes on its channel."""
-        running = self.binding.start(tool_name=self.name, metadata=call.metadata, channel=call.channel)
+        running = self.binding.workshop.start(
+            tool_name=self.name,
+            session_id=call.metadata.session_id,
+            task_id=call.metadata.task_id,
+            principal=current_principal(),
+            journal=call.journal,
+        )
         created = running.encode("created", f"{self.name} has started; its updates follow.")
         running.record.last_message = created
-        self.binding.host.spawn(lambda: running.run(lambda: self._work(running, arguments)))
-        self.binding.release(running, call)
+        self.binding.workshop.host.spawn(lambda: running.run(lambda: self._work(running, arguments)))
+        call.when_answered(running.started.set)
         return CallToolResult(
             content=[TextContent(type="text", text=created.decode())], structured_content=from_json(created)
         )
@@ -63,8 +68,8 @@ class BackgroundTool:
     def _start_followed(self, call: Call, arguments: dict[str, Any]) -> CallToolResult:
         """For a caller that declares the tasks extension: a task handle, which takes the place of this result."""
         running = self.binding.sep2663.start(call)
-        self.binding.host.spawn(lambda: running.run(lambda: self._work(running, arguments)))
-        self.binding.release(running, call)
+        self.binding.workshop.host.spawn(lambda: running.run(lambda: self._work(running, arguments)))
+        call.when_answered(running.started.set)
         return CallToolResult(content=[])
 
     async def _run_to_end(self, call: Call | None, arguments: dict[str, Any]) -> CallToolResult:
@@ -73,11 +78,13 @@ class BackgroundTool:
         The task is stopped if the call is cancelled.
         """
         outlet = ProgressOutlet(call.session, call.request_id) if call is not None else ProgressOutlet(None, None)
-        metadata = CallMetadata(call.metadata.session_id if call is not None else "default")
-        running = self.binding.start(tool_name=self.name, metadata=metadata, channel=None, outlet=outlet)
+        session_id = call.metadata.session_id if call is not None else "default"
+        running = self.binding.workshop.start(
+            tool_name=self.name, session_id=session_id, principal=current_principal(), outlet=outlet
+        )
         running.started.set()
         await running.run(lambda: self._work(running, arguments))
         return call_result(running)
 
     async def _work(self, running: RunningTask, arguments: dict[str, Any]) -> Any:
-        return await run_worker(self.signature, running, arguments, self.binding.thread_limiter)
+        return await run_worker(self.signature, running, arguments, self.binding.workshop.thread_limiter)

@@ -10,7 +10,7 @@ import mcp.shared.exceptions
 import pytest
 
 import mcpc
-from mcpc.server import channel as server_channel
+from mcpc.server import streams
 from relay import After, Cut, Relay, relay_to
 from support import HERE, make_server, serving
 
@@ -70,7 +70,7 @@ async def test_cut_at_random_bytes_each_message_comes_once_in_order(scheme: str,
 async def test_cut_at_every_message_boundary_each_message_comes_once_in_order(
     scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_channel, "BATCH_MESSAGES", 1)  # a boundary behind each message
+    monkeypatch.setattr(streams, "BATCH_MESSAGES", 1)  # a boundary behind each message
     cuts: list[Cut] = [After(MESSAGES_END)] * (4 * UPDATES)
     async with serving(scheme, tmp_path, make_server()) as served:
         with anyio.fail_after(60), relay_to(served.uri, tmp_path, cuts) as relay:

@@ -425,7 +425,7 @@ async def test_a_cancelled_serve_still_sends_the_last_messages(uri: str) -> None
 
 async def test_a_channel_that_was_forgotten_is_another_log_and_the_client_is_told() -> None:
     server = make_server(channel_ttl=0.0)
-    binding = mcpc.MCPCHelper(server).binding
+    journals = mcpc.MCPCHelper(server).binding.workshop.journals
     with anyio.fail_after(20):
         async with mcpc.listen(server, "memory://forgotten") as listener:
             states: list[str] = []
@@ -435,11 +435,11 @@ async def test_a_channel_that_was_forgotten_is_another_log_and_the_client_is_tol
                 gaps: list[mcpc.MCPCMessage] = []
                 client.add_event_listener(gaps.append, event="gap")
                 assert await (await client.start_task("count", {"n": 5})).result() == {"rows": 5}
-                for channel in binding.channels:
-                    assert channel.stream is not None
-                    channel.leave(channel.stream)  # as when the connection is lost
-                binding.channels.expire()
-                assert len(binding.channels) == 0
+                for journal in journals:
+                    assert journal.reader is not None
+                    journal.leave(journal.reader)  # as when the connection is lost
+                journals.expire()
+                assert len(journals) == 0
                 while not gaps:
                     await anyio.lowlevel.checkpoint()
                 assert await (await client.start_task("count", {"n": 3})).result() == {"rows": 3}

@@ -234,7 +234,7 @@ async def test_a_slow_reader_gets_the_newest_states_and_always_the_last_one(tmp_
 
                 await puppet.tell(one, many)
                 await puppet.finish(two)
-                while any(not record.ended for record in binding.registry):
+                while any(not record.ended for record in binding.workshop.registry):
                     await anyio.lowlevel.checkpoint()
                 waiting = len(binding.sep2663.streams[0]._waiting)  # pyright: ignore[reportPrivateUsage]
                 client.reading.set()

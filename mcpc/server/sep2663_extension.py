@@ -10,13 +10,12 @@ unguessable id. A foreign id looks exactly like an unknown one.
 Specification: modelcontextprotocol/ext-tasks, specification/draft/tasks.md.
 """
 
-from __future__ import annotations
-
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import anyio
+from mcp.server import Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -32,11 +31,12 @@ from pydantic import ConfigDict, Field
 from mcpc.errors import PromptError
 from mcpc.routing import check_task_name
 from mcpc.server.call import Call, current_principal
+from mcpc.server.outlets import NullOutlet
 from mcpc.server.running import RunningTask
 from mcpc.server.sep2663_push import AcknowledgingSession, TaskStream, notify, send_states
-from mcpc.server.sep2663_state import PolledOutlet, created_state, detailed_state, open_prompts
+from mcpc.server.sep2663_state import created_state, detailed_state, open_prompts
+from mcpc.server.workshop import Workshop
 from mcpc.tasks import Move, TaskRecord
-from mcpc.wire.calls import CallMetadata
 from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META
 from mcpc.wire.prompts import answer_from_form
 from mcpc.wire.reasons import PROMPT, UNKNOWN_TASK, reason_data
@@ -50,9 +50,6 @@ from mcpc.wire.sep2663 import (
     UPDATE_METHOD,
     wanted_ids,
 )
-
-if TYPE_CHECKING:
-    from mcpc.server.binding import Binding
 
 __all__ = ["TasksExtension", "declares_tasks", "missing_extension"]
 
@@ -100,14 +97,15 @@ def _is_unguessable(task_id: str) -> bool:
 class TasksExtension:
     """The extension on one server."""
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, workshop: Workshop, lowlevel: Server[Any]) -> None:
         self.streams: list[TaskStream] = []
         """The subscriptions to tasks that are open."""
-        self._binding = binding
+        self._workshop = workshop
+        self._lowlevel = lowlevel
 
     def install(self) -> None:
-        """Advertise it and add its methods. (`listen` is called by the binding's middleware.)"""
-        lowlevel = self._binding.lowlevel
+        """Advertise it and add its methods. (`listen` is called by the middleware, see `calls`.)"""
+        lowlevel = self._lowlevel
         lowlevel.extensions[TASKS_EXTENSION] = {}
         for name, handler in ((GET_METHOD, self.get), (UPDATE_METHOD, self.update), (CANCEL_METHOD, self.cancel)):
             lowlevel.add_request_handler(name, _TaskParams, handler)
@@ -116,17 +114,21 @@ class TasksExtension:
         """Enter a task for a call, whose answer becomes the task handle.
 
         Raises:
-            TooManyTasks, MCPCError: see `Binding.start`.
+            TooManyTasks, MCPCError: see `Workshop.start`.
         """
-        metadata = CallMetadata(call.metadata.session_id)
-        running = self._binding.start(tool_name=call.tool_name, metadata=metadata, channel=None, outlet=PolledOutlet())
+        running = self._workshop.start(
+            tool_name=call.tool_name,
+            session_id=call.metadata.session_id,
+            principal=current_principal(),
+            outlet=NullOutlet(),
+        )
         call.outcome = self._stamped(created_state(running))
         return running
 
     def _stamped(self, result: dict[str, Any]) -> dict[str, Any]:
         """A result that does not pass the SDK's own stamping."""
         meta: dict[str, Any] = result.get("_meta", {})
-        return {**result, "_meta": {**meta, SERVER_INFO_META_KEY: self._binding.lowlevel.server_info_stamp}}
+        return {**result, "_meta": {**meta, SERVER_INFO_META_KEY: self._lowlevel.server_info_stamp}}
 
     # --- whose task it is ---
 
@@ -134,8 +136,8 @@ class TasksExtension:
         """The task of that id, if the caller may see it."""
         if not isinstance(task_id, str):
             return None
-        record = self._binding.registry.find(task_id)
-        return self._binding.running(record) if record is not None and self._may_see(ctx, record) else None
+        record = self._workshop.registry.find(task_id)
+        return self._workshop.running(record) if record is not None and self._may_see(ctx, record) else None
 
     def _may_see(self, ctx: Context, record: TaskRecord) -> bool:
         principal = current_principal()
@@ -171,7 +173,7 @@ class TasksExtension:
 
     async def cancel(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Stop the task; one that has ended is left as it is."""
-        self._binding.stop(self._task(ctx, params))
+        self._workshop.stop(self._task(ctx, params))
         return {}
 
     async def update(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
@@ -203,16 +205,12 @@ class TasksExtension:
             filled = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
             running.answer(key, answer_from_form(prompt, filled))
         elif action in ("decline", "cancel"):
-            refused: dict[str, str] | None = getattr(running.outlet, "refused", None)
-            if refused is None:
-                return  # a task of ours whose questions go elsewhere
-            refused[key] = action
-            prompt.answered.set()
+            prompt.refuse(action)
         else:
             raise PromptError("a response needs an action: accept, decline or cancel")
         if open_prompts(running):
             # With others still open, closing this one is no move of the task's own, but it is a change.
-            self._binding.registry.move(running.record, Move.UPDATE)
+            self._workshop.registry.move(running.record, Move.UPDATE)
 
     # --- push ---
 
@@ -237,15 +235,17 @@ class TasksExtension:
         tasks = [running for running in found if running is not None]
         stream = TaskStream(tasks, with_details=_declares(ctx, CALLBACKS_EXTENSION))
         self.streams.append(stream)
+        self._workshop.followers.append(stream)
         try:
             return await self._serve(ctx, self._others(call_next), stream)
         finally:
             self.streams.remove(stream)
+            self._workshop.followers.remove(stream)
             stream.end()
 
     def _others(self, call_next: CallNext) -> CallNext:
         """The server's own handler, which sends list changes; a server without one has none to send."""
-        return call_next if self._binding.lowlevel.get_request_handler(SUBSCRIBE_METHOD) is not None else _acknowledge
+        return call_next if self._lowlevel.get_request_handler(SUBSCRIBE_METHOD) is not None else _acknowledge
 
     async def _serve(self, ctx: Context, others: CallNext, stream: TaskStream) -> HandlerResult:
         assert ctx.request_id is not None

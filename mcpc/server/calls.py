@@ -1,0 +1,126 @@
+"""The middleware: reads what a `tools/call` says of its client and its task, and lets the tool find it.
+
+Answers the handshakes of the originals, hands subscriptions to the tasks
+extension, and leaves everything else to the server.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from mcpc.errors import MCPCError, MessageError
+from mcpc.framing import Connection, current_connection
+from mcpc.server.call import Call, current_call, current_principal
+from mcpc.server.direct import DirectForm
+from mcpc.server.journal import Journal
+from mcpc.server.methods import open_journal
+from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
+from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
+from mcpc.server.workshop import Workshop
+from mcpc.wire.calls import CallMetadata, read_call
+
+__all__ = ["CallReader"]
+
+Context = ServerRequestContext[Any, Any]
+
+
+class CallReader:
+    """The middleware of one server.
+
+    Args:
+        server: The server as its author made it.
+        name: Its name: the provider, in a handshake.
+        workshop: Where its tasks are done.
+        direct: Its connections in the direct form.
+        sep2663: The tasks extension.
+        background_tools: The names of the tools made with `@callbacks.tool()`.
+        task_required_tools: Those of them that refuse a caller who can follow no task.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        name: str,
+        workshop: Workshop,
+        direct: DirectForm,
+        sep2663: TasksExtension,
+        background_tools: AbstractSet[str],
+        task_required_tools: AbstractSet[str],
+    ) -> None:
+        self._server = server
+        self._name = name
+        self._workshop = workshop
+        self._direct = direct
+        self._sep2663 = sep2663
+        self._background_tools = background_tools
+        self._task_required_tools = task_required_tools
+
+    async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Handle one request or notification."""
+        if ctx.method == "tools/list" and ctx.request_id is not None:
+            return hide_parameters(await call_next(ctx))
+        if self._sep2663.concerns(ctx):
+            return await self._sep2663.listen(ctx, call_next)
+        if ctx.method != "tools/call" or ctx.request_id is None:
+            return await call_next(ctx)
+        params = dict(ctx.params or {})
+        if is_handshake(params):
+            return self._shake_hands(ctx)
+        return await self._call(ctx, params, call_next)
+
+    def _shake_hands(self, ctx: Context) -> dict[str, Any]:
+        connection = current_connection.get()
+        if connection is not None:
+            try:
+                self._direct.open(connection, current_principal())
+            except MCPCError as exc:
+                raise MCPError(INVALID_PARAMS, str(exc)) from exc
+        return handshake_answer(self._name, ctx)
+
+    async def _call(self, ctx: Context, params: dict[str, Any], call_next: CallNext) -> HandlerResult:
+        call = self._read(params, ctx)
+        token = current_call.set(call)
+        try:
+            if call.arguments is not None:
+                ctx = replace(ctx, params={**params, "arguments": call.arguments})
+            result = await call_next(ctx)
+        finally:
+            current_call.reset(token)
+        return result if call.outcome is None else call.outcome
+
+    def _read(self, params: dict[str, Any], ctx: Context) -> Call:
+        try:
+            metadata = read_call(dict(params))
+        except MessageError as exc:
+            raise MCPError(INVALID_PARAMS, str(exc)) from exc
+        connection = current_connection.get()
+        assert ctx.request_id is not None
+        call = Call(
+            server=self._server,
+            tool_name=str(params.get("name")),
+            metadata=metadata,
+            session=ctx.session,
+            request_id=ctx.request_id,
+            journal=self._journal_of(metadata, connection),
+            connection=connection,
+            task_extension=declares_tasks(ctx),
+        )
+        if call.tool_name in self._task_required_tools and call.journal is None and not call.task_extension:
+            raise missing_extension()
+        background = call.tool_name in self._background_tools
+        call.arguments = old_arguments(self._server, params, metadata, background=background)
+        return call
+
+    def _journal_of(self, metadata: CallMetadata, connection: Connection | None) -> Journal | None:
+        if metadata.channel is not None:
+            journal = open_journal(self._workshop, metadata.channel)
+            if metadata.session_id:
+                journal.name_session(metadata.session_id)
+            return journal
+        if metadata.form != "none" and connection is not None:
+            return self._direct.journal(connection)
+        return None

@@ -1,0 +1,95 @@
+"""Where a task's messages go, as a protocol; and a question that waits for its answer.
+
+Knows no task and no caller: what runs a task sends to an outlet, and `outlets`
+has one for each kind of caller.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import anyio
+import jsonschema
+
+from mcpc.errors import PromptError
+from mcpc.wire.prompts import describe_prompt
+
+__all__ = ["OpenPrompt", "Outlet"]
+
+
+@dataclass(eq=False)
+class OpenPrompt:
+    """A question that waits for its answer."""
+
+    prompt_id: str
+    message: str
+    choices: list[Any] | None
+    schema: dict[str, Any] | None
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    """Set when nobody needs to answer any more: it was answered or refused, or its task ends."""
+    answer: Any = None
+    refused: str | None = None
+    """How the user refused to answer (`decline`, `cancel`)."""
+
+    def describe(self) -> dict[str, Any]:
+        """The prompt as it travels."""
+        return describe_prompt(self.prompt_id, self)
+
+    def accept(self, answer: Any) -> None:
+        """Take the answer.
+
+        Raises:
+            PromptError: it was answered already, is none of the choices, or does not fit the schema.
+        """
+        if self.answered.is_set():
+            raise PromptError("this prompt has been answered")
+        if self.choices is not None and answer not in self.choices:
+            raise PromptError("the answer is none of the choices")
+        if self.schema is not None:
+            try:
+                jsonschema.validate(answer, self.schema)
+            except jsonschema.ValidationError as exc:
+                raise PromptError(f"the answer does not fit the schema: {exc.message}") from exc
+        self.answer = answer
+        self.answered.set()
+
+    def refuse(self, action: str) -> None:
+        """The user will not answer: `decline` or `cancel`. Nothing happens where it is answered already."""
+        if not self.answered.is_set():
+            self.refused = action
+            self.answered.set()
+
+
+class Outlet(Protocol):
+    """Where a task's messages go."""
+
+    def offer(self, data: bytes) -> bool:
+        """Take an update if nobody has to wait for that; False where `update` must be awaited instead."""
+        ...
+
+    async def update(self, data: bytes, result: Any) -> None:
+        """An update: the encoded message, and the value it carries. May wait for the reader."""
+        ...
+
+    def post(self, data: bytes) -> None:
+        """A message that is not the last one, without waiting."""
+        ...
+
+    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
+        """Put a question to the caller. It may be answered when this returns, or later.
+
+        Args:
+            prompt: The question.
+            data: An update that shows it, encoded.
+
+        Raises:
+            PromptError: this caller cannot be asked, or refused to answer.
+        """
+        ...
+
+    async def ready(self, size: int) -> None:
+        """Wait until a last message of `size` bytes pushes out none still to be sent; bounded, as `update` is."""
+        ...
+
+    def end(self, data: bytes, event: str, result: Any) -> None:
+        """The terminal message. Never waits."""
+        ...

@@ -1,0 +1,99 @@
+"""What a listener is sent, and in which form: announcements and batches of a journal's messages.
+
+Knows nothing of connections: on a framed one the connection's writer takes, elsewhere the request's handler does.
+"""
+
+from typing import Any
+
+from mcp_types import RequestId
+
+from mcpc.mailbox import Batch
+from mcpc.server.journal import Journal
+from mcpc.server.reader import Reader
+from mcpc.wire.callbacks import encode_batch, encode_listening
+from mcpc.wire.originals import encode_direct
+
+__all__ = ["DirectStream", "ListenStream"]
+
+BATCH_MESSAGES = 512
+"""Messages of one notification at the most."""
+BATCH_BYTES = 128 * 1024
+"""Bytes of messages of one notification at the most, unless the first message alone is larger."""
+
+
+class ListenStream(Reader):
+    """One listener's place in a journal's log: what it is sent next.
+
+    On a framed connection it is a source that the connection's writer takes from; elsewhere the
+    request's handler takes from it.
+    """
+
+    def __init__(self, journal: Journal, listen_id: RequestId, after: int, epoch: str | None) -> None:
+        self.journal = journal
+        self.listen_id = listen_id
+        fresh = (epoch is not None and epoch != journal.epoch) or after > journal.mailbox.head
+        if not fresh:
+            journal.mailbox.acknowledge(after)  # who listens after a number has had what came before it
+        super().__init__(0 if fresh else after)
+        self._fresh = fresh
+        self._announced: int | None = None
+        """The `oldest` that the listener was told; None before it was told anything."""
+
+    def connection_closed(self) -> None:
+        """See `Source.connection_closed`."""
+        self.journal.leave(self)
+
+    def next(self) -> dict[str, Any] | Batch | None:
+        """What to send next: an announcement (its params), a batch, or nothing for now."""
+        if self.ended.is_set():
+            return None
+        journal = self.journal
+        mailbox = journal.mailbox
+        if self._announced is None:
+            return self._announce(gap=self._fresh or self.cursor < mailbox.oldest - 1)
+        batch = mailbox.read(self.cursor, max_messages=BATCH_MESSAGES, max_bytes=BATCH_BYTES)
+        if batch is None:
+            self.awake = False
+            if self.finishing:
+                self.end()
+            return None
+        if batch.first > self.cursor + 1 and batch.first > self._announced:
+            return self._announce(gap=True)
+        self.cursor = last = batch.last
+        journal.sent = max(journal.sent, last)
+        self.stalled = False
+        self.awake = last < mailbox.head or self.finishing
+        journal.made_room()
+        return batch
+
+    def _announce(self, *, gap: bool) -> dict[str, Any]:
+        mailbox = self.journal.mailbox
+        self._announced = mailbox.oldest
+        params: dict[str, Any] = {"epoch": self.journal.epoch, "oldest": mailbox.oldest, "head": mailbox.head}
+        if gap:
+            params["tasks"] = self.journal.describe_tasks()
+        return params
+
+    def take(self) -> list[bytes]:
+        """The next frame, for a connection's writer."""
+        item = self.next() if self.awake else None
+        if item is None:
+            return []
+        if isinstance(item, Batch):
+            return [encode_batch(self.listen_id, item.first, item.messages)]
+        return [encode_listening(self.listen_id, item)]
+
+
+class DirectStream(ListenStream):
+    """A listener that speaks the original's form: each message an unsolicited response, no numbers, no replay."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal, "", journal.mailbox.head, None)
+        self._announced = 0
+
+    def take(self) -> list[bytes]:
+        """The next frames, one a message."""
+        item = self.next()
+        if isinstance(item, dict):  # a gap: this form has no way to say so
+            item = self.next()
+        return [encode_direct(message) for message in item.messages] if isinstance(item, Batch) else []

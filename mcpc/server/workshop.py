@@ -1,0 +1,215 @@
+"""Where a server's tasks are done: its tasks, the journals of its clients, the host they run in, and their orderly end.
+
+Knows nothing of requests, connections or the SDK: `calls` and `methods` bring what clients want, `serving` holds the
+workshop open.
+"""
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, Hashable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import anyio
+from pydantic_core import from_json
+
+from mcpc.errors import MCPCError
+from mcpc.messages import MCPCMessage
+from mcpc.server.answers import timestamp
+from mcpc.server.host import Host
+from mcpc.server.journal import Journal
+from mcpc.server.journals import JournalTable
+from mcpc.server.limits import Limits
+from mcpc.server.outlet import Outlet
+from mcpc.server.outlets import JournalOutlet
+from mcpc.server.running import RunningTask
+from mcpc.tasks import TaskRecord, TaskRegistry
+from mcpc.wire.callbacks import encode_message
+
+__all__ = ["EVERY_SESSION", "Follower", "Workshop"]
+
+EVERY_SESSION = "*"
+"""The `session_id` of a server event that is for every channel."""
+MAX_DESCRIBED = 1000
+"""Tasks described to a listener that has missed messages; the newest, when there are more."""
+SWEEP_INTERVAL = 15.0
+"""Seconds between looks for what may be forgotten."""
+
+
+class Follower(Protocol):
+    """Somebody who is being sent what happens: a listener of a journal, or a subscription to tasks."""
+
+    ended: anyio.Event
+    """Set when nothing more is sent."""
+
+    def finish(self) -> None:
+        """End once everything that waits has been sent."""
+        ...
+
+    def end(self) -> None:
+        """End now."""
+        ...
+
+
+class Workshop:
+    """The tasks of one server and the journals of its clients."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.host = Host()
+        self.registry = TaskRegistry(
+            time.time,
+            max_running=limits.max_tasks,
+            time_to_live=limits.task_ttl,
+            max_ended=limits.max_ended_tasks,
+        )
+        self.journals = JournalTable(limits, time.time, self._describe_journal)
+        self.followers: list[Follower] = []
+        """Who else is sent what happens, beside the journals' readers."""
+        self.shutting_down = False
+        self.listeners = 0
+        """How many of our listeners serve it."""
+        self._threads: anyio.CapacityLimiter | None = None
+
+    # --- its life ---
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncGenerator[None]:
+        """Keep background work possible; the last one out ends what still runs."""
+        first = self.host.holders == 0
+        async with self.host.hold():
+            if first:
+                self.shutting_down = False
+                self._threads = None  # a limiter belongs to its event loop
+                self.host.spawn(self._sweep)
+            try:
+                yield
+            finally:
+                if self.host.holders == 1:
+                    self._end_all()
+
+    async def _sweep(self) -> None:
+        while True:
+            await anyio.sleep(SWEEP_INTERVAL)
+            self.registry.forget_expired()
+            self.journals.expire()
+
+    def thread_limiter(self) -> anyio.CapacityLimiter:
+        """Bounds the threads of sync workers: as many as tasks may run."""
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(self.limits.max_tasks)
+        return self._threads
+
+    def _end_all(self) -> None:
+        for record in self.registry:
+            if not record.ended:
+                self.running(record).stopped()
+
+    async def wind_down(self) -> None:
+        """Stop the tasks, cancel those that do not, and let every listener read the rest: within twice the grace."""
+        self.shutting_down = True
+        running = [self.running(record) for record in self.registry if not record.ended]
+        for task in running:
+            task.request_stop()
+        with anyio.move_on_after(self.limits.shutdown_grace):
+            for task in running:
+                await task.ended.wait()
+        for task in running:
+            task.stopped()
+            task.scope.cancel()
+        await self.finish_followers()
+
+    async def finish_followers(self) -> None:
+        """End everybody who is being sent something, after the last message."""
+        followers: list[Follower] = [journal.reader for journal in self.journals if journal.reader is not None]
+        followers += self.followers
+        for follower in followers:
+            follower.finish()
+        with anyio.move_on_after(self.limits.shutdown_grace):
+            for follower in followers:
+                await follower.ended.wait()
+        for follower in followers:
+            follower.end()
+
+    # --- tasks ---
+
+    def start(
+        self,
+        *,
+        tool_name: str,
+        session_id: str,
+        task_id: str | None = None,
+        principal: Hashable | None = None,
+        journal: Journal | None = None,
+        outlet: Outlet | None = None,
+    ) -> RunningTask:
+        """Enter a new task.
+
+        Args:
+            tool_name: The tool that was called.
+            session_id: The conversation, as the client named it.
+            task_id: As the client named it; made here where it did not.
+            principal: Who called, where the transport authenticates.
+            journal: Whose task it is; nobody's, where there is none.
+            outlet: Where its messages go, if not into the journal.
+
+        Raises:
+            TooManyTasks: a limit is reached.
+            DuplicateTask: the id is in use.
+            MCPCError: the server is shutting down, or not being served.
+        """
+        if self.shutting_down or not self.host.is_open:
+            raise MCPCError("the server is shutting down" if self.shutting_down else "the server is not being served")
+        if journal is not None and journal.mailbox.crowded(journal.sent):
+            raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
+        owner = journal.key if journal is not None else secrets.token_hex(16)
+        record = self.registry.start(owner=owner, tool_name=tool_name, session_id=session_id, task_id=task_id)
+        if outlet is None:
+            assert journal is not None
+            journal.name_session(session_id)
+            outlet = JournalOutlet(journal, lambda: time.time() + self.limits.task_ttl)
+        record.details["principal"] = principal
+        return RunningTask(record, self.registry, outlet, self.limits)
+
+    def running(self, record: TaskRecord) -> RunningTask:
+        """The running side of a task that the registry knows."""
+        return record.details["running"]
+
+    def running_by_id(self, task_id: str | None) -> RunningTask | None:
+        """The task of that id, whoever's it is: for the application's own side only."""
+        record = None if task_id is None else self.registry.find(task_id)
+        return None if record is None else self.running(record)
+
+    def stop(self, running: RunningTask) -> None:
+        """Ask a task to stop, and cancel it if it has not when the grace is over. One that has ended is left alone."""
+        if not running.stop.is_set() and not running.record.ended:
+            running.request_stop()
+            self.host.spawn(running.stop_after_grace)
+
+    def describe(self, record: TaskRecord, *, last_message: bool = True) -> dict[str, Any]:
+        """A task's state as `mcpc/task` gives it."""
+        state: dict[str, Any] = {
+            "taskId": record.task_id,
+            "toolName": record.tool_name,
+            "sessionId": record.session_id,
+            "status": str(record.status),
+            "createdAt": timestamp(record.created_at),
+            "lastUpdatedAt": timestamp(record.updated_at),
+        }
+        if last_message and record.last_message is not None:
+            state["lastMessage"] = from_json(record.last_message)
+        return state
+
+    def _describe_journal(self, key: str) -> list[dict[str, Any]]:
+        return [self.describe(record, last_message=False) for record in self.registry.of(key)[-MAX_DESCRIBED:]]
+
+    # --- server events ---
+
+    def emit(self, message: MCPCMessage) -> int:
+        """Send a server event to the journals of its session (`*`: to all); how many there were."""
+        data = encode_message(message)
+        session = message.session_id
+        journals = [j for j in self.journals if session == EVERY_SESSION or session in j.sessions]
+        for journal in journals:
+            journal.post(data)
+        return len(journals)
