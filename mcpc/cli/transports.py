@@ -1,7 +1,7 @@
 """`mcpc transports`: what is installed, and what it can."""
 
 from dataclasses import asdict, dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +9,7 @@ import typer
 from mcpc.cli.common import JsonOption, UserMistake, VerboseOption, compact, mistakes_told, put
 from mcpc.cli.completing import complete_scheme
 from mcpc.errors import URIError
-from mcpc.uri import GROUP, resolve, schemes, transport_options
+from mcpc.uri import TRANSPORTS, resolve, schemes, transport_options
 
 __all__ = ["transports"]
 
@@ -54,8 +54,7 @@ def transports(
         known = schemes()
         if scheme is not None and scheme not in known:
             raise UserMistake(f"no transport for scheme {scheme!r}; known: {', '.join(known)}")
-        points = {point.name.lower(): point for point in entry_points(group=GROUP)}
-        found = [_look_at(name, points.get(name)) for name in known if scheme in (None, name)]
+        found = [_look_at(name, TRANSPORTS.installed().get(name)) for name in known if scheme in (None, name)]
     if as_json:
         put(compact([asdict(one) for one in found]))
         return

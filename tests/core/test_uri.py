@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import mcpc
 from mcpc.errors import MissingExtra, UnknownOption, UnknownScheme, URIError
+from mcpc.registry import Registry
 from mcpc.transport import URI, Endpoint, FrameChannel, Listener, Transport
 from mcpc.uri import dial, listen_at, parse_uri, prepare, resolve, schemes, transport_options
 from mcpc_transports.memory import MemoryTransport
@@ -42,9 +43,13 @@ class NoOptions(Plain):
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers or loads is gone after it."""
-    monkeypatch.setattr("mcpc.uri._registered", {})
-    monkeypatch.setattr("mcpc.uri._loaded", {})
+    """What a test registers, finds or loads is gone after it."""
+    monkeypatch.setattr("mcpc.uri.TRANSPORTS", new_registry())
+
+
+def new_registry() -> Registry[Transport]:
+    """One like the library's, in which nothing has been looked up."""
+    return Registry("mcpc.transports", "transport", register="mcpc.register_transport()")
 
 
 def plain() -> Any:
@@ -65,7 +70,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
         def entry_points(*, group: str) -> tuple[EntryPoint, ...]:
             return found if group == "mcpc.transports" else ()
 
-        monkeypatch.setattr("mcpc.uri.entry_points", entry_points)
+        monkeypatch.setattr("mcpc.registry.entry_points", entry_points)
 
     return offer
 

@@ -35,10 +35,9 @@ import typer.main
 
 import mcpc
 from docs_kit import FENCE, PAGES, ROOT, Block, blocks, pages_with, saved_files
-from mcpc import uri
 from mcpc.cli.app import app
 from mcpc.dispatcher import Overflow
-from mcpc.uri import resolve, transport_options
+from mcpc.uri import TRANSPORTS, resolve, transport_options
 
 PATIENCE = 30
 """Seconds that one block may take."""
@@ -74,10 +73,8 @@ class Session:
 @pytest.fixture
 def registry() -> Generator[None]:
     """What a page registers is gone afterwards."""
-    before = dict(uri._registered)  # pyright: ignore[reportPrivateUsage]
-    yield
-    uri._registered.clear()  # pyright: ignore[reportPrivateUsage]
-    uri._registered.update(before)  # pyright: ignore[reportPrivateUsage]
+    with TRANSPORTS.restored():
+        yield
 
 
 @pytest.mark.parametrize("page", pages_with("python"))

@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"messages"},
     {"wire"},
-    {"tasks", "mailbox", "dispatcher", "transport", "routing"},
+    {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry"},
     {"detached"},
     {"taps"},
     {"framing", "uri", "pair"},

@@ -1,6 +1,6 @@
 """The contract suite finds what it is there to find: transports broken on purpose, each in one way."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, ConnectFailed
 from mcpc.testing import ContractViolation, FaultyTransport, Subject, check_transport, contract_checks
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer
-from mcpc.uri import register_transport
+from mcpc.uri import TRANSPORTS, register_transport
 from mcpc_transports.memory import MemoryTransport
 
 pytestmark = pytest.mark.anyio
@@ -299,10 +299,11 @@ class LeakyTransport(BrokenTransport):
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_registered_and_nobody_waits_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcpc.uri._registered", {})
+def nothing_stays_registered_and_nobody_waits_long(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     monkeypatch.setattr("mcpc.testing.subject.PROMPTLY", 0.5)
     monkeypatch.setattr("mcpc.testing.ending_checks.PROMPTLY", 0.5)
+    with TRANSPORTS.restored():
+        yield
 
 
 CASES: list[tuple[str, BrokenTransport, str]] = [

@@ -1,6 +1,6 @@
 """The transport that fails on purpose: every fault it promises, and the same ones for the same seed."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from mcpc.errors import (
 )
 from mcpc.testing import FaultyTransport, check_transport
 from mcpc.transport import FrameChannel, Peer
-from mcpc.uri import dial, listen_at
+from mcpc.uri import TRANSPORTS, dial, listen_at
 from mcpc_transports.memory import MemoryTransport
 
 pytestmark = pytest.mark.anyio
@@ -28,8 +28,9 @@ LAST = b'{"last":true}'
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcpc.uri._registered", {})
+def nothing_stays_registered() -> Generator[None]:
+    with TRANSPORTS.restored():
+        yield
 
 
 class Echo:
