@@ -5,15 +5,10 @@ import importlib
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-HOMES = {"mcpc": ROOT / "mcpc", "mcpc_transports": ROOT / "transports" / "mcpc_transports"}
+from house_kit import MODULES, Import, imports_of, internal, tree_of
 
 LAYERS: list[set[str]] = [
     {"errors"},
@@ -50,67 +45,8 @@ OPTIONAL = {"trio", "fastmcp", "uvloop", "pytest"}
 """What a user may have left out: never imported with the library."""
 
 
-@dataclass(frozen=True)
-class Import:
-    """One module that another imports."""
-
-    target: str
-    name: str | None
-    """What is taken from it; None where the module itself is."""
-    inside: tuple[str, ...]
-    """The classes and functions that the import stands in."""
-    typing_only: bool
-
-    def __str__(self) -> str:
-        return f"{self.target}.{self.name}" if self.name else self.target
-
-
-def modules() -> dict[str, Path]:
-    """Every module of both packages, by its name."""
-    found: dict[str, Path] = {}
-    for package, home in HOMES.items():
-        for path in home.rglob("*.py"):
-            parts = path.relative_to(home).with_suffix("").parts
-            found[".".join((package, *(part for part in parts if part != "__init__")))] = path
-    return dict(sorted(found.items()))
-
-
-MODULES = modules()
 CORE = [name for name in MODULES if name.partition(".")[0] == "mcpc"]
 ADAPTERS = [name for name in MODULES if name.partition(".")[0] == "mcpc_transports"]
-
-
-@cache
-def tree_of(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
-
-
-def is_typing_only(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
-def walk(node: ast.AST, inside: tuple[str, ...] = (), typing_only: bool = False) -> Iterator[Import]:
-    """The imports in a tree, wherever they stand."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import):
-            yield from (Import(alias.name, None, inside, typing_only) for alias in child.names)
-        elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, "imports are absolute"
-            for alias in child.names:
-                whole = f"{child.module}.{alias.name}"
-                if whole in MODULES:
-                    yield Import(whole, None, inside, typing_only)
-                else:
-                    yield Import(str(child.module), alias.name, inside, typing_only)
-        else:
-            scope = isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            deeper = (*inside, child.name) if scope else inside
-            yield from walk(child, deeper, typing_only or is_typing_only(child))
-
-
-@cache
-def imports_of(module: str) -> tuple[Import, ...]:
-    return tuple(walk(tree_of(module)))
 
 
 def room(module: str) -> str:
@@ -128,10 +64,6 @@ def floor(module: str) -> int:
         if room(module) in rooms:
             return number
     raise AssertionError(f"{module} has no place in the architecture: give it one in LAYERS")
-
-
-def internal(module: str) -> Iterator[Import]:
-    return (found for found in imports_of(module) if found.target.partition(".")[0] in HOMES)
 
 
 # --- who may know whom ------------------------------------------------------------------------------------------
