@@ -11,11 +11,10 @@ import pytest
 from house_kit import MODULES, Import, imports_of, internal, tree_of
 
 LAYERS: list[set[str]] = [
-    {"errors"},
-    {"messages"},
-    {"wire"},
+    {"errors", "detached"},
+    {"messages", "flow"},
+    {"wire", "queue"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry"},
-    {"detached"},
     {"taps"},
     {"framing", "uri", "pair"},
     {"bridge", "server", "client", "testing"},
