@@ -29,8 +29,9 @@ ADAPTERS_MAY_USE = {"errors", "transport", "framing", "taps", "pair", "wire", "d
 SHARED = {
     "lines": {"polled"},
     "stdio": {"lines", "polled"},
-    "sockets": {"lines", "polled"},
-    "websocket": {"sockets", "polled"},
+    "sockets": {"addresses", "lines", "polled"},
+    "websocket": {"addresses", "sockets", "polled"},
+    "http": {"addresses"},
 }
 """The adapters' families that build on others, and on which."""
 
