@@ -14,8 +14,7 @@ from mcp.server import MCPServer
 
 import mcpc
 from mcpc.testing import check_transport
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Peer
-from mcpc_transports.addresses import is_loopback
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, LOOPBACK_HOSTS, URI, Endpoint, Peer
 
 server = MCPServer("echo", log_level="WARNING")
 callbacks = mcpc.MCPCHelper(server)
@@ -123,7 +122,7 @@ class PrefixedTransport:
     async def listen(
         self, uri: URI, endpoint: Endpoint, /, *, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
     ) -> AsyncGenerator[Serving]:
-        if not is_loopback(uri.host):
+        if uri.host not in LOOPBACK_HOSTS:
             raise mcpc.ListenFailed(f"{uri} can be reached from other machines, and nobody is asked for a token")
 
         async def serve(stream: anyio.abc.SocketStream) -> None:

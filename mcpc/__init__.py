@@ -18,9 +18,15 @@ from mcpc.errors import (
     MessageError,
     MissingExtra,
     PromptError,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreSchema,
+    StoreUnavailable,
     TaskEnded,
     TaskError,
     TaskFailed,
+    TaskInterrupted,
     TaskStopped,
     TooManyTasks,
     TransportError,
@@ -31,6 +37,7 @@ from mcpc.errors import (
 )
 from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt
 from mcpc.server import Limits, MCPCHelper, SyncTask, Task, listen, run, serve
+from mcpc.store_uri import open_store, register_store
 from mcpc.uri import register_transport
 
 __all__ = [
@@ -60,6 +67,9 @@ __all__ = [
     "Prompt",
     # transports
     "register_transport",
+    # stores
+    "open_store",
+    "register_store",
     # errors
     "MCPCError",
     "URIError",
@@ -76,9 +86,15 @@ __all__ = [
     "FrameError",
     "FrameTooLarge",
     "MessageError",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreFull",
+    "StoreSchema",
+    "StoreRefused",
     "TaskError",
     "TaskFailed",
     "TaskStopped",
+    "TaskInterrupted",
     "TaskEnded",
     "UnknownTask",
     "DuplicateTask",

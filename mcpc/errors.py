@@ -17,9 +17,15 @@
     ├── FrameError               one frame was bad; the connection goes on
     │   └── FrameTooLarge            it was over `max_message_size`
     ├── MessageError             a value cannot be an MCPC message (also ValueError)
+    ├── StoreError               the store of tasks and logs did not do what was asked
+    │   ├── StoreUnavailable         it cannot be reached now; the same again may work
+    │   ├── StoreFull                it has no room; nothing was forgotten for it
+    │   ├── StoreSchema              what is there was made by a newer mcpc, or is not ours
+    │   └── StoreRefused             it may not be used so: permissions, settings, a foreign channel
     └── TaskError                something about one task
         ├── TaskFailed               it ended as `failed`
-        │   └── TaskStopped              … because somebody stopped it
+        │   ├── TaskStopped              … because somebody stopped it
+        │   └── TaskInterrupted          … because the process that ran it died
         ├── TaskEnded                it has ended already; nothing can be sent to it
         ├── UnknownTask              no such task on this channel
         ├── DuplicateTask            the id of a new task is in use
@@ -50,9 +56,15 @@ __all__ = [
     "MessageError",
     "MissingExtra",
     "PromptError",
+    "StoreError",
+    "StoreFull",
+    "StoreRefused",
+    "StoreSchema",
+    "StoreUnavailable",
     "TaskEnded",
     "TaskError",
     "TaskFailed",
+    "TaskInterrupted",
     "TaskStopped",
     "TooManyTasks",
     "TransportError",
@@ -141,6 +153,26 @@ class MessageError(MCPCError, ValueError):
     """A value cannot be an MCPC message."""
 
 
+class StoreError(MCPCError):
+    """The store of tasks and logs did not do what was asked."""
+
+
+class StoreUnavailable(StoreError, ConnectionError):
+    """The store cannot be reached, or is locked, for now. The same call again may work, and does no harm."""
+
+
+class StoreFull(StoreError):
+    """The store has no room. Nothing that must be kept was forgotten to make some."""
+
+
+class StoreSchema(StoreError):
+    """What the store holds was made by a newer mcpc, or by another program; it was left as it is."""
+
+
+class StoreRefused(StoreError, ValueError):
+    """The store may not be used so: its permissions or its settings forbid it, or it was asked for nonsense."""
+
+
 class TaskError(MCPCError):
     """Something about one task."""
 
@@ -161,6 +193,10 @@ class TaskFailed(TaskError):
 
 class TaskStopped(TaskFailed):
     """The task ended because somebody stopped it."""
+
+
+class TaskInterrupted(TaskFailed):
+    """The task ended because the process that ran it died, or lost its lease, and it may not run again."""
 
 
 class TaskEnded(TaskError):

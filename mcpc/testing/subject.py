@@ -35,6 +35,7 @@ __all__ = [
     "Subject",
     "expect",
     "expecting",
+    "first_cause",
     "in_child",
     "no_tasks_left",
     "promptly",
@@ -287,14 +288,14 @@ class Check:
                 await self.run(subject)
             expect(not scope.cancelled_caught, f"the check did not end within {subject.deadline:g} s")
         except Exception as exc:
-            cause = _cause(exc)
+            cause = first_cause(exc)
             if isinstance(cause, NotApplicable):
                 raise cause from None
             happened = str(cause) if isinstance(cause, AssertionError) else repr(cause)
             raise ContractViolation(self.name, f"{self.text} {subject.uri}: {happened}") from exc
 
 
-def _cause(exc: BaseException) -> BaseException:
+def first_cause(exc: BaseException) -> BaseException:
     """The first of the errors that tasks have wrapped in groups."""
     while isinstance(exc, BaseExceptionGroup):
         exc = cast("BaseExceptionGroup[BaseException]", exc).exceptions[0]

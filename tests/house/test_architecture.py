@@ -11,12 +11,15 @@ import pytest
 from house_kit import MODULES, Import, imports_of, internal, tree_of
 
 LAYERS: list[set[str]] = [
-    {"errors", "detached"},
-    {"messages", "flow"},
-    {"wire", "queue"},
-    {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry"},
+    {"errors"},
+    {"messages"},
+    {"wire"},
+    {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
+    {"store"},
+    {"detached"},
     {"taps"},
     {"framing", "uri", "pair"},
+    {"store_uri"},
     {"bridge", "server", "client", "testing"},
     {"agents"},
     {"cli"},
@@ -24,18 +27,20 @@ LAYERS: list[set[str]] = [
 ]
 """The rooms of the core from the ground up: one imports only from floors below its own. `""` is the package itself."""
 
-ADAPTERS_MAY_USE = {"errors", "transport", "framing", "taps", "pair", "wire", "detached"}
+ADAPTERS_MAY_USE = {
+    "mcpc_transports": {"errors", "transport", "framing", "taps", "pair", "wire", "detached"},
+    "mcpc_stores": {"errors", "transport", "store", "stored"},
+}
 
 SHARED = {
     "lines": {"polled"},
     "stdio": {"lines", "polled"},
-    "sockets": {"addresses", "lines", "polled"},
-    "websocket": {"addresses", "sockets", "polled"},
-    "http": {"addresses"},
+    "sockets": {"lines", "polled"},
+    "websocket": {"sockets", "polled"},
 }
 """The adapters' families that build on others, and on which."""
 
-WITHOUT_IO = {"errors", "messages", "wire", "tasks", "mailbox", "routing"}
+WITHOUT_IO = {"errors", "messages", "wire", "tasks", "mailbox", "routing", "stored"}
 """Rooms that do no I/O and have no clock."""
 
 OUTSIDE_WORLD = {"socket", "ssl", "subprocess", "websockets", "httpx2", "starlette", "uvicorn"}
@@ -46,7 +51,7 @@ OPTIONAL = {"trio", "fastmcp", "uvloop", "pytest"}
 
 
 CORE = [name for name in MODULES if name.partition(".")[0] == "mcpc"]
-ADAPTERS = [name for name in MODULES if name.partition(".")[0] == "mcpc_transports"]
+ADAPTERS = [name for name in MODULES if name.partition(".")[0] in ADAPTERS_MAY_USE]
 
 
 def room(module: str) -> str:
@@ -93,17 +98,18 @@ def test_arrows_run_down_only(module: str) -> None:
 
 @pytest.mark.parametrize("module", CORE)
 def test_the_core_never_imports_an_adapter(module: str) -> None:
-    assert [str(found) for found in internal(module) if found.target.partition(".")[0] == "mcpc_transports"] == []
+    assert [str(found) for found in internal(module) if found.target.partition(".")[0] in ADAPTERS_MAY_USE] == []
 
 
 @pytest.mark.parametrize("module", ADAPTERS)
 def test_an_adapter_knows_the_contract_and_its_own_family_only(module: str) -> None:
+    home = module.partition(".")[0]
     strangers: list[str] = []
     for found in internal(module):
         package = found.target.partition(".")[0]
-        if package == "mcpc_transports" and family(found.target) in {family(module), *SHARED.get(family(module), ())}:
+        if package == home and family(found.target) in {family(module), *SHARED.get(family(module), ())}:
             continue
-        if package != "mcpc" or room(found.target) not in ADAPTERS_MAY_USE:
+        if package != "mcpc" or room(found.target) not in ADAPTERS_MAY_USE[home]:
             strangers.append(str(found))
     assert strangers == []
 
@@ -218,4 +224,4 @@ def test_importing_the_library_imports_no_adapter_and_no_network_library() -> No
     code = "import sys, mcpc; print(*[name for name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert loaded & {"mcpc_transports", "websockets", "trio", "fastmcp", "typer"} == set()
+    assert loaded & {"mcpc_transports", "mcpc_stores", "sqlite3", "websockets", "trio", "fastmcp", "typer"} == set()

@@ -30,7 +30,11 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[2]
-HOMES = {"mcpc": ROOT / "mcpc", "mcpc_transports": ROOT / "transports" / "mcpc_transports"}
+HOMES = {
+    "mcpc": ROOT / "mcpc",
+    "mcpc_transports": ROOT / "transports" / "mcpc_transports",
+    "mcpc_stores": ROOT / "stores" / "mcpc_stores",
+}
 """Where each package is."""
 
 
