@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format types pytest bench conformance clean
+.PHONY: help demo test lint format pytest peers bench conformance coverage docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         a server, a client, callbacks live on screen"
 	@echo "make test         format, lint, types and tests"
 	@echo "make lint         format, lint and types only"
+	@echo "make peers        only the tests with other people's clients and servers"
+	@echo "make coverage     how much of each file its own tests reach"
+	@echo "make docs         write what is made from the code: docs/api.md"
 	@echo "make bench        the benchmark (see docs/performance.md)"
 	@echo "make conformance  the official suite: tasks, and through the bridge"
 	@echo "make clean        remove everything that was made here"
@@ -38,6 +41,15 @@ format: $(READY)
 
 pytest: $(READY)
 	$(BIN)/pytest --numprocesses 2
+
+peers: $(READY)
+	$(BIN)/pytest tests/peers
+
+coverage: $(READY)
+	$(BIN)/python tests/house/own_coverage.py
+
+docs: $(READY)
+	$(BIN)/python docs/make_api.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from house_kit import MODULES, Import, imports_of, internal, tree_of
+from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
 
 LAYERS: list[set[str]] = [
     {"errors"},
@@ -69,6 +69,16 @@ def floor(module: str) -> int:
         if room(module) in rooms:
             return number
     raise AssertionError(f"{module} has no place in the architecture: give it one in LAYERS")
+
+
+def test_the_picture_of_the_house_is_the_house() -> None:
+    """CONTRIBUTING.md shows the floors, the highest first."""
+    words = {"": "mcpc", "__main__": ""}
+    rows = [sorted(filter(None, (words.get(one, one) for one in rooms))) for rooms in reversed(LAYERS)]
+    picture = "\n".join(("```text", *("   ".join(row).center(72).rstrip() for row in rows), "```"))
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = page.partition("<!-- house -->\n")[2].partition("\n<!-- /house -->")[0]
+    assert shown == picture, f"the floors have changed; the picture is now\n{picture}"
 
 
 # --- who may know whom ------------------------------------------------------------------------------------------

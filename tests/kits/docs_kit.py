@@ -9,7 +9,7 @@ __all__ = ["FENCE", "PAGES", "ROOT", "Block", "blocks", "pages_with", "saved_fil
 ROOT = Path(__file__).parents[2]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path
-    for path in (ROOT / "README.md", ROOT / "transports" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for path in (*sorted(ROOT.glob("*.md")), ROOT / "transports" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 
 FENCE = re.compile(r"((?:^<!-- [^\n]* -->\n)*)^```([\w+-]*)([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
