@@ -373,7 +373,7 @@ UNREADABLE = {
     "invalid UTF-8": b'{"jsonrpc":"2.0","id":1,"method":"\xff"}',
     "an encoded surrogate": b'{"jsonrpc":"2.0","id":1,"method":"\xed\xa0\x80"}',
     "an escaped lone surrogate": rb'{"jsonrpc":"2.0","id":1,"method":"\ud800"}',
-    "a byte order mark": b'\xef\xbb\xbf{"jsonrpc":"2.0","id":1,"method":"x"}',
+    "two byte order marks": b'\xef\xbb\xbf\xef\xbb\xbf{"jsonrpc":"2.0","id":1,"method":"x"}',
     "UTF-16": '{"jsonrpc":"2.0","id":1,"method":"x"}'.encode("utf-16"),
     "a NUL": b'{"jsonrpc":"2.0","id":1,"method":"x"}\x00',
     "NaN": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":NaN}}',
@@ -387,11 +387,46 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("frame", UNREADABLE.values(), ids=UNREADABLE)
-def test_what_is_not_json_is_a_parse_error_without_an_id(frame: bytes) -> None:
-    error = refused(frame)
-    assert (error.code, error.request_id) == (PARSE, None)
+WITH_A_KNOWN_ID = [
+    "trailing junk",
+    "two messages",
+    "a trailing comma",
+    "invalid UTF-8",
+    "an encoded surrogate",
+    "an escaped lone surrogate",
+    "a NUL",
+    "NaN",
+    "Infinity",
+    "minus Infinity",
+    "depth",
+    "a number of 5000 digits",
+]
+"""Those whose envelope says which message it would have been."""
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_is_not_json_is_a_parse_error_with_the_id_where_that_can_be_seen(name: str) -> None:
+    error = refused(UNREADABLE[name])
+    assert (error.code, error.request_id) == (PARSE, 1 if name in WITH_A_KNOWN_ID else None)
     assert len(str(error)) < 200, "the frame is not repeated in the message"
+
+
+def test_a_byte_order_mark_before_a_message_is_passed_over() -> None:
+    assert rpc.decode_frame(b'\xef\xbb\xbf{"jsonrpc":"2.0","id":1,"method":"x"}')["method"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ('{"jsonrpc":"2.0","id":1,"method":"x","params":null}', "params"),
+        ('{"jsonrpc":"2.0","method":"notifications/x","params":null}', "params"),
+        ('{"jsonrpc":"2.0","id":1,"result":{},"error":null}', "error"),
+        ('{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":1,"message":""}}', "result"),
+    ],
+)
+def test_a_member_that_may_be_left_out_may_be_null(text: str, left_out: str) -> None:
+    whole = json.loads(text)
+    assert rpc.decode_frame(text.encode()) == {name: value for name, value in whole.items() if name != left_out}
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", '[{"a":[1e400]}]', "9" * 400 + ".5", "9" * 400 + "e1"])
@@ -544,6 +579,16 @@ def usable_id(value: Any) -> int | str | None:
     return found if isinstance(found, str) or type(found) is int else None
 
 
+def without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+    """A message without the members that count as left out."""
+    if value.get("params", 0) is None:
+        value = {name: member for name, member in value.items() if name != "params"}
+    if "result" in value and "error" in value and None in (value["result"], value["error"]):
+        gone = "error" if value["error"] is None else "result"
+        value = {name: member for name, member in value.items() if name != gone}
+    return value
+
+
 @quick
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_arbitrary_bytes_are_refused_with_a_frame_error_and_nothing_else(frame: bytes) -> None:
@@ -562,7 +607,7 @@ def test_arbitrary_json_is_decoded_or_refused_with_a_frame_error(value: Any) -> 
         answer = rpc.decode_frame(rpc.encode_error(error))
         assert (answer["id"], answer["error"]["code"]) == (error.request_id, INVALID)
     else:
-        assert message == value
+        assert message == without_nulls(value)
         if message.get("method") != "notifications/mcpc/messages":
             # An error may leave its id out (MCP's schema); the SDK's model wants null there.
             whole = message if "method" in message or "result" in message else {"id": None, **message}
