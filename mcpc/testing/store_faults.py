@@ -81,11 +81,15 @@ class FaultyStore:
         self.fenced: set[str] = set()
         self.lost_bells = 0.0
         self.calls: dict[str, int] = {}
-        opened = wraps(self._inner.open)(self._open)
+
+        @wraps(self._inner.open)  # whoever looks at the options must see those of the inner store
+        def opened(uri: URI, /, *, limits: StoreLimits, **options: Any) -> AbstractAsyncContextManager[Store]:
+            return self._open(uri, limits, options)
+
         self.open = opened
 
     @asynccontextmanager
-    async def _open(self, uri: URI, /, *, limits: StoreLimits, **options: Any) -> AsyncGenerator[Store]:
+    async def _open(self, uri: URI, limits: StoreLimits, options: dict[str, Any]) -> AsyncGenerator[Store]:
         inner = uri if self._scheme is None else replace(uri, scheme=self._scheme)
         async with self._inner.open(inner, limits=limits, **options) as store:
             yield _Faulty(store, self)
