@@ -1,4 +1,4 @@
-"""Tasks as a state machine and a registry: which moves are legal, which task is whose.
+"""Tasks as data, as a state machine and as a registry: what is known of one, which moves are legal, which is whose.
 
 No I/O and no clock of its own: the registry is given one. What runs a task, and
 what it sends, is the server's affair.
@@ -13,14 +13,17 @@ The legal moves (`waiting` means that a prompt is open)::
 """
 
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from pydantic_core import from_json
+
+from mcpc.clock import Clock
 from mcpc.errors import DuplicateTask, TaskEnded, TooManyTasks, UnknownTask
 
-__all__ = ["FINAL", "TRANSITIONS", "Move", "Status", "TaskRecord", "TaskRegistry"]
+__all__ = ["FIELDS", "FINAL", "TRANSITIONS", "Move", "Prompt", "Status", "TaskRegistry", "TaskState"]
 
 
 class Status(StrEnum):
@@ -61,9 +64,21 @@ TRANSITIONS: dict[Status, dict[Move, Status]] = {
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question of a task, as data."""
+
+    prompt_id: str
+    message: str
+    choices: list[Any] | None = None
+    """The answers that are allowed; None where that is not said."""
+    schema: dict[str, Any] | None = None
+    """A JSON schema that the answer must fit."""
+
+
 @dataclass(slots=True, eq=False)
-class TaskRecord:
-    """One task as the registry knows it. Times are seconds since the epoch."""
+class TaskState:
+    """One task as data: plain values, nothing of where or how it runs. Times are seconds since the epoch."""
 
     task_id: str
     tool_name: str
@@ -72,58 +87,129 @@ class TaskRecord:
     """Whose it is: the channel that may see and steer it."""
     created_at: float
     updated_at: float
+    principal: Hashable | None = None
+    """Who called, where the transport authenticates: texts, or a tuple of texts."""
+    arguments: dict[str, Any] | None = None
+    """What the tool was called with; kept only for tasks that may run again."""
     status: Status = Status.RUNNING
-    last_message: bytes | None = None
-    expires_at: float | None = None
-    """When it may be forgotten; None while it runs."""
-    details: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Room for what serves the task; the registry does not look inside."""
+    prompts: dict[str, Prompt] = field(default_factory=dict[str, Prompt])
+    """The questions that wait for an answer, by id, oldest first."""
+    last_update: bytes | None = None
+    """The newest message that is not the last one, as JSON."""
+    ending: bytes | None = None
+    """The terminal message, as JSON."""
+    error: dict[str, Any] | None = None
+    """The JSON-RPC error that its worker raised: `code`, `message` and perhaps `data`."""
+    is_tool_result: bool = False
+    """Whether its result is a `CallToolResult` of the SDK's, to be answered as it is."""
+    kept_for: float | None = None
+    """Seconds for which it is remembered after its end; None while it runs."""
 
     @property
     def ended(self) -> bool:
         """Whether it has reached a final status."""
         return self.status in FINAL
 
+    @property
+    def last_message(self) -> bytes | None:
+        """The newest message of all, as JSON."""
+        return self.last_update if self.ending is None else self.ending
+
+    @property
+    def result(self) -> Any:
+        """What the terminal message carries; None before there is one."""
+        return None if self.ending is None else from_json(self.ending).get("result")
+
+    def to_plain(self) -> dict[str, Any]:
+        """The same as JSON-able values, for a store. The principal must be one."""
+        plain: dict[str, Any] = {"version": VERSION}
+        for name in FIELDS:
+            value = getattr(self, name)
+            plain[name] = value.decode() if isinstance(value, bytes) else value
+        plain["status"] = str(self.status)
+        plain["prompts"] = [
+            {"prompt_id": p.prompt_id, "message": p.message, "choices": p.choices, "schema": p.schema}
+            for p in self.prompts.values()
+        ]
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "TaskState":
+        """The state that `to_plain` gave, perhaps through JSON.
+
+        Raises:
+            ValueError: a newer version of mcpc made it.
+        """
+        if plain["version"] > VERSION:
+            raise ValueError(f"a task's state of version {plain['version']}; this version of mcpc knows {VERSION}")
+        values: dict[str, Any] = {name: plain[name] for name in FIELDS if name in plain}
+        for name in ("last_update", "ending"):
+            if values.get(name) is not None:
+                values[name] = values[name].encode()
+        if isinstance(values.get("principal"), list):
+            values["principal"] = tuple(values["principal"])
+        values["status"] = Status(plain["status"])
+        values["prompts"] = {p["prompt_id"]: Prompt(**p) for p in plain["prompts"]}
+        return cls(**values)
+
+
+VERSION = 1
+"""Of the layout that `to_plain` gives. A field that is added does not change it."""
+FIELDS = tuple(entry.name for entry in fields(TaskState))
+"""The names of a state's values."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """An ended task, and when it is forgotten, on the steady clock."""
+
+    state: TaskState
+    expires_at: float
+
 
 class TaskRegistry:
     """The tasks of a server.
 
     Args:
-        clock: Gives the time, in seconds since the epoch.
+        clock: Tells the time: the wall clock's to be shown, the steady one's to forget by.
         max_running: How many tasks may run at once.
         time_to_live: Seconds for which an ended task is remembered.
         max_ended: How many ended tasks are remembered at the most; beyond it the first ended is forgotten.
     """
 
     def __init__(
-        self,
-        clock: Callable[[], float],
-        *,
-        max_running: int = 1000,
-        time_to_live: float = 300.0,
-        max_ended: int = 10_000,
+        self, clock: Clock, *, max_running: int = 1000, time_to_live: float = 300.0, max_ended: int = 10_000
     ) -> None:
         self._clock = clock
+        self._wall = clock.wall
         self.max_running = max_running
         self.time_to_live = time_to_live
         self.max_ended = max_ended
-        self._records: dict[str, TaskRecord] = {}
-        self._ended: dict[str, TaskRecord] = {}
+        self._states: dict[str, TaskState] = {}
+        self._ended: dict[str, _Ended] = {}
 
     @property
     def running(self) -> int:
         """How many tasks have not ended."""
-        return len(self._records) - len(self._ended)
+        return len(self._states) - len(self._ended)
 
-    def __iter__(self) -> Iterator[TaskRecord]:
+    def __iter__(self) -> Iterator[TaskState]:
         self.forget_expired()
-        return iter(list(self._records.values()))
+        return iter(list(self._states.values()))
 
     def __len__(self) -> int:
         self.forget_expired()
-        return len(self._records)
+        return len(self._states)
 
-    def start(self, *, owner: str, tool_name: str, session_id: str, task_id: str | None = None) -> TaskRecord:
+    def start(
+        self,
+        *,
+        owner: str,
+        tool_name: str,
+        session_id: str,
+        task_id: str | None = None,
+        principal: Hashable | None = None,
+    ) -> TaskState:
         """Enter a new, running task.
 
         Raises:
@@ -136,75 +222,79 @@ class TaskRegistry:
                 f"{self.max_running} tasks are running, which is the limit; try again when one has ended"
             )
         task_id = task_id or str(uuid.uuid4())
-        if task_id in self._records:
+        if task_id in self._states:
             raise DuplicateTask("this task id is in use; make a new one for each call")
-        now = self._clock()
-        record = TaskRecord(task_id, tool_name, session_id, owner, created_at=now, updated_at=now)
-        self._records[task_id] = record
-        return record
+        now = self._wall()
+        state = TaskState(task_id, tool_name, session_id, owner, created_at=now, updated_at=now, principal=principal)
+        self._states[task_id] = state
+        return state
 
-    def get(self, owner: str, task_id: str) -> TaskRecord:
+    def get(self, owner: str, task_id: str) -> TaskState:
         """The task `task_id` of `owner`.
 
         Raises:
             UnknownTask: there is none. Another owner's task gives the same error, word for word.
         """
         self.forget_expired()
-        record = self._records.get(task_id)
-        if record is None or record.owner != owner:
+        state = self._states.get(task_id)
+        if state is None or state.owner != owner:
             raise UnknownTask("unknown task")
-        return record
+        return state
 
-    def find(self, task_id: str) -> TaskRecord | None:
+    def find(self, task_id: str) -> TaskState | None:
         """The task of that id, whoever's it is: for the application's own side, never for a client's request."""
         self.forget_expired()
-        return self._records.get(task_id)
+        return self._states.get(task_id)
 
-    def of(self, owner: str) -> list[TaskRecord]:
+    def of(self, owner: str) -> list[TaskState]:
         """The tasks of `owner`, oldest first."""
         self.forget_expired()
-        return [record for record in self._records.values() if record.owner == owner]
+        return [state for state in self._states.values() if state.owner == owner]
 
-    def move(self, record: TaskRecord, move: Move) -> Status:
+    def move(self, state: TaskState, move: Move) -> Status:
         """Make a move, and return the new status.
 
         Raises:
             TaskEnded: the move is not legal from where the task stands.
         """
-        status = TRANSITIONS[record.status].get(move)
+        status = TRANSITIONS[state.status].get(move)
         if status is None:
-            raise TaskEnded(f"the task is {record.status}: it takes no {move}")
-        if record.ended:
-            return record.status
-        record.status = status
-        record.updated_at = self._clock()
-        if status in FINAL and self._records.get(record.task_id) is record:
-            record.expires_at = record.updated_at + self.time_to_live
-            self._ended[record.task_id] = record
+            raise TaskEnded(f"the task is {state.status}: it takes no {move}")
+        if state.ended:
+            return state.status
+        state.status = status
+        state.updated_at = self._wall()
+        if status in FINAL:
+            self._end(state)
         return status
 
-    def touch(self, record: TaskRecord) -> None:
+    def _end(self, state: TaskState) -> None:
+        state.kept_for = self.time_to_live
+        if self._states.get(state.task_id) is state:
+            self._ended[state.task_id] = _Ended(state, self._clock.steady() + self.time_to_live)
+
+    def touch(self, state: TaskState) -> None:
         """A task has sent an update: the one move that leads nowhere, made without the table.
 
         Raises:
             TaskEnded: it has ended.
         """
         # The usual status first: to look one up in a set costs more than all the rest.
-        if record.status is not _R and record.status in FINAL:
-            raise TaskEnded(f"the task is {record.status}: it takes no {Move.UPDATE}")
-        record.updated_at = self._clock()
+        if state.status is not _R and state.status in FINAL:
+            raise TaskEnded(f"the task is {state.status}: it takes no {Move.UPDATE}")
+        state.updated_at = self._wall()
 
-    def forget(self, record: TaskRecord) -> None:
+    def forget(self, state: TaskState) -> None:
         """Drop a task, ended or not."""
-        for table in (self._records, self._ended):
-            if table.get(record.task_id) is record:
-                del table[record.task_id]
+        if self._states.get(state.task_id) is state:
+            del self._states[state.task_id]
+            self._ended.pop(state.task_id, None)
 
     def forget_expired(self) -> None:
         """Drop the ended tasks whose time is over, or that are too many. They ended in this order, so it is cheap."""
-        now = self._clock()
+        now = self._clock.steady()
         while self._ended:
             first = next(iter(self._ended.values()))
-            if len(self._ended) <= self.max_ended and (first.expires_at or 0.0) > now:
+            if len(self._ended) <= self.max_ended and first.expires_at > now:
                 return
-            self.forget(first)
+            self.forget(first.state)

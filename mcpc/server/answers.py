@@ -6,7 +6,7 @@ from typing import Any, cast
 from mcp_types import CallToolResult, TextContent
 from pydantic_core import from_json
 
-from mcpc.server.running import RunningTask
+from mcpc.tasks import Status, TaskState
 from mcpc.wire.jsontext import encode_json
 
 __all__ = ["call_result", "error_result", "timestamp", "tool_result"]
@@ -32,11 +32,13 @@ def error_result(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def call_result(running: RunningTask) -> CallToolResult:
+def call_result(task: TaskState) -> CallToolResult:
     """What an ordinary call answers, once its task has ended."""
-    if running.event == "complete":
-        return tool_result(running.result)
-    failure: Any = running.result
+    if task.is_tool_result:
+        return CallToolResult.model_validate(task.result)
+    if task.status is Status.COMPLETE:
+        return tool_result(task.result)
+    failure: Any = task.result
     if isinstance(failure, dict) and "error" in failure:
         details = cast("dict[str, Any]", failure)
         return error_result(f"{details['error']}: {details.get('message')}")

@@ -1,24 +1,23 @@
 """`MCPCHelper`: what the author of a server holds. The names of mcpc 0.2 work as they did there."""
 
 import functools
-import inspect
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal, TypeVar
 
 import anyio
-import anyio.to_thread
 from mcp_types import TextContent
 
 from mcpc.errors import MCPCError, MessageError, TaskEnded
 from mcpc.messages import MCPCInformation, MCPCMessage, check_message
 from mcpc.server.binding import Binding, bind
 from mcpc.server.call import Call, current_call, current_principal
+from mcpc.server.execution import Execution
 from mcpc.server.limits import Limits
+from mcpc.server.old_workers import run_plain
 from mcpc.server.outlets import CollectOutlet, NullOutlet
 from mcpc.server.registration import register
-from mcpc.server.running import RunningTask
 from mcpc.server.signature import read_worker
 from mcpc.server.tools import BackgroundTool
 from mcpc.server.workshop import EVERY_SESSION, Workshop
@@ -38,14 +37,14 @@ class StartedTask:
     or the timeout is over; for one that does, an empty list at once.
     """
 
-    def __init__(self, running: RunningTask, timeout: float) -> None:
+    def __init__(self, running: Execution, timeout: float) -> None:
         self._running = running
         self._timeout = timeout
 
     @property
     def task_id(self) -> str:
         """The task's id."""
-        return self._running.record.task_id
+        return self._running.state.task_id
 
     def __await__(self) -> Generator[Any, Any, list[MCPCMessage]]:
         return self._collect().__await__()
@@ -168,8 +167,8 @@ class MCPCHelper:
         call = current_call.get()
         workshop = self.binding.workshop
         running = self._enter(workshop, call, task_id)
-        work = functools.partial(self._work, running, worker_func, args, dict(kwargs or {}))
-        workshop.host.spawn(lambda: running.run(work))
+        work = functools.partial(run_plain, running, worker_func, args, dict(kwargs or {}), workshop.thread_limiter)
+        workshop.run(running, work)
         if call is not None and call.journal is not None:
             call.when_answered(running.started.set)
         else:
@@ -177,7 +176,7 @@ class MCPCHelper:
         self.background_tasks[task_id] = {"status": "running", "start_time": time.time(), "task": running}
         return StartedTask(running, timeout)
 
-    def _enter(self, workshop: Workshop, call: Call | None, task_id: str) -> RunningTask:
+    def _enter(self, workshop: Workshop, call: Call | None, task_id: str) -> Execution:
         if call is None:
             return workshop.start(tool_name="task", session_id="default", task_id=task_id, outlet=NullOutlet())
         return workshop.start(
@@ -189,49 +188,24 @@ class MCPCHelper:
             outlet=None if call.journal is not None else CollectOutlet(workshop.limits.max_messages),
         )
 
-    async def _work(
-        self, running: RunningTask, worker: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        if inspect.isasyncgenfunction(worker):
-            async for message in worker(*args, **kwargs):
-                await self._post(running, _yielded(message))
-            return None
-        if inspect.iscoroutinefunction(worker):
-            return await worker(*args, **kwargs)
-        limiter = self.binding.workshop.thread_limiter()
-        if inspect.isgeneratorfunction(worker):
-            messages = iter(worker(*args, **kwargs))
-            end = object()
-            while (message := await anyio.to_thread.run_sync(next, messages, end, limiter=limiter)) is not end:
-                await self._post(running, _yielded(message))
-            return None
-        call = functools.partial(worker, *args, **kwargs)
-        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=limiter)
-
-    async def _post(self, running: RunningTask, message: MCPCMessage) -> None:
-        """Send a message that the application made, on its task's behalf."""
-        if message.event == "update":
-            await running.update(message.result)
-        else:
-            running.send_nowait(message.event, message.result)
-
     def check_task(self, task_id: str) -> dict[str, Any]:
         """What is known of a task: `status`, `start_time`, `is_running`; empty for an unknown one."""
         known = self.background_tasks.get(task_id)
         if known is None:
             return {}
-        running: RunningTask = known["task"]
-        status = known["status"] if known["status"] == "stopping" else str(running.record.status)
-        return {"status": status, "start_time": known["start_time"], "is_running": not running.record.ended}
+        running: Execution = known["task"]
+        status = known["status"] if known["status"] == "stopping" else str(running.state.status)
+        return {"status": status, "start_time": known["start_time"], "is_running": not running.state.ended}
 
     def stop_task(self, task_id: str) -> bool:
         """Ask a task to stop; after a grace its worker is cancelled. False for an unknown one."""
-        running = self.binding.workshop.running_by_id(task_id)
-        if running is None:
+        workshop = self.binding.workshop
+        state = workshop.registry.find(task_id)
+        if state is None:
             return False
         if task_id in self.background_tasks:
             self.background_tasks[task_id]["status"] = "stopping"
-        self.binding.workshop.host.call(lambda: self.binding.workshop.stop(running))
+        workshop.host.call(lambda: workshop.stop(state))
         return True
 
     def cleanup_task(self, task_id: str) -> None:
@@ -309,9 +283,11 @@ class MCPCHelper:
         if message.type == "server_event":
             return workshop.emit(message) > 0
         running = workshop.running_by_id(message.task_id)
-        if running is None:
-            return self._send_to_caller(message)
-        return running.send_nowait(message.event, message.result)
+        if running is not None:
+            return running.send_nowait(message.event, message.result)
+        if workshop.registry.find(message.task_id or "") is not None:
+            return False  # it has ended
+        return self._send_to_caller(message)
 
     def _send_to_caller(self, message: MCPCMessage) -> bool:
         """A task that was not made by `start_task`: its message goes to the client that is being answered."""
@@ -328,9 +304,3 @@ class MCPCHelper:
     def get_protocol_info(self) -> MCPCInformation:
         """Who this server is, in the handshake's words."""
         return MCPCInformation(mcpc_provider=self.provider_name)
-
-
-def _yielded(message: Any) -> MCPCMessage:
-    if not isinstance(message, MCPCMessage):
-        raise MessageError("a worker that is a generator must yield MCPCMessage objects")
-    return check_message(message)

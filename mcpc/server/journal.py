@@ -1,18 +1,18 @@
-"""One client's numbered log, who reads it, and the back-pressure between them.
+"""One client's numbered log, and who reads it.
 
 On the wire it is the client's *channel*. Knows nothing of how its messages are
-sent, nor of the tasks that they are about.
+sent, of the tasks that they are about, nor of who waits for room (`pressure`).
 """
 
 import secrets
 from collections.abc import Callable, Hashable
 from typing import Any
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from mcpc.mailbox import Mailbox
 from mcpc.server.limits import Limits
+from mcpc.server.pressure import Pressure
 from mcpc.server.reader import Reader
 
 __all__ = ["Journal"]
@@ -43,12 +43,12 @@ class Journal:
         self.touched = 0.0
         """When it was last used, in seconds."""
         self.describe_tasks: Callable[[], list[dict[str, Any]]] = list
-        self._stall_timeout = limits.stall_timeout
+        self.pressure = Pressure(self, limits.stall_timeout)
+        self._waiting = self.pressure.waiting
+        """Who waits for room; looked at for every message."""
         self._clock = clock
         self._posted = 0
         """Updates since a sender last let the event loop have a turn."""
-        self._waiting: list[anyio.Event] = []
-        """Who waits for room, first come first served."""
 
     @property
     def idle(self) -> bool:
@@ -60,7 +60,7 @@ class Journal:
         if self.reader is not None:
             self.reader.end()
         self.reader = reader
-        self.give_turns(len(self._waiting))  # each looks anew whether it must wait for this one
+        self.pressure.give_all()  # each looks anew whether it must wait for this one
 
     def leave(self, reader: Reader) -> None:
         """`reader` listens no more."""
@@ -68,7 +68,7 @@ class Journal:
         if self.reader is reader:
             self.reader = None
             self.touched = self._clock()
-            self.give_turns(len(self._waiting))
+            self.pressure.give_all()
 
     def name_session(self, session_id: str) -> None:
         """Server events of this session go to this journal too."""
@@ -94,7 +94,7 @@ class Journal:
             reader is not None
             # In the usual case one message makes room, and has been sent.
             and (reader.cursor < mailbox.oldest or mailbox.size + len(data) > mailbox.max_bytes)
-            and self._must_wait(len(data))
+            and self.pressure.must_wait(len(data))
         ):
             return False
         mailbox.append(data, self.sent)
@@ -107,57 +107,8 @@ class Journal:
 
         A busy sender lets the event loop have a turn here, once in `YIELD_EVERY` messages.
         """
-        await self.room_for(len(data))
+        await self.pressure.room_for(len(data))
         self.post(data)
         if self._posted >= YIELD_EVERY:
             self._posted = 0
             await checkpoint()
-
-    async def room_for(self, size: int) -> None:
-        """Wait until a message of `size` bytes pushes out none that the listener has not been sent, or it stalls."""
-        if self._waiting or self._must_wait(size):
-            await self._queue_up()
-            while self._must_wait(size):
-                await self._queue_up()
-
-    async def _queue_up(self) -> None:
-        """Wait for a turn: as many get one as there is room for, in the order in which they came."""
-        if not self._waiting and self.reader is not None:
-            self.reader.progressed_at = anyio.current_time()
-        turn = anyio.Event()
-        self._waiting.append(turn)
-        try:
-            while not turn.is_set() and (reader := self.reader) is not None and not reader.stalled:
-                patience = reader.progressed_at + self._stall_timeout - anyio.current_time()
-                if patience <= 0:
-                    reader.stalled = True  # until it reads again; a task never hangs on a client that went away
-                    self.give_turns(len(self._waiting))
-                    return
-                with anyio.move_on_after(patience):
-                    await turn.wait()
-        except anyio.get_cancelled_exc_class():
-            if turn.is_set():
-                self.give_turns(1)  # the turn is not used
-            raise
-        finally:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-
-    def give_turns(self, count: int) -> None:
-        """Let `count` of those who wait for room go on."""
-        for _ in range(min(count, len(self._waiting))):
-            self._waiting.pop(0).set()
-
-    def made_room(self) -> None:
-        """The listener was sent something: as many who wait may post as there are messages that can go."""
-        if self._waiting and self.reader is not None:
-            self.reader.progressed_at = anyio.current_time()
-            mailbox = self.mailbox
-            self.give_turns(mailbox.max_messages - len(mailbox) + self.reader.cursor - mailbox.oldest + 1)
-
-    def _must_wait(self, size: int) -> bool:
-        """Whether a message of `size` bytes would push out one that the listener is still to be sent."""
-        reader = self.reader
-        if reader is None or reader.stalled or reader.ended.is_set():
-            return False
-        return self.mailbox.pushes_out(size, reader.cursor)

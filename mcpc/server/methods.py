@@ -20,7 +20,7 @@ from mcpc.server.direct import DirectForm
 from mcpc.server.journal import Journal
 from mcpc.server.streams import ListenStream
 from mcpc.server.workshop import Workshop
-from mcpc.tasks import TaskRecord
+from mcpc.tasks import TaskState
 from mcpc.wire.names import (
     INFO_METHOD,
     LISTEN_METHOD,
@@ -116,26 +116,27 @@ class _Methods:
 
     async def task(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """A task's state."""
-        return self._workshop.describe(self._record(params))
+        return self._workshop.describe(self._state(params))
 
     async def send(self, ctx: Context, params: _SendParams) -> dict[str, Any]:
         """An input for a running task, or the answer to one of its prompts."""
-        running = self._workshop.running(self._record(params))
+        state = self._state(params)
         try:
+            execution = self._workshop.execution(state)
             if params.prompt_id is not None:
-                running.answer(params.prompt_id, params.input)
+                execution.answer(params.prompt_id, params.input)
             else:
-                running.give(params.input)
+                execution.give(params.input)
         except TaskError as exc:
             raise _refusal(exc) from exc
         return {}
 
     async def stop(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Stop a task; one that has ended is left as it is."""
-        self._workshop.stop(self._workshop.running(self._record(params)))
+        self._workshop.stop(self._state(params))
         return {}
 
-    def _record(self, params: _TaskParams) -> TaskRecord:
+    def _state(self, params: _TaskParams) -> TaskState:
         """The caller's task. A foreign id, an unknown one and a foreign channel all give the same error."""
         journal = self._workshop.journals.find(params.channel, current_principal())
         try:

@@ -4,35 +4,28 @@ Knows no task and no caller: what runs a task sends to an outlet, and `outlets`
 has one for each kind of caller.
 """
 
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import anyio
 import jsonschema
 
 from mcpc.errors import PromptError
-from mcpc.wire.prompts import describe_prompt
+from mcpc.tasks import Prompt
 
-__all__ = ["OpenPrompt", "Outlet"]
+__all__ = ["OpenPrompt", "Outlet", "check_answer"]
 
 
-@dataclass(eq=False)
 class OpenPrompt:
     """A question that waits for its answer."""
 
-    prompt_id: str
-    message: str
-    choices: list[Any] | None
-    schema: dict[str, Any] | None
-    answered: anyio.Event = field(default_factory=anyio.Event)
-    """Set when nobody needs to answer any more: it was answered or refused, or its task ends."""
-    answer: Any = None
-    refused: str | None = None
-    """How the user refused to answer (`decline`, `cancel`)."""
-
-    def describe(self) -> dict[str, Any]:
-        """The prompt as it travels."""
-        return describe_prompt(self.prompt_id, self)
+    def __init__(self, prompt: Prompt) -> None:
+        self.prompt = prompt
+        """What is asked."""
+        self.answered = anyio.Event()
+        """Set when nobody needs to answer any more: it was answered or refused, or its task ends."""
+        self.answer: Any = None
+        self.refused: str | None = None
+        """How the user refused to answer (`decline`, `cancel`)."""
 
     def accept(self, answer: Any) -> None:
         """Take the answer.
@@ -42,13 +35,7 @@ class OpenPrompt:
         """
         if self.answered.is_set():
             raise PromptError("this prompt has been answered")
-        if self.choices is not None and answer not in self.choices:
-            raise PromptError("the answer is none of the choices")
-        if self.schema is not None:
-            try:
-                jsonschema.validate(answer, self.schema)
-            except jsonschema.ValidationError as exc:
-                raise PromptError(f"the answer does not fit the schema: {exc.message}") from exc
+        check_answer(self.prompt, answer)
         self.answer = answer
         self.answered.set()
 
@@ -57,6 +44,21 @@ class OpenPrompt:
         if not self.answered.is_set():
             self.refused = action
             self.answered.set()
+
+
+def check_answer(prompt: Prompt, answer: Any) -> None:
+    """Whether `answer` is one.
+
+    Raises:
+        PromptError: it is none of the choices, or does not fit the schema.
+    """
+    if prompt.choices is not None and answer not in prompt.choices:
+        raise PromptError("the answer is none of the choices")
+    if prompt.schema is not None:
+        try:
+            jsonschema.validate(answer, prompt.schema)
+        except jsonschema.ValidationError as exc:
+            raise PromptError(f"the answer does not fit the schema: {exc.message}") from exc
 
 
 class Outlet(Protocol):

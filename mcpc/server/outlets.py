@@ -75,7 +75,7 @@ class JournalOutlet:
 
     async def ready(self, size: int) -> None:
         """Wait for room in the log."""
-        await self.journal.room_for(size)
+        await self.journal.pressure.room_for(size)
 
     def end(self, data: bytes, event: str, result: Any) -> None:
         """Post it, to be kept until its time is over."""
@@ -126,10 +126,11 @@ class ProgressOutlet:
         session = self._session
         if session is None or not session.can_send_request or not session.check_client_capability(can):
             raise PromptError("this caller cannot be asked: it speaks no MCPC and declared no elicitation")
-        outcome = await session.elicit_form(prompt.message, form_schema(prompt), related_request_id=self._request_id)
+        asked = prompt.prompt
+        outcome = await session.elicit_form(asked.message, form_schema(asked), related_request_id=self._request_id)
         if outcome.action != "accept":
             raise PromptError(f"the user chose to {outcome.action} the question")
-        prompt.accept(answer_from_form(prompt, dict(outcome.content or {})))
+        prompt.accept(answer_from_form(asked, dict(outcome.content or {})))
 
     async def ready(self, size: int) -> None:
         """Go on."""

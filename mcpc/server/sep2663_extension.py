@@ -31,12 +31,12 @@ from pydantic import ConfigDict, Field
 from mcpc.errors import PromptError
 from mcpc.routing import check_task_name
 from mcpc.server.call import Call, current_principal
+from mcpc.server.execution import Execution
 from mcpc.server.outlets import NullOutlet
-from mcpc.server.running import RunningTask
 from mcpc.server.sep2663_push import AcknowledgingSession, TaskStream, notify, send_states
-from mcpc.server.sep2663_state import created_state, detailed_state, open_prompts
+from mcpc.server.sep2663_state import created_state, detailed_state
 from mcpc.server.workshop import Workshop
-from mcpc.tasks import Move, TaskRecord
+from mcpc.tasks import TaskState
 from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META
 from mcpc.wire.prompts import answer_from_form
 from mcpc.wire.reasons import PROMPT, UNKNOWN_TASK, reason_data
@@ -110,20 +110,20 @@ class TasksExtension:
         for name, handler in ((GET_METHOD, self.get), (UPDATE_METHOD, self.update), (CANCEL_METHOD, self.cancel)):
             lowlevel.add_request_handler(name, _TaskParams, handler)
 
-    def start(self, call: Call) -> RunningTask:
+    def start(self, call: Call) -> Execution:
         """Enter a task for a call, whose answer becomes the task handle.
 
         Raises:
             TooManyTasks, MCPCError: see `Workshop.start`.
         """
-        running = self._workshop.start(
+        execution = self._workshop.start(
             tool_name=call.tool_name,
             session_id=call.metadata.session_id,
             principal=current_principal(),
             outlet=NullOutlet(),
         )
-        call.outcome = self._stamped(created_state(running))
-        return running
+        call.outcome = self._stamped(created_state(execution.state))
+        return execution
 
     def _stamped(self, result: dict[str, Any]) -> dict[str, Any]:
         """A result that does not pass the SDK's own stamping."""
@@ -132,24 +132,24 @@ class TasksExtension:
 
     # --- whose task it is ---
 
-    def _find(self, ctx: Context, task_id: Any) -> RunningTask | None:
+    def _find(self, ctx: Context, task_id: Any) -> TaskState | None:
         """The task of that id, if the caller may see it."""
         if not isinstance(task_id, str):
             return None
-        record = self._workshop.registry.find(task_id)
-        return self._workshop.running(record) if record is not None and self._may_see(ctx, record) else None
+        state = self._workshop.registry.find(task_id)
+        return state if state is not None and self._may_see(ctx, state) else None
 
-    def _may_see(self, ctx: Context, record: TaskRecord) -> bool:
+    def _may_see(self, ctx: Context, state: TaskState) -> bool:
         principal = current_principal()
-        if record.details.get("principal") != principal:
+        if state.principal != principal:
             return False
-        if principal is not None or _is_unguessable(record.task_id):
+        if principal is not None or _is_unguessable(state.task_id):
             return True
         meta: Any = (ctx.params or {}).get("_meta")
         channel = cast("dict[str, Any]", meta).get(CHANNEL_META) if isinstance(meta, dict) else None
-        return channel == record.owner
+        return channel == state.owner
 
-    def _task(self, ctx: Context, params: _TaskParams) -> RunningTask:
+    def _task(self, ctx: Context, params: _TaskParams) -> TaskState:
         """The task that a request is about.
 
         Raises:
@@ -160,16 +160,18 @@ class TasksExtension:
         check_task_name(getattr(ctx.request, "headers", None), params.task_id)
         if not declares_tasks(ctx):
             raise missing_extension()
-        running = self._find(ctx, params.task_id)
-        if running is None:
+        state = self._find(ctx, params.task_id)
+        if state is None:
             raise MCPError(INVALID_PARAMS, "Unknown task: there is none of this id", reason_data(UNKNOWN_TASK))
-        return running
+        return state
 
     # --- methods ---
 
     async def get(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """The task's state."""
-        return detailed_state(self._task(ctx, params), with_details=_declares(ctx, CALLBACKS_EXTENSION))
+        task = self._task(ctx, params)
+        limit = self._workshop.limits.max_message_size
+        return detailed_state(task, max_size=limit, with_details=_declares(ctx, CALLBACKS_EXTENSION))
 
     async def cancel(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Stop the task; one that has ended is left as it is."""
@@ -181,36 +183,34 @@ class TasksExtension:
 
         An answer that does not fit is refused; its question stays open, the other answers count.
         """
-        running = self._task(ctx, params)
+        state = self._task(ctx, params)
         responses: Any = params.input_responses
         if not isinstance(responses, dict):
             raise MCPError(INVALID_PARAMS, "inputResponses must be an object of responses by key")
         problems: list[str] = []
         for key, response in cast("dict[str, Any]", responses).items():
             try:
-                self._respond(running, key, response)
+                self._respond(state, key, response)
             except PromptError as exc:
                 problems.append(f"{key}: {exc}")
         if problems:
             raise MCPError(INVALID_PARAMS, "; ".join(problems), reason_data(PROMPT))
         return {}
 
-    def _respond(self, running: RunningTask, key: str, response: Any) -> None:
-        prompt = open_prompts(running).get(key)
+    def _respond(self, state: TaskState, key: str, response: Any) -> None:
+        prompt = state.prompts.get(key)
         if prompt is None:
             return
+        execution = self._workshop.execution(state)
         members = cast("dict[str, Any]", response) if isinstance(response, dict) else {}
         action, content = members.get("action"), members.get("content")
         if action == "accept":
             filled = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
-            running.answer(key, answer_from_form(prompt, filled))
+            execution.answer(key, answer_from_form(prompt, filled))
         elif action in ("decline", "cancel"):
-            prompt.refuse(action)
+            execution.refuse(key, action)
         else:
             raise PromptError("a response needs an action: accept, decline or cancel")
-        if open_prompts(running):
-            # With others still open, closing this one is no move of the task's own, but it is a change.
-            self._workshop.registry.move(running.record, Move.UPDATE)
 
     # --- push ---
 
@@ -232,8 +232,13 @@ class TasksExtension:
         if not isinstance(wanted, list) or not all(isinstance(item, str) for item in cast("list[Any]", wanted)):
             raise MCPError(INVALID_PARAMS, "notifications.taskIds must be a list of task ids")
         found = [self._find(ctx, task_id) for task_id in dict.fromkeys(cast("list[str]", wanted))]
-        tasks = [running for running in found if running is not None]
-        stream = TaskStream(tasks, with_details=_declares(ctx, CALLBACKS_EXTENSION))
+        tasks = [state for state in found if state is not None]
+        stream = TaskStream(
+            tasks,
+            self._workshop.running_of(tasks),
+            max_size=self._workshop.limits.max_message_size,
+            with_details=_declares(ctx, CALLBACKS_EXTENSION),
+        )
         self.streams.append(stream)
         self._workshop.followers.append(stream)
         try:

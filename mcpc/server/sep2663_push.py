@@ -14,8 +14,9 @@ from anyio.lowlevel import checkpoint
 from mcp.server.session import ServerSession
 from mcp_types import Notification, RequestId
 
-from mcpc.server.running import RunningTask
+from mcpc.server.execution import Execution
 from mcpc.server.sep2663_state import detailed_state
+from mcpc.tasks import TaskState
 from mcpc.wire.names import SUBSCRIPTION_META
 from mcpc.wire.sep2663 import ACKNOWLEDGED_METHOD, TASKS_NOTIFICATION
 
@@ -32,30 +33,32 @@ class TaskStream:
 
     Args:
         tasks: The tasks to follow.
-        with_details: See `detailed_state`.
+        running: What runs of them.
+        max_size, with_details: See `detailed_state`.
     """
 
-    def __init__(self, tasks: Sequence[RunningTask], *, with_details: bool) -> None:
+    def __init__(
+        self, tasks: Sequence[TaskState], running: Sequence[Execution], *, max_size: int, with_details: bool
+    ) -> None:
         self.ended = anyio.Event()
         """Set when nothing more is sent."""
-        self._tasks = tasks
+        self.task_ids = [state.task_id for state in tasks]
+        """The tasks being followed."""
+        self._running = running
+        self._max_size = max_size
         self._with_details = with_details
         self._limit = MAX_WAITING + len(tasks)
         self._waiting: deque[dict[str, Any]] = deque()
         self._last: dict[str, dict[str, Any]] = {}
         self._came = anyio.Event()
         self._finishing = False
-        for running in tasks:
-            running.observers.append(self._changed)
-            self._changed(running)
+        for execution in running:
+            execution.observers.append(self._changed)
+        for state in tasks:
+            self._changed(state)
 
-    @property
-    def task_ids(self) -> list[str]:
-        """The tasks being followed."""
-        return [running.record.task_id for running in self._tasks]
-
-    def _changed(self, running: RunningTask) -> None:
-        state = detailed_state(running, with_details=self._with_details)
+    def _changed(self, task: TaskState) -> None:
+        state = detailed_state(task, max_size=self._max_size, with_details=self._with_details)
         if self._last.get(state["taskId"]) == state:
             return
         self._last[state["taskId"]] = state
@@ -85,10 +88,10 @@ class TaskStream:
 
     def end(self) -> None:
         """Follow the tasks no more."""
-        for running in self._tasks:
-            if self._changed in running.observers:
-                running.observers.remove(self._changed)
-        self._tasks = ()
+        for execution in self._running:
+            if self._changed in execution.observers:
+                execution.observers.remove(self._changed)
+        self._running = ()
         self._waiting.clear()
         self.finish()
         self.ended.set()

@@ -1,23 +1,20 @@
 """A task as the tasks extension shows it (SEP-2663): its state, its questions, its result.
 
-Reads a `RunningTask` and makes plain objects for the wire; sends nothing and
+Reads a `TaskState` and makes plain objects for the wire; sends nothing and
 knows nothing of requests. `sep2663_extension` answers with them, `sep2663_push`
 sends them.
 """
 
-from typing import Any, cast
+from typing import Any
 
-from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 from mcp_types.methods import serialize_server_result
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic_core import from_json
 
 from mcpc.server.answers import call_result, error_result, timestamp
-from mcpc.server.outlet import OpenPrompt
-from mcpc.server.running import RunningTask
-from mcpc.tasks import Status
-from mcpc.wire.jsontext import encode_json
+from mcpc.tasks import Status, TaskState
+from mcpc.wire.jsontext import as_object, encode_json
 from mcpc.wire.prompts import input_request
 from mcpc.wire.sep2663 import DETAILS_META, TASK_RESULT
 
@@ -25,7 +22,6 @@ __all__ = [
     "POLL_INTERVAL",
     "created_state",
     "detailed_state",
-    "open_prompts",
 ]
 
 POLL_INTERVAL = 1.0
@@ -34,123 +30,109 @@ MAX_TEXT = 1000
 """Characters of `statusMessage`, where it is made of an update that says nothing in words."""
 
 
-def open_prompts(running: RunningTask) -> dict[str, OpenPrompt]:
-    """The questions without an answer. (An answered one is open in `prompts` until its worker has run on.)"""
-    return {key: prompt for key, prompt in running.prompts.items() if not prompt.answered.is_set()}
-
-
-# --- the state --------------------------------------------------------------------------------------------------
-
-
-def created_state(running: RunningTask) -> dict[str, Any]:
+def created_state(task: TaskState) -> dict[str, Any]:
     """The `CreateTaskResult` of a task that has just been entered."""
-    return {"resultType": TASK_RESULT, **_base(running, "working")}
+    return {"resultType": TASK_RESULT, **_base(task, "working", None)}
 
 
-def detailed_state(running: RunningTask, *, with_details: bool = False) -> dict[str, Any]:
+def detailed_state(task: TaskState, *, max_size: int, with_details: bool = False) -> dict[str, Any]:
     """The `DetailedTask` as it stands.
 
     Args:
-        running: The task.
+        task: The task.
+        max_size: Bytes that its result may have; a larger one is told as an error.
         with_details: Add `DETAILS_META`, for a client of ours.
     """
-    prompts = open_prompts(running)
-    status = _status(running, prompts)
-    state = _base(running, status)
+    status = _status(task)
+    update = _update(task)
+    state = _base(task, status, update)
     if status == "input_required":
-        state["inputRequests"] = {key: input_request(prompt) for key, prompt in prompts.items()}
+        state["inputRequests"] = {key: input_request(prompt) for key, prompt in task.prompts.items()}
     elif status == "completed":
-        state["result"] = _result(running)
+        state["result"] = _result(task, max_size)
     elif status == "failed":
-        state["error"] = cast("MCPError", running.error).error.model_dump(mode="json", exclude_none=True)
+        state["error"] = task.error
     if with_details:
-        state["_meta"] = {DETAILS_META: _details(running)}
+        details: dict[str, Any] = {"toolName": task.tool_name, "sessionId": task.session_id}
+        if update is not None and not task.ended:
+            details["update"] = update[0]
+        state["_meta"] = {DETAILS_META: details}
     return state
 
 
-def _status(running: RunningTask, prompts: dict[str, OpenPrompt]) -> str:
-    record = running.record
-    if record.status is Status.COMPLETE:
+def _status(task: TaskState) -> str:
+    if task.status is Status.COMPLETE:
         return "completed"
-    if record.status is Status.FAILED:
+    if task.status is Status.FAILED:
         # `failed` is for JSON-RPC errors only: any other failure is a result with `isError` (SEP-2663).
-        if isinstance(running.error, MCPError):
+        if task.error is not None:
             return "failed"
-        return "cancelled" if _was_stopped(running) else "completed"
-    return "input_required" if record.status is Status.WAITING and prompts else "working"
+        return "cancelled" if _was_stopped(task) else "completed"
+    return "input_required" if task.status is Status.WAITING else "working"
 
 
-def _was_stopped(running: RunningTask) -> bool:
-    result = running.result
-    return isinstance(result, dict) and cast("dict[str, Any]", result).get("error") == "stopped"
+def _was_stopped(task: TaskState) -> bool:
+    return as_object(task.result).get("error") == "stopped"
 
 
-def _base(running: RunningTask, status: str) -> dict[str, Any]:
+def _base(task: TaskState, status: str, update: tuple[Any] | None) -> dict[str, Any]:
     """The members of every `Task`. `ttlMs` is null while it runs: we forget no task that runs."""
-    record = running.record
-    ttl = None if record.expires_at is None else int((record.expires_at - record.created_at) * 1000)
+    ttl = None if task.kept_for is None else int((task.updated_at - task.created_at + task.kept_for) * 1000)
     state: dict[str, Any] = {
-        "taskId": record.task_id,
+        "taskId": task.task_id,
         "status": status,
-        "createdAt": timestamp(record.created_at),
-        "lastUpdatedAt": timestamp(record.updated_at),
+        "createdAt": timestamp(task.created_at),
+        "lastUpdatedAt": timestamp(task.updated_at),
         "ttlMs": ttl,
         "pollIntervalMs": int(POLL_INTERVAL * 1000),
     }
-    text = _status_message(running, status)
+    text = _status_message(task, status, update)
     if text is not None:
         state["statusMessage"] = text
     return state
 
 
-def _status_message(running: RunningTask, status: str) -> str | None:
+def _status_message(task: TaskState, status: str, update: tuple[Any] | None) -> str | None:
     if status == "failed":
-        return str(running.error)
+        return str((task.error or {}).get("message"))
     if status == "cancelled":
         return "The task was stopped."
-    if running.record.status is Status.STOPPING:
+    if task.status is Status.STOPPING:
         return "The task is being stopped."
     if status == "input_required":
-        return next(iter(open_prompts(running).values())).message
-    if running.last_update is not None:
-        return _text_of(running.last_update)
-    return f"{running.record.tool_name} has started." if status == "working" else None
+        return next(iter(task.prompts.values())).message
+    if update is not None:
+        return _text_of(update[0])
+    return f"{task.tool_name} has started." if status == "working" else None
+
+
+def _update(task: TaskState) -> tuple[Any] | None:
+    """What the newest update carries, in a tuple; None where there was none (`created` is no update)."""
+    if task.last_update is None:
+        return None
+    message = from_json(task.last_update)
+    return (message.get("result"),) if message.get("event") == "update" else None
 
 
 def _text_of(update: Any) -> str:
     """An update in words: its `status` or `message`, or itself where it is a text, or as JSON."""
-    members = cast("dict[str, Any]", update) if isinstance(update, dict) else {}
-    text = members.get("status") or members.get("message") or cast("Any", update)
+    members = as_object(update)
+    text = members.get("status") or members.get("message") or update
     if isinstance(text, str):
         return text
     return encode_json(update)[: 4 * MAX_TEXT].decode(errors="ignore")[:MAX_TEXT]
 
 
-def _result(running: RunningTask) -> dict[str, Any]:
-    """What the call would have answered, as it would have gone over the wire. Made once, as it never changes."""
-    details = running.record.details
-    result: dict[str, Any] | None = details.get("call_result")
-    if result is None:
-        result = _on_the_wire(call_result(running))
-        size, limit = len(encode_json(result)), running.limits.max_message_size
-        if size > limit:
-            # An object travels twice, also as a text, so it may be too large where the message was not.
-            result = _on_the_wire(error_result(f"a result of {size} bytes is over the limit of {limit}"))
-        details["call_result"] = result
+def _result(task: TaskState, max_size: int) -> dict[str, Any]:
+    """What the call would have answered, as it would have gone over the wire."""
+    result = _on_the_wire(call_result(task))
+    size = len(encode_json(result))
+    if size > max_size:
+        # An object travels twice, also as a text, so it may be too large where the message was not.
+        result = _on_the_wire(error_result(f"a result of {size} bytes is over the limit of {max_size}"))
     return result
 
 
 def _on_the_wire(result: CallToolResult) -> dict[str, Any]:
     dumped = result.model_dump(by_alias=True, mode="json", exclude_none=True)
     return serialize_server_result("tools/call", LATEST_MODERN_VERSION, dumped)
-
-
-def _details(running: RunningTask) -> dict[str, Any]:
-    record = running.record
-    details: dict[str, Any] = {"toolName": record.tool_name, "sessionId": record.session_id}
-    if running.last_update is not None and record.last_message is not None:
-        # From the encoded message: the worker may have changed its object since.
-        message = from_json(record.last_message)
-        if message.get("event") == "update":
-            details["update"] = message.get("result")
-    return details

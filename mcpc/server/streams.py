@@ -63,7 +63,8 @@ class ListenStream(Reader):
         journal.sent = max(journal.sent, last)
         self.stalled = False
         self.awake = last < mailbox.head or self.finishing
-        journal.made_room()
+        if journal.pressure.waiting:
+            journal.pressure.made_room()
         return batch
 
     def _announce(self, *, gap: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import anyio.from_thread
 import anyio.lowlevel
 
 from mcpc.errors import MCPCError, TaskStopped
-from mcpc.server.running import RunningTask
+from mcpc.server.execution import Execution
 
 __all__ = ["SyncTask", "Task"]
 
@@ -19,23 +19,23 @@ T = TypeVar("T")
 class _Handle:
     """What both kinds share: who the task is, and whether it shall stop."""
 
-    def __init__(self, running: RunningTask) -> None:
+    def __init__(self, running: Execution) -> None:
         self._running = running
 
     @property
     def task_id(self) -> str:
         """The task's id."""
-        return self._running.record.task_id
+        return self._running.state.task_id
 
     @property
     def session_id(self) -> str:
         """The conversation that the task belongs to, as the client named it."""
-        return self._running.record.session_id
+        return self._running.state.session_id
 
     @property
     def tool_name(self) -> str:
         """The tool that the task is a call of."""
-        return self._running.record.tool_name
+        return self._running.state.tool_name
 
     @property
     def stop_requested(self) -> bool:
@@ -48,18 +48,18 @@ class _Handle:
         Raises:
             TaskStopped: it shall. Let it pass: the task then ends as stopped.
         """
-        if self._running.stop.is_set() or self._running.record.ended:
+        if self._running.stop.is_set() or self._running.state.ended:
             raise TaskStopped("the task was stopped", task_id=self.task_id)
 
 
 class _Inputs(AsyncIterator[Any]):
     """The inputs of a task. Not a generator: a worker may leave its loop without closing anything."""
 
-    def __init__(self, running: RunningTask) -> None:
+    def __init__(self, running: Execution) -> None:
         self._running = running
 
     async def __anext__(self) -> Any:
-        item = await self._running.next_input()
+        item = await self._running.inputs.next()
         if item is None:
             raise StopAsyncIteration
         return item[0]
@@ -76,7 +76,7 @@ class Task(_Handle):
         Raises:
             MessageError: the value is not JSON; nothing was sent.
         """
-        # What `RunningTask.update` does, without a second coroutine: this is the busiest call there is.
+        # What `Execution.update` does, without a second coroutine: this is the busiest call there is.
         running = self._running
         data = running.note("update", result)
         if not running.outlet.offer(data):
@@ -120,7 +120,7 @@ class SyncTask(_Handle):
     May be used from any thread: the worker's own, those that it starts, those of a pool. Made in the event loop.
     """
 
-    def __init__(self, running: RunningTask) -> None:
+    def __init__(self, running: Execution) -> None:
         super().__init__(running)
         self._token = anyio.lowlevel.current_token()
         self._loop_thread = threading.get_ident()
@@ -132,7 +132,7 @@ class SyncTask(_Handle):
             MessageError: the value is not JSON; nothing was sent.
             TaskStopped: the task has ended meanwhile.
         """
-        if self._running.record.ended:
+        if self._running.state.ended:
             raise TaskStopped("the task was stopped", task_id=self.task_id)
         self._run(self._running.update, result)
 
@@ -149,7 +149,7 @@ class SyncTask(_Handle):
 
     def inputs(self) -> Iterator[Any]:
         """What the client sends to the running task, in order. Ends when the task shall stop."""
-        while (item := self._run(self._running.next_input)) is not None:
+        while (item := self._run(self._running.inputs.next)) is not None:
             yield item[0]
 
     def stopping(self) -> None:

@@ -13,8 +13,8 @@ from mcpc.errors import MCPCError
 from mcpc.server.answers import call_result, error_result
 from mcpc.server.binding import Binding
 from mcpc.server.call import Call, current_call, current_principal
+from mcpc.server.execution import Execution
 from mcpc.server.outlets import ProgressOutlet
-from mcpc.server.running import RunningTask
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.work import run_worker
 
@@ -58,8 +58,8 @@ class BackgroundTool:
             journal=call.journal,
         )
         created = running.encode("created", f"{self.name} has started; its updates follow.")
-        running.record.last_message = created
-        self.binding.workshop.host.spawn(lambda: running.run(lambda: self._work(running, arguments)))
+        running.state.last_update = created
+        self.binding.workshop.run(running, lambda: self._work(running, arguments))
         call.when_answered(running.started.set)
         return CallToolResult(
             content=[TextContent(type="text", text=created.decode())], structured_content=from_json(created)
@@ -68,7 +68,7 @@ class BackgroundTool:
     def _start_followed(self, call: Call, arguments: dict[str, Any]) -> CallToolResult:
         """For a caller that declares the tasks extension: a task handle, which takes the place of this result."""
         running = self.binding.sep2663.start(call)
-        self.binding.workshop.host.spawn(lambda: running.run(lambda: self._work(running, arguments)))
+        self.binding.workshop.run(running, lambda: self._work(running, arguments))
         call.when_answered(running.started.set)
         return CallToolResult(content=[])
 
@@ -83,8 +83,8 @@ class BackgroundTool:
             tool_name=self.name, session_id=session_id, principal=current_principal(), outlet=outlet
         )
         running.started.set()
-        await running.run(lambda: self._work(running, arguments))
-        return call_result(running)
+        await self.binding.workshop.run_to_end(running, lambda: self._work(running, arguments))
+        return call_result(running.state)
 
-    async def _work(self, running: RunningTask, arguments: dict[str, Any]) -> Any:
+    async def _work(self, running: Execution, arguments: dict[str, Any]) -> Any:
         return await run_worker(self.signature, running, arguments, self.binding.workshop.thread_limiter)

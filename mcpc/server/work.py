@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from mcpc.server.running import RunningTask
+from mcpc.server.execution import Execution
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.task import SyncTask, Task
 
@@ -18,7 +18,7 @@ __all__ = ["run_worker"]
 
 async def run_worker(
     signature: WorkerSignature,
-    running: RunningTask,
+    running: Execution,
     arguments: dict[str, Any],
     threads: Callable[[], anyio.CapacityLimiter],
 ) -> Any:

@@ -5,25 +5,25 @@ workshop open.
 """
 
 import secrets
-import time
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import anyio
 from pydantic_core import from_json
 
-from mcpc.errors import MCPCError
+from mcpc.clock import SYSTEM_CLOCK, Clock
+from mcpc.errors import MCPCError, TaskEnded
 from mcpc.messages import MCPCMessage
 from mcpc.server.answers import timestamp
+from mcpc.server.execution import Execution
 from mcpc.server.host import Host
 from mcpc.server.journal import Journal
 from mcpc.server.journals import JournalTable
 from mcpc.server.limits import Limits
 from mcpc.server.outlet import Outlet
 from mcpc.server.outlets import JournalOutlet
-from mcpc.server.running import RunningTask
-from mcpc.tasks import TaskRecord, TaskRegistry
+from mcpc.tasks import TaskRegistry, TaskState
 from mcpc.wire.callbacks import encode_message
 
 __all__ = ["EVERY_SESSION", "Follower", "Workshop"]
@@ -54,21 +54,24 @@ class Follower(Protocol):
 class Workshop:
     """The tasks of one server and the journals of its clients."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, clock: Clock = SYSTEM_CLOCK) -> None:
         self.limits = limits
         self.host = Host()
+        self.clock = clock
         self.registry = TaskRegistry(
-            time.time,
+            clock,
             max_running=limits.max_tasks,
             time_to_live=limits.task_ttl,
             max_ended=limits.max_ended_tasks,
         )
-        self.journals = JournalTable(limits, time.time, self._describe_journal)
+        self.journals = JournalTable(limits, clock.steady, self._describe_journal)
         self.followers: list[Follower] = []
         """Who else is sent what happens, beside the journals' readers."""
         self.shutting_down = False
         self.listeners = 0
         """How many of our listeners serve it."""
+        self._executions: dict[str, Execution] = {}
+        """What runs, by the ids of its tasks."""
         self._threads: anyio.CapacityLimiter | None = None
 
     # --- its life ---
@@ -101,22 +104,20 @@ class Workshop:
         return self._threads
 
     def _end_all(self) -> None:
-        for record in self.registry:
-            if not record.ended:
-                self.running(record).stopped()
+        for execution in list(self._executions.values()):
+            execution.stopped()
 
     async def wind_down(self) -> None:
         """Stop the tasks, cancel those that do not, and let every listener read the rest: within twice the grace."""
         self.shutting_down = True
-        running = [self.running(record) for record in self.registry if not record.ended]
+        running = list(self._executions.values())
         for task in running:
             task.request_stop()
         with anyio.move_on_after(self.limits.shutdown_grace):
             for task in running:
                 await task.ended.wait()
         for task in running:
-            task.stopped()
-            task.scope.cancel()
+            task.cancel()
         await self.finish_followers()
 
     async def finish_followers(self) -> None:
@@ -142,7 +143,7 @@ class Workshop:
         principal: Hashable | None = None,
         journal: Journal | None = None,
         outlet: Outlet | None = None,
-    ) -> RunningTask:
+    ) -> Execution:
         """Enter a new task.
 
         Args:
@@ -163,45 +164,78 @@ class Workshop:
         if journal is not None and journal.mailbox.crowded(journal.sent):
             raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
         owner = journal.key if journal is not None else secrets.token_hex(16)
-        record = self.registry.start(owner=owner, tool_name=tool_name, session_id=session_id, task_id=task_id)
+        state = self.registry.start(
+            owner=owner, tool_name=tool_name, session_id=session_id, task_id=task_id, principal=principal
+        )
         if outlet is None:
             assert journal is not None
             journal.name_session(session_id)
-            outlet = JournalOutlet(journal, lambda: time.time() + self.limits.task_ttl)
-        record.details["principal"] = principal
-        return RunningTask(record, self.registry, outlet, self.limits)
+            outlet = JournalOutlet(journal, lambda: self.clock.steady() + self.limits.task_ttl)
+        execution = Execution(state, self.registry, outlet, self.limits, self._ended)
+        self._executions[state.task_id] = execution
+        return execution
 
-    def running(self, record: TaskRecord) -> RunningTask:
-        """The running side of a task that the registry knows."""
-        return record.details["running"]
+    def _ended(self, execution: Execution) -> None:
+        del self._executions[execution.state.task_id]
 
-    def running_by_id(self, task_id: str | None) -> RunningTask | None:
-        """The task of that id, whoever's it is: for the application's own side only."""
-        record = None if task_id is None else self.registry.find(task_id)
-        return None if record is None else self.running(record)
+    def run(self, execution: Execution, worker: Callable[[], Awaitable[Any]]) -> None:
+        """Run a task's worker in the background."""
+        self.host.spawn(lambda: execution.run(worker))
 
-    def stop(self, running: RunningTask) -> None:
+    async def run_to_end(self, execution: Execution, worker: Callable[[], Awaitable[Any]]) -> None:
+        """Run a task's worker and wait for the end of the task; whoever is cancelled here cancels the worker.
+
+        It runs in the background like any other, so what it raises stays there.
+        """
+        self.run(execution, worker)
+        try:
+            await execution.ended.wait()
+        finally:
+            if not execution.state.ended:
+                execution.cancel()
+
+    def execution(self, state: TaskState) -> Execution:
+        """What runs a task.
+
+        Raises:
+            TaskEnded: nothing does any more.
+        """
+        execution = self._executions.get(state.task_id)
+        if execution is None:
+            raise TaskEnded(f"the task is {state.status}: it takes no input")
+        return execution
+
+    def running_by_id(self, task_id: str | None) -> Execution | None:
+        """What runs the task of that id, whoever's it is: for the application's own side only."""
+        return self._executions.get(task_id or "")
+
+    def running_of(self, states: Iterable[TaskState]) -> list[Execution]:
+        """What runs of these tasks."""
+        return [self._executions[state.task_id] for state in states if not state.ended]
+
+    def stop(self, state: TaskState) -> None:
         """Ask a task to stop, and cancel it if it has not when the grace is over. One that has ended is left alone."""
-        if not running.stop.is_set() and not running.record.ended:
-            running.request_stop()
-            self.host.spawn(running.stop_after_grace)
+        execution = self._executions.get(state.task_id)
+        if execution is not None and not execution.stop.is_set():
+            execution.request_stop()
+            self.host.spawn(execution.stop_after_grace)
 
-    def describe(self, record: TaskRecord, *, last_message: bool = True) -> dict[str, Any]:
+    def describe(self, task: TaskState, *, last_message: bool = True) -> dict[str, Any]:
         """A task's state as `mcpc/task` gives it."""
         state: dict[str, Any] = {
-            "taskId": record.task_id,
-            "toolName": record.tool_name,
-            "sessionId": record.session_id,
-            "status": str(record.status),
-            "createdAt": timestamp(record.created_at),
-            "lastUpdatedAt": timestamp(record.updated_at),
+            "taskId": task.task_id,
+            "toolName": task.tool_name,
+            "sessionId": task.session_id,
+            "status": str(task.status),
+            "createdAt": timestamp(task.created_at),
+            "lastUpdatedAt": timestamp(task.updated_at),
         }
-        if last_message and record.last_message is not None:
-            state["lastMessage"] = from_json(record.last_message)
+        if last_message and task.last_message is not None:
+            state["lastMessage"] = from_json(task.last_message)
         return state
 
     def _describe_journal(self, key: str) -> list[dict[str, Any]]:
-        return [self.describe(record, last_message=False) for record in self.registry.of(key)[-MAX_DESCRIBED:]]
+        return [self.describe(task, last_message=False) for task in self.registry.of(key)[-MAX_DESCRIBED:]]
 
     # --- server events ---
 

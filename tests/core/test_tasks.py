@@ -1,5 +1,6 @@
 """Tasks: which moves are legal, and whose task is whose."""
 
+import json
 from itertools import product
 
 import pytest
@@ -7,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from mcpc.clock import Clock
 from mcpc.errors import DuplicateTask, TaskEnded, TooManyTasks, UnknownTask
-from mcpc.tasks import FINAL, TRANSITIONS, Move, Status, TaskRecord, TaskRegistry
+from mcpc.tasks import FIELDS, FINAL, TRANSITIONS, Move, Prompt, Status, TaskRegistry, TaskState
 
 PATHS: dict[Status, list[Move]] = {
     Status.RUNNING: [],
@@ -22,21 +24,21 @@ PATHS: dict[Status, list[Move]] = {
 MOVES = st.lists(st.sampled_from(Move), max_size=15)
 
 
-class Clock:
-    """The time, as a test wants it."""
+class Time:
+    """The time, as a test wants it: on the wall and steadily, both going on together unless one is set alone."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def registry(clock: Clock | None = None, **limits: int) -> TaskRegistry:
-    return TaskRegistry(clock or Clock(), **limits)
+        self.shift = 0.0
+        """By how much the wall clock is wrong."""
+        self.clock = Clock(lambda: self.now + self.shift, lambda: self.now)
 
 
-def start(tasks: TaskRegistry, task_id: str | None = None, owner: str = "me") -> TaskRecord:
+def registry(time: Time | None = None, **limits: int) -> TaskRegistry:
+    return TaskRegistry((time or Time()).clock, **limits)
+
+
+def start(tasks: TaskRegistry, task_id: str | None = None, owner: str = "me") -> TaskState:
     return tasks.start(owner=owner, tool_name="tool", session_id="session", task_id=task_id)
 
 
@@ -97,26 +99,74 @@ def test_a_task_ends_once_whatever_the_order_of_moves(moves: list[Move]) -> None
 
 
 def test_stopping_a_task_that_has_ended_changes_nothing() -> None:
-    clock = Clock()
-    tasks = registry(clock)
+    time = Time()
+    tasks = registry(time)
     record = start(tasks)
     tasks.move(record, Move.COMPLETE)
-    clock.now += 5
+    time.now += 5
     assert tasks.move(record, Move.STOP) is Status.COMPLETE
-    assert (record.updated_at, record.expires_at) == (1000.0, 1300.0)
+    assert (record.updated_at, record.kept_for) == (1000.0, 300.0)
 
 
 def test_each_move_is_timed() -> None:
-    clock = Clock()
-    tasks = registry(clock, time_to_live=60)
+    time = Time()
+    tasks = registry(time, time_to_live=60)
     record = start(tasks)
-    assert (record.created_at, record.updated_at, record.expires_at) == (1000.0, 1000.0, None)
-    clock.now = 1010.0
+    assert (record.created_at, record.updated_at, record.kept_for) == (1000.0, 1000.0, None)
+    time.now = 1010.0
     tasks.move(record, Move.UPDATE)
-    assert (record.updated_at, record.expires_at) == (1010.0, None)
-    clock.now = 1020.0
+    assert (record.updated_at, record.kept_for) == (1010.0, None)
+    time.now = 1020.0
     tasks.move(record, Move.FAIL)
-    assert (record.created_at, record.updated_at, record.expires_at) == (1000.0, 1020.0, 1080.0)
+    assert (record.created_at, record.updated_at, record.kept_for) == (1000.0, 1020.0, 60)
+
+
+# --- a task as data ---------------------------------------------------------------------------------------------
+
+TEXTS = st.text(max_size=20)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+PROMPTS = st.builds(
+    Prompt, TEXTS, TEXTS, st.none() | st.lists(PLAIN, max_size=3), st.none() | st.dictionaries(TEXTS, PLAIN, max_size=2)
+)
+MESSAGES = st.none() | PLAIN.map(lambda value: json.dumps({"result": value}).encode())
+STATES = st.builds(
+    TaskState,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    created_at=st.floats(0, 2e9),
+    updated_at=st.floats(0, 2e9),
+    principal=st.none() | TEXTS | st.tuples(TEXTS, TEXTS),
+    arguments=st.none() | st.dictionaries(TEXTS, PLAIN, max_size=3),
+    status=st.sampled_from(Status),
+    prompts=st.lists(PROMPTS, max_size=3).map(lambda prompts: {p.prompt_id: p for p in prompts}),
+    last_update=MESSAGES,
+    ending=MESSAGES,
+    error=st.none() | st.dictionaries(TEXTS, PLAIN, max_size=3),
+    is_tool_result=st.booleans(),
+    kept_for=st.none() | st.floats(0, 1e6),
+)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(STATES)
+def test_a_state_passes_through_json_and_comes_back_the_same(state: TaskState) -> None:
+    copy = TaskState.from_plain(json.loads(json.dumps(state.to_plain())))
+    for name in FIELDS:
+        assert getattr(copy, name) == getattr(state, name), name
+    assert type(copy.status) is Status
+    assert (copy.last_message, copy.result, copy.ended) == (state.last_message, state.result, state.ended)
+
+
+def test_a_state_that_a_newer_version_made_is_refused() -> None:
+    plain = start(registry()).to_plain()
+    with pytest.raises(ValueError, match="version 2"):
+        TaskState.from_plain({**plain, "version": 2})
 
 
 # --- the registry -----------------------------------------------------------------------------------------------
@@ -139,8 +189,8 @@ def test_the_limit_on_running_tasks_holds_at_it_and_one_past_it() -> None:
 
 
 def test_an_id_in_use_is_refused_as_long_as_it_is_remembered() -> None:
-    clock = Clock()
-    tasks = registry(clock, time_to_live=10)
+    time = Time()
+    tasks = registry(time, time_to_live=10)
     record = start(tasks, "x")
     with pytest.raises(DuplicateTask):
         start(tasks, "x")
@@ -149,7 +199,7 @@ def test_an_id_in_use_is_refused_as_long_as_it_is_remembered() -> None:
     tasks.move(record, Move.COMPLETE)
     with pytest.raises(DuplicateTask):
         start(tasks, "x")
-    clock.now += 10
+    time.now += 10
     assert start(tasks, "x") is not record
 
 
@@ -190,24 +240,24 @@ def test_each_owner_sees_the_tasks_it_started_in_that_order() -> None:
 
 
 def test_an_ended_task_is_remembered_for_its_time_to_live_and_no_longer() -> None:
-    clock = Clock()
-    tasks = registry(clock, time_to_live=10)
+    time = Time()
+    tasks = registry(time, time_to_live=10)
     record, running = start(tasks), start(tasks)
     tasks.move(record, Move.COMPLETE)
-    clock.now += 9.99
+    time.now += 9.99
     assert tasks.get("me", record.task_id) is record
-    clock.now += 0.01
+    time.now += 0.01
     with pytest.raises(UnknownTask):
         tasks.get("me", record.task_id)
-    clock.now += 10**6
+    time.now += 10**6
     assert tasks.get("me", running.task_id) is running, "a running task is never forgotten"
 
 
 def test_an_expired_task_is_gone_by_every_way_of_asking() -> None:
-    clock = Clock()
-    tasks = registry(clock, time_to_live=10)
+    time = Time()
+    tasks = registry(time, time_to_live=10)
     tasks.move(start(tasks, "x"), Move.COMPLETE)
-    clock.now += 10
+    time.now += 10
     assert (tasks.of("me"), tasks.find("x"), len(tasks), list(tasks)) == ([], None, 0, [])
 
 
@@ -220,6 +270,22 @@ def test_of_too_many_ended_tasks_the_first_ended_is_forgotten() -> None:
     assert tasks.get("me", "c") is records[2]
     with pytest.raises(UnknownTask):
         tasks.get("me", "b")
+
+
+@pytest.mark.parametrize("jump", [-(10.0**9), -3600.0, 3600.0, 10.0**9])
+def test_a_jump_of_the_wall_clock_expires_nothing_and_keeps_nothing(jump: float) -> None:
+    time = Time()
+    tasks = registry(time, time_to_live=10)
+    record = start(tasks, "x")
+    time.shift = jump
+    tasks.move(record, Move.COMPLETE)
+    time.shift = 0.0
+    time.now += 9.99
+    assert tasks.find("x") is record
+    time.shift = jump
+    assert tasks.find("x") is record
+    time.now += 0.01
+    assert tasks.find("x") is None
 
 
 def test_a_forgotten_task_is_gone_and_can_be_forgotten_again() -> None:
@@ -259,13 +325,13 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Clock()
-        self.tasks = TaskRegistry(self.clock, max_running=self.LIMIT, time_to_live=self.LIFE, max_ended=self.ENDED)
-        self.running: list[TaskRecord] = []
-        self.ended: list[tuple[TaskRecord, float]] = []
+        self.time = Time()
+        self.tasks = TaskRegistry(self.time.clock, max_running=self.LIMIT, time_to_live=self.LIFE, max_ended=self.ENDED)
+        self.running: list[TaskState] = []
+        self.ended: list[tuple[TaskState, float]] = []
 
     def forget(self) -> None:
-        self.ended = [(r, at) for r, at in self.ended if at + self.LIFE > self.clock.now][-self.ENDED :]
+        self.ended = [(r, at) for r, at in self.ended if at + self.LIFE > self.time.now][-self.ENDED :]
 
     @rule(owner=st.sampled_from("ab"), task_id=st.sampled_from("vwxyz"))
     def start(self, owner: str, task_id: str) -> None:
@@ -291,7 +357,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.tasks.move(record, move)
         if record.ended:
             self.running.remove(record)
-            self.ended.append((record, self.clock.now))
+            self.ended.append((record, self.time.now))
 
     @precondition(lambda self: self.ended)
     @rule(data=st.data(), move=st.sampled_from(Move))
@@ -307,7 +373,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.5, 4.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
-        self.clock.now += seconds
+        self.time.now += seconds
 
     @rule(owner=st.sampled_from("ab"), task_id=st.sampled_from("vwxyz"))
     def get(self, owner: str, task_id: str) -> None:

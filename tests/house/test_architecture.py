@@ -11,7 +11,7 @@ import pytest
 from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
 
 LAYERS: list[set[str]] = [
-    {"errors"},
+    {"clock", "errors"},
     {"messages"},
     {"wire"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},

@@ -1,0 +1,297 @@
+"""A task where it runs: its worker, what it sends, what it is sent, and its one end.
+
+What is known of the task is in its `TaskState`; an `Execution` is there as long as
+the worker runs, and only in the process where it does. `task.Task` and
+`task.SyncTask` are what a worker is handed. Where the messages go is an `Outlet`'s
+affair, so a worker's code is the same for every kind of caller.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
+from mcp_types import CallToolResult
+
+from mcpc.errors import MessageError, PromptError, TaskEnded, TaskStopped
+from mcpc.messages import TERMINAL_EVENTS
+from mcpc.server.failures import STOPPED, failure_of, holds_cancellation
+from mcpc.server.inputs import Inputs
+from mcpc.server.limits import Limits
+from mcpc.server.outlet import Outlet
+from mcpc.server.questions import Questions
+from mcpc.tasks import Move, TaskRegistry, TaskState
+from mcpc.wire.callbacks import message_prefix, message_with_result
+from mcpc.wire.prompts import describe_prompt, prompt_update
+
+__all__ = ["Execution", "Observer"]
+
+logger = logging.getLogger("mcpc")
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds after which a worker starts even if the `created` answer was never sent (its request was cancelled)."""
+
+Observer = Callable[[TaskState], None]
+"""Told after each change of a task that a follower may want to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """A terminal message."""
+
+    event: str
+    result: Any
+    data: bytes
+    error: dict[str, Any] | None = None
+    is_tool_result: bool = False
+
+
+class Execution:
+    """One task and its worker.
+
+    Args:
+        state: The task.
+        registry: Where its moves are made.
+        outlet: Where its messages go.
+        limits: The server's.
+        on_end: Called once, when it has ended.
+    """
+
+    def __init__(
+        self,
+        state: TaskState,
+        registry: TaskRegistry,
+        outlet: Outlet,
+        limits: Limits,
+        on_end: Callable[["Execution"], None],
+    ) -> None:
+        self.state = state
+        self.outlet = outlet
+        self.limits = limits
+        self.stop = anyio.Event()
+        """Set when the task shall stop."""
+        self.ended = anyio.Event()
+        self.started = anyio.Event()
+        """Set when the worker may start: the `created` answer is on its way."""
+        self.scope = anyio.CancelScope()
+        self.observers: list[Observer] = []
+        self.inputs = Inputs(limits.max_inputs)
+        self._registry = registry
+        self._on_end = on_end
+        self._questions = Questions(state, registry, limits.max_prompts, self._changed)
+        self._prefixes: dict[str, bytes] = {}
+
+    # --- what it sends ---
+
+    def encode(self, event: str, result: Any) -> bytes:
+        """A message of this task, encoded.
+
+        Raises:
+            MessageError: the result is not a JSON value, or too large.
+        """
+        prefix = self._prefixes.get(event)
+        if prefix is None:
+            state = self.state
+            prefix = self._prefixes[event] = message_prefix(
+                event, session_id=state.session_id, task_id=state.task_id, tool_name=state.tool_name
+            )
+        data = message_with_result(prefix, result)
+        if len(data) > self.limits.max_message_size:
+            raise MessageError(f"a message of {len(data)} bytes is over the limit of {self.limits.max_message_size}")
+        return data
+
+    async def update(self, result: Any) -> None:
+        """Send an update.
+
+        Raises:
+            MessageError: the result is not a JSON value; nothing was sent.
+            TaskEnded: the task has ended (a worker in a thread may learn it here).
+        """
+        data = self.note("update", result)
+        if not self.outlet.offer(data):
+            await self.outlet.update(data, result)
+
+    def send_nowait(self, event: str, result: Any) -> bool:
+        """Send a message without waiting for room; False after the end.
+
+        Raises:
+            MessageError: the result is not a JSON value; nothing was sent.
+        """
+        if self.state.ended:
+            return False
+        if event in TERMINAL_EVENTS:
+            self._end(self._ending(event, result))
+            return True
+        self.outlet.post(self.note(event, result))
+        return True
+
+    def note(self, event: str, result: Any) -> bytes:
+        """Encode a message that is not the last one, and remember it as the task's state.
+
+        Raises:
+            MessageError: the result is not a JSON value.
+            TaskEnded: the task has ended.
+        """
+        data = self.encode(event, result)
+        self._registry.touch(self.state)
+        self.state.last_update = data
+        if self.observers:
+            self._changed()
+        return data
+
+    def _changed(self) -> None:
+        for observer in tuple(self.observers):
+            try:
+                observer(self.state)
+            except Exception:
+                logger.exception("an observer of task changes raised")
+
+    # --- what it is sent ---
+
+    def give(self, value: Any) -> None:
+        """Queue an input for the worker.
+
+        Raises:
+            TaskEnded: the task has ended.
+            InputRefused: as many wait as may.
+        """
+        if self.state.ended:
+            raise TaskEnded(f"the task is {self.state.status}: it takes no input")
+        self.inputs.put(value)
+
+    async def ask(
+        self, message: str, choices: list[Any] | None, schema: dict[str, Any] | None, timeout: float | None
+    ) -> Any:
+        """Ask the client, and wait for the answer.
+
+        Raises:
+            TaskStopped: the task is being stopped.
+            TimeoutError: no answer came within `timeout` seconds.
+            PromptError: too many prompts are open, the schema is not one, or the user refused to answer.
+        """
+        self._check_stopped()
+        asked = self._questions.ask(message, choices, schema)
+        try:
+            shown = self.encode("update", prompt_update(describe_prompt(asked.prompt.prompt_id, asked.prompt)))
+            with anyio.fail_after(timeout):
+                await self.outlet.prompt(asked, shown)
+                await asked.answered.wait()
+        finally:
+            self._questions.close(asked)
+        self._check_stopped()
+        if asked.refused is not None:
+            raise PromptError(f"the user chose to {asked.refused} the question")
+        return asked.answer
+
+    def _check_stopped(self) -> None:
+        if self.stop.is_set() or self.state.ended:
+            raise TaskStopped("the task was stopped", task_id=self.state.task_id)
+
+    def answer(self, prompt_id: str, answer: Any) -> None:
+        """Answer an open prompt.
+
+        Raises:
+            TaskEnded: the task has ended.
+            PromptError: no such prompt is open, or the answer does not fit it.
+        """
+        if self.state.ended:
+            raise TaskEnded(f"the task is {self.state.status}: it takes no answer")
+        self._questions.answer(prompt_id, answer)
+
+    def refuse(self, prompt_id: str, action: str) -> None:
+        """The user will not answer a prompt: `decline` or `cancel`."""
+        self._questions.refuse(prompt_id, action)
+
+    def request_stop(self) -> None:
+        """Ask the worker to stop. A task that has ended is left as it is."""
+        if self.state.ended or self.stop.is_set():
+            return
+        self._registry.move(self.state, Move.STOP)
+        self.stop.set()
+        self.inputs.close()
+        self._questions.end()
+        self._changed()
+
+    # --- its end ---
+
+    def stopped(self) -> None:
+        """End it because it was stopped, if it has not ended before."""
+        if not self.state.ended:
+            self._end(self._ending("failed", STOPPED))
+
+    def _completed(self, result: Any) -> _Ending:
+        """How it ends whose worker returned."""
+        if self.stop.is_set():
+            return self._ending("failed", {**STOPPED, "result": result})
+        return self._ending("complete", result)
+
+    def _failed(self, raised: BaseException) -> _Ending:
+        """How it ends whose worker raised."""
+        failure = failure_of(raised)
+        return self._ending("failed", failure.result, failure.error)
+
+    def _ending(self, event: str, result: Any, error: dict[str, Any] | None = None) -> _Ending:
+        """A terminal message. A value that is not JSON makes it a failure."""
+        try:
+            data = self.encode(event, result)
+            return _Ending(event, result, data, error, isinstance(result, CallToolResult))
+        except MessageError as exc:
+            result = {"error": "MessageError", "message": f"the result cannot be sent: {exc}"}
+            return _Ending("failed", result, self.encode("failed", result))
+
+    def _end(self, ending: _Ending) -> None:
+        if self.state.ended:
+            return
+        self._registry.move(self.state, Move.COMPLETE if ending.event == "complete" else Move.FAIL)
+        self.state.ending = ending.data
+        self.state.error = ending.error
+        self.state.is_tool_result = ending.is_tool_result
+        self._questions.end()
+        self.inputs.clear()
+        self.outlet.end(ending.data, ending.event, ending.result)
+        self.ended.set()
+        self._changed()
+        self._on_end(self)
+
+    # --- its life ---
+
+    async def run(self, worker: Callable[[], Awaitable[Any]]) -> None:
+        """Run the worker to its end, whatever that is. Raises nothing but the cancellation of who runs it."""
+        try:
+            with self.scope:
+                with anyio.move_on_after(ANSWER_TIMEOUT):
+                    await self.started.wait()
+                ending = await self._outcome(worker)
+                if ending is not None:
+                    await self.outlet.ready(len(ending.data))
+                    self._end(ending)
+        finally:
+            # Cancelled: by the end of the grace, or with the server.
+            self.stopped()
+
+    async def _outcome(self, worker: Callable[[], Awaitable[Any]]) -> _Ending | None:
+        """How it is to end; None where it has."""
+        try:
+            return self._completed(await worker())
+        except GeneratorExit as exc:
+            # Perhaps it is we who are being closed: nothing may be waited for.
+            self._end(self._failed(exc))
+            return None
+        except BaseException as exc:
+            if holds_cancellation(exc):
+                await checkpoint_if_cancelled()  # raises where the task is being cancelled; else it was a stray one
+            logger.debug("task %s failed", self.state.task_id, exc_info=exc)
+            return self._failed(exc)
+
+    async def stop_after_grace(self) -> None:
+        """Cancel the worker if it has not ended `stop_grace` seconds after it was asked to stop."""
+        with anyio.move_on_after(self.limits.stop_grace):
+            await self.ended.wait()
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End it as stopped, if it has not ended, and cancel its worker."""
+        self.stopped()
+        self.scope.cancel()
