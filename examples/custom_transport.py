@@ -14,7 +14,8 @@ from mcp.server import MCPServer
 
 import mcpc
 from mcpc.testing import check_transport
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, LOOPBACK_HOSTS, URI, Endpoint, Peer
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Peer
+from mcpc_transports.addresses import is_loopback
 
 server = MCPServer("echo", log_level="WARNING")
 callbacks = mcpc.MCPCHelper(server)
@@ -122,7 +123,7 @@ class PrefixedTransport:
     async def listen(
         self, uri: URI, endpoint: Endpoint, /, *, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
     ) -> AsyncGenerator[Serving]:
-        if uri.host not in LOOPBACK_HOSTS:
+        if not is_loopback(uri.host):
             raise mcpc.ListenFailed(f"{uri} can be reached from other machines, and nobody is asked for a token")
 
         async def serve(stream: anyio.abc.SocketStream) -> None:

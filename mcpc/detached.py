@@ -1,8 +1,10 @@
 """Work that belongs to the event loop itself: tasks that outlive whoever began them, and calls in its next turn."""
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 sniffio: Any
@@ -11,7 +13,7 @@ try:
 except ImportError:  # anyio then asks asyncio itself
     sniffio = None
 
-__all__ = ["call_soon", "callback_context", "spawn_detached"]
+__all__ = ["call_soon", "callback_context", "soon_from_anywhere", "spawn_detached"]
 
 _detached: set["asyncio.Task[None]"] = set()
 
@@ -43,6 +45,34 @@ def callback_context() -> contextvars.Context:
     if sniffio is not None:
         context.run(sniffio.current_async_library_cvar.set, "asyncio")
     return context
+
+
+def soon_from_anywhere() -> Callable[[Callable[[], None]], object]:
+    """What calls a function in the next turn of the event loop that runs now, from wherever it is used itself.
+
+    From another thread, that is, or from a finalizer, which may run in any. Where no event loop runs now it calls at
+    once. Once the loop is closed it does nothing.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _soon_on_trio()
+    return partial(_unless_closed, partial(loop.call_soon_threadsafe, context=callback_context()))
+
+
+def _soon_on_trio() -> Callable[[Callable[[], None]], object]:
+    try:
+        import trio
+
+        token = trio.lowlevel.current_trio_token()
+    except (ImportError, RuntimeError):
+        return lambda function: function()
+    return partial(_unless_closed, token.run_sync_soon)
+
+
+def _unless_closed(soon: Callable[[Callable[[], None]], object], function: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # trio's RunFinishedError is one too
+        soon(function)
 
 
 def spawn_detached(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -2,127 +2,29 @@
 
 A sync listener is called inline. An async one has one worker and one bounded
 queue, so a slow listener delays itself only. What happens when its queue is full
-is its policy (`Overflow`), and `ListenerStats` counts it. A listener that raises
+is its policy (see `mcpc.queue`), and its statistics count it. A listener that raises
 is logged, counted, and called again with the next message.
 """
 
 import inspect
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any
 
 import anyio
 
-from mcpc.messages import MCPCMessage, prompt_of
+from mcpc.flow import Flow
+from mcpc.messages import MCPCMessage
+from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
-__all__ = ["DEFAULT_CAPACITY", "Dispatcher", "ListenerStats", "Overflow", "Queue", "Registration"]
+__all__ = ["Dispatcher", "Registration", "Spawn"]
 
 logger = logging.getLogger("mcpc")
-
-DEFAULT_CAPACITY = 10_000
-"""Messages that wait for one async listener before its policy decides."""
-
-Overflow = Literal["coalesce", "block", "drop_oldest", "disconnect"]
-"""What a full queue does with the next message:
-
-- `coalesce`: of each task keep the newest waiting update, and all else. Where that frees nothing, as `block`.
-- `block`: take no more from the server for this channel until there is room; it keeps them for us, within its bounds.
-- `drop_oldest`: the oldest waiting message goes.
-- `disconnect`: the listener is removed.
-"""
 
 ListenerFn = Callable[[MCPCMessage], Any]
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 """Runs an async function in the background."""
-
-
-@dataclass(slots=True)
-class ListenerStats:
-    """What became of a listener's messages."""
-
-    delivered: int = 0
-    dropped: int = 0
-    """Given up by the policy (`coalesce` and `drop_oldest`)."""
-    errors: int = 0
-    """Calls that raised."""
-    waiting: int = 0
-    """In the queue now."""
-    disconnected: bool = False
-
-
-def _is_update(message: MCPCMessage) -> bool:
-    return message.type == "task" and message.event == "update" and prompt_of(message) is None
-
-
-class Queue:
-    """A bounded queue of messages with a policy for when it is full."""
-
-    def __init__(self, capacity: int, overflow: Overflow, stats: ListenerStats) -> None:
-        if capacity < 1:
-            raise ValueError("the capacity of a queue must be at least 1")
-        if overflow not in get_args(Overflow):
-            raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}; got {overflow!r}")
-        self.capacity = capacity
-        self.overflow: Overflow = overflow
-        self.stats = stats
-        self._items: deque[MCPCMessage] = deque()
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @property
-    def has_drained(self) -> bool:
-        """Whether it is at most half full; only then does what was stopped for want of room go on."""
-        return len(self._items) <= self.capacity // 2
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another message could be put, with what the policy would do about it. Nothing is done yet."""
-        if len(self._items) < self.capacity or self.overflow in ("drop_oldest", "disconnect"):
-            return True
-        return self.overflow == "coalesce" and self._has_surplus()
-
-    def _has_surplus(self) -> bool:
-        """Whether an update waits that has a newer one of the same task behind it."""
-        seen: set[str | None] = set()
-        for message in self._items:
-            if _is_update(message):
-                if message.task_id in seen:
-                    return True
-                seen.add(message.task_id)
-        return False
-
-    def put(self, message: MCPCMessage) -> bool:
-        """Add a message, where `has_room` says so; False where the policy is to disconnect instead."""
-        if len(self._items) >= self.capacity:
-            if self.overflow == "disconnect":
-                return False
-            self._make_room()
-        self._items.append(message)
-        return True
-
-    def _make_room(self) -> None:
-        if self.overflow == "drop_oldest":
-            self._items.popleft()
-            self.stats.dropped += 1
-            return
-        kept: list[MCPCMessage] = []
-        seen: set[str | None] = set()
-        for message in reversed(self._items):
-            if _is_update(message):
-                if message.task_id in seen:
-                    continue
-                seen.add(message.task_id)
-            kept.append(message)
-        self.stats.dropped += len(self._items) - len(kept)
-        self._items = deque(reversed(kept))
-
-    def get(self) -> MCPCMessage:
-        """Take the oldest message."""
-        return self._items.popleft()
 
 
 class Registration:
@@ -135,25 +37,23 @@ class Registration:
         self._owner = owner
         self._matches = tuple(matches.items())
         self._queue = queue
-        self._stats = queue.stats
+        self._stats = queue.counts
         self._is_async = is_async
         self._working = False
         self._wake: anyio.Event | None = None
         self._removed = False
         self._closing = False
-        self._was_full = False
-        """Whether a message was refused for want of room here, since the queue last drained."""
 
     @property
     def stats(self) -> ListenerStats:
         """A reading of the counters, taken now."""
-        self._queue.stats.waiting = len(self._queue)
         return self._queue.stats
 
     def remove(self) -> None:
         """Call the listener no more. What waits for it is dropped."""
         self._removed = True
         self._owner.discard(self)
+        self._queue.close()
         if self._wake is not None:
             self._wake.set()
 
@@ -166,12 +66,9 @@ class Registration:
         """Whether the listener's filter lets `message` through."""
         return all(getattr(message, name) == value for name, value in self._matches)
 
-    def has_room(self) -> bool:
-        """Whether the listener can take a message now. Asking changes nothing."""
-        if not self._is_async or self._queue.has_room:
-            return True
-        self._was_full = True
-        return False
+    def takes(self) -> bool:
+        """Whether the listener can take a message now; where it cannot, the flow stops until it can."""
+        return not self._is_async or self._queue.takes()
 
     def offer(self, message: MCPCMessage) -> None:
         """Give the listener a message it wants: call it, or queue it for its worker."""
@@ -262,9 +159,6 @@ class Registration:
                 self._wake = None
                 continue
             message = self._queue.get()
-            if self._was_full and self._queue.has_drained:
-                self._was_full = False
-                self._owner.drained()
             try:
                 await self.listener(message)
                 self._stats.delivered += 1
@@ -277,19 +171,18 @@ class Dispatcher:
 
     Args:
         spawn: Runs an async function in the background, for as long as the client lives.
-        on_drained: Called when a listener that had no room has some again.
+        flow: Stopped while a listener has no room.
     """
 
-    def __init__(self, spawn: Spawn, *, on_drained: Callable[[], None] | None = None) -> None:
+    def __init__(self, spawn: Spawn, flow: Flow) -> None:
         self.spawn = spawn
-        self._on_drained = on_drained
+        self._flow = flow
         self._listeners: tuple[Registration, ...] = ()
         self._offers: tuple[Callable[[MCPCMessage], None], ...] = ()
         self._direct = True
         """Whether every listener is sync and wants every message."""
         self.changes = 0
         """How often the listeners have changed."""
-        self._congested = False
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -302,7 +195,7 @@ class Dispatcher:
         overflow: Overflow = "coalesce",
         **matches: str | None,
     ) -> Registration:
-        """Add a listener, sync or async; see `Overflow` for the policies.
+        """Add a listener, sync or async; see `mcpc.queue.Overflow` for the policies.
 
         Args:
             listener: Called with each message that matches.
@@ -317,7 +210,7 @@ class Dispatcher:
             getattr(listener, "__call__", None)  # noqa: B004 - an object whose __call__ is async
         )
         wanted = {name: value for name, value in matches.items() if value is not None}
-        queue = Queue(capacity, overflow, ListenerStats())
+        queue = Queue(capacity, overflow, self._flow)
         registration = Registration(self, listener, wanted, queue, is_async)
         self._set((*self._listeners, registration))
         return registration
@@ -341,7 +234,6 @@ class Dispatcher:
     def discard(self, registration: Registration) -> None:
         """Forget a registration (`Registration.remove` calls this)."""
         self._set(tuple(r for r in self._listeners if r is not registration))
-        self.drained()
 
     def deliver(self, message: MCPCMessage) -> bool:
         """Give a message to every listener that wants it, or to none: False says that one has no room for it."""
@@ -350,8 +242,7 @@ class Dispatcher:
                 offer(message)
             return True
         wanting = [r for r in self._listeners if r.wants(message)]
-        if not all([r.has_room() for r in wanting]):
-            self._congested = True
+        if not all([r.takes() for r in wanting]):
             return False
         for registration in wanting:
             registration.offer(message)
@@ -373,10 +264,3 @@ class Dispatcher:
         """No more messages come: let the workers end once their queues are empty."""
         for registration in self._listeners:
             registration.close()
-
-    def drained(self) -> None:
-        """A queue has shrunk: let the flow go on if it had stopped."""
-        if self._congested:
-            self._congested = False
-            if self._on_drained is not None:
-                self._on_drained()

@@ -57,7 +57,6 @@ from mcp.shared.message import SessionMessage
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_SIZE",
-    "LOOPBACK_HOSTS",
     "URI",
     "Endpoint",
     "FrameChannel",
@@ -72,9 +71,6 @@ __all__ = [
 
 DEFAULT_MAX_MESSAGE_SIZE = 4 * 1024 * 1024
 """Bytes of the largest message accepted unless `max_message_size` says otherwise (the SDK's bound for HTTP too)."""
-
-LOOPBACK_HOSTS = frozenset(("127.0.0.1", "localhost", "::1"))
-"""Hosts that a listener binds to without being told that remote peers are wanted."""
 
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)

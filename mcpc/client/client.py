@@ -1,8 +1,5 @@
 """`Client`: everything `mcp.Client` does, plus callbacks, over any transport, with reconnection."""
 
-from __future__ import annotations
-
-import inspect
 import logging
 import secrets
 import uuid
@@ -10,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import partial
-from itertools import islice
 from types import TracebackType
 from typing import Any, Self, cast
 from weakref import WeakValueDictionary
@@ -23,38 +19,29 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
+from mcpc.client.backoff import Backoff
 from mcpc.client.connecting import Connector, InProcess
-from mcpc.client.handle import TaskHandle, result_value
+from mcpc.client.handle import TaskHandle
+from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.inbox import Inbox
 from mcpc.client.life import Life, Steps, unwrapped
-from mcpc.client.peer import (
-    Backoff,
-    Form,
-    keep_listening,
-    send_input,
-    shake_hands,
-    stop_task,
-    task_state,
-    typed,
-)
-from mcpc.client.sep2663_tasks import Hooks
+from mcpc.client.listening import Listening
+from mcpc.client.router import PromptHandler, Router
+from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
+from mcpc.client.starting import Starter
+from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
-from mcpc.client.tasks_extension import RemoteTasks, call_as_asked
-from mcpc.dispatcher import DEFAULT_CAPACITY, Dispatcher, Overflow, Registration
+from mcpc.dispatcher import Registration
 from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError, UnknownTask
-from mcpc.messages import MCPCInformation, MCPCMessage, Prompt, prompt_of
+from mcpc.flow import Flow
+from mcpc.messages import MCPCInformation, MCPCMessage
+from mcpc.queue import DEFAULT_CAPACITY, Overflow
 from mcpc.transport import URI, StreamPair
-from mcpc.wire.callbacks import messages_in_content
-from mcpc.wire.calls import call_meta
 from mcpc.wire.names import CALLBACKS_EXTENSION
-from mcpc.wire.sep2663 import TASKS_EXTENSION
 
-__all__ = ["Client", "PromptHandler"]
+__all__ = ["Client"]
 
 logger = logging.getLogger("mcpc")
-
-PromptHandler = Callable[[Prompt], Any]
-"""Answers a prompt: its return value (or what it awaits to) is the answer."""
 
 NO_RECONNECT = frozenset(("stdio", "memory"))
 """Schemes that are not dialled again unless asked: a new process, or a new server, is another one."""
@@ -110,35 +97,26 @@ class Client(mcp.Client):
         sdk_options = {name: value for name, value in options.items() if name in _SDK_OPTIONS}
         transport_options = {name: value for name, value in options.items() if name not in _SDK_OPTIONS}
         transport, can_redial = _transport_of(server, transport_options)
-        extensions: Sequence[ClientExtension] = sdk_options.pop("extensions", None) or ()
-        if not any(extension.identifier == CALLBACKS_EXTENSION for extension in extensions):
-            extensions = (*extensions, advertise(CALLBACKS_EXTENSION))
-        self._remote = RemoteTasks(self, Hooks(self._emit, self._finish, self._spawn, self._handler_answer))
-        if not any(extension.identifier == TASKS_EXTENSION for extension in extensions):
-            extensions = (*extensions, self._remote.extension)
+        self._flow = Flow()
+        self._router = Router(self._spawn, self._flow, self._steer)
+        self._inbox = Inbox(self._router.deliver, self._flow)
+        self._inbox.on_lost_tasks = self._router.lose_unknown
+        self._listening = Listening(self._inbox, self._flow, secrets.token_urlsafe(24))
+        self._remote = RemoteTasks(self, self._router, super().call_tool)
+        self._starter = Starter(self._router, self._remote, self.call_tool, self._steer)
+        extensions = _with_ours(sdk_options.pop("extensions", None) or (), self._remote.extension)
         super().__init__(cast("Any", _TappedTransport(transport, self._tap)), extensions=extensions, **sdk_options)
         self.provider = provider
         self.reconnect = can_redial if reconnect is None else bool(reconnect)
         self.reconnect_timeout = reconnect_timeout
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
-        self.tasks: WeakValueDictionary[str, TaskHandle] = WeakValueDictionary()
-        """The handles of tasks that have not ended, by id. One that nobody holds is gone, and keeps no messages."""
         steps = Steps(self._connection, self._begin, self._fall_back, self._report)
         self._life = Life(steps, reconnect if isinstance(reconnect, Backoff) else Backoff())
         self._can_redial = isinstance(transport, Connector)
         self._form: Form = ""
-        self._channel = secrets.token_urlsafe(24)
         self._on_connection = on_connection
-        self._dispatcher = Dispatcher(self._spawn, on_drained=self.drained)
-        self._inbox = Inbox(self._deliver, self._pause)
-        self._inbox.on_lost_tasks = self._lose_unknown
-        self._inbox.on_room = self.drained
-        self.prompt_handlers: list[PromptHandler] = []
-        """What `on_prompt` added; the last one answers."""
         self._tasks_group: anyio.abc.TaskGroup | None = None
-        self._room = anyio.Event()
-        self._listen_scope: anyio.CancelScope | None = None
 
     # --- its life ---
 
@@ -174,7 +152,7 @@ class Client(mcp.Client):
         group, self._tasks_group = self._tasks_group, None
         if group is None:
             return
-        self._lose_all(ConnectionLost("the client was closed"))
+        self._router.lose_all(ConnectionLost("the client was closed"))
         group.cancel_scope.cancel()
         # The group is not told of the caller's exception: it would wrap it in a group.
         await group.__aexit__(None, None, None)
@@ -186,7 +164,7 @@ class Client(mcp.Client):
         while self.reconnect:
             if not await self._life.hold_next(self.reconnect_timeout):
                 break
-        self._lose_all(ConnectionLost("the connection to the server was lost"))
+        self._router.lose_all(ConnectionLost("the connection to the server was lost"))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[None]:
@@ -219,16 +197,13 @@ class Client(mcp.Client):
 
     async def _listen(self, session: ClientSession) -> None:
         try:
-            await keep_listening(session, self._inbox, self._channel, running=self._set_scope, room=lambda: self._room)
+            await self._listening.run(session)
         except (MCPError, MCPCError) as exc:
             logger.warning("listening for callbacks failed: %s", exc)
             self._life.end_connection()
 
-    def _set_scope(self, scope: anyio.CancelScope) -> None:
-        self._listen_scope = scope
-
     def _tap(self, streams: StreamPair) -> StreamPair:
-        tapped = tap(streams, self._inbox, channel=lambda: self._channel, on_end=self._life.end_connection)
+        tapped = tap(streams, self._inbox, channel=lambda: self._listening.channel, on_end=self._life.end_connection)
         return self._remote.streams.tap(tapped)
 
     def _report(self, state: str) -> None:
@@ -259,6 +234,16 @@ class Client(mcp.Client):
         """Whether the server speaks MCPC in any form."""
         return self._form != ""
 
+    @property
+    def tasks(self) -> WeakValueDictionary[str, TaskHandle]:
+        """The handles of tasks that have not ended, by id. One that nobody holds is gone, and keeps no messages."""
+        return self._router.handles
+
+    @property
+    def prompt_handlers(self) -> list[PromptHandler]:
+        """What `on_prompt` added; the last one answers."""
+        return self._router.prompt_handlers
+
     # --- messages ---
 
     def add_event_listener(
@@ -274,89 +259,19 @@ class Client(mcp.Client):
         Args:
             listener: The listener.
             capacity: Messages that may wait for an async listener.
-            overflow: What happens when that many wait; see `mcpc.dispatcher.Overflow`.
+            overflow: What happens when that many wait; see `mcpc.queue.Overflow`.
             matches: Members (`session_id`, `task_id`, `tool_name`, `type`, `event`) that must be equal.
         """
-        return self._dispatcher.add(listener, capacity=capacity, overflow=overflow, **matches)
+        return self._router.listeners.add(listener, capacity=capacity, overflow=overflow, **matches)
 
     def remove_event_listener(self, listener: Callable[[MCPCMessage], Any]) -> None:
         """Call `listener` no more."""
-        self._dispatcher.remove(listener)
+        self._router.listeners.remove(listener)
 
     def on_prompt(self, handler: PromptHandler) -> PromptHandler:
         """Let `handler`, sync or async, answer what tasks ask (`task.ask`). Usable as a decorator."""
         self.prompt_handlers.append(handler)
         return handler
-
-    def drained(self) -> None:
-        """A queue has room again: go on listening if that had stopped."""
-        if self._inbox.paused:
-            self._room.set()
-            if self._form != "meta":
-                self._inbox.resume()  # nobody listens by request, so nobody else resumes
-
-    def _pause(self) -> None:
-        """A queue is full: stop listening; what is sent meanwhile stays with the server."""
-        self._room = anyio.Event()
-        if self._listen_scope is not None:
-            self._listen_scope.cancel()
-
-    def _deliver(self, messages: Sequence[MCPCMessage]) -> int:
-        """Give messages to the listeners and to the handles of their tasks; how many there was room for."""
-        taken = self._deliver_each(messages) if self.tasks else self._dispatcher.deliver_all(messages)
-        if self.prompt_handlers:
-            for message in islice(messages, taken):
-                if (prompt := prompt_of(message)) is not None:
-                    self._spawn(partial(self._answer, prompt))
-        return taken
-
-    def _deliver_each(self, messages: Sequence[MCPCMessage]) -> int:
-        deliver, handle, task_id = self._dispatcher.deliver, None, None
-        for taken, message in enumerate(messages):
-            if message.task_id != task_id:  # most often the next message is of the same task
-                task_id = message.task_id
-                handle = None if task_id is None else self.tasks.get(task_id)
-            if handle is None:
-                if not deliver(message):
-                    return taken
-            elif not handle.has_room() or not deliver(message):
-                return taken
-            elif handle.feed(message):
-                self.tasks.pop(handle.task_id, None)
-                handle = None
-        return len(messages)
-
-    async def _handler_answer(self, prompt: Prompt) -> Any:
-        """What the prompt handler answers."""
-        answer = self.prompt_handlers[-1](prompt)
-        return await answer if inspect.isawaitable(answer) else answer
-
-    async def _answer(self, prompt: Prompt) -> None:
-        try:
-            answer = await self._handler_answer(prompt)
-            assert prompt.task_id is not None
-            handle = self.tasks.get(prompt.task_id)
-            if handle is not None and handle.remote is not None:
-                await handle.remote.send_input(answer, prompt.id)
-            else:
-                await send_input(self.session, self._channel, prompt.task_id, answer, prompt.id)
-        except (MCPCError, MCPError) as exc:
-            logger.info("the answer to a prompt of %s came to nothing: %s", prompt.tool_name, exc)
-        except Exception:
-            logger.exception("a prompt of %s was not answered", prompt.tool_name)
-
-    def _lose_unknown(self, known: set[str]) -> None:
-        lost = ConnectionLost("the server was restarted and no longer knows this task")
-        for handle in list(self.tasks.values()):
-            if handle.task_id not in known and handle.remote is None:
-                handle.lose(lost)
-                self.tasks.pop(handle.task_id, None)
-
-    def _lose_all(self, failure: Exception) -> None:
-        for handle in self.tasks.values():
-            handle.lose(failure)
-        self.tasks.clear()
-        self._dispatcher.close()
 
     # --- tasks ---
 
@@ -381,34 +296,16 @@ class Client(mcp.Client):
             arguments: Its arguments.
             session_id: The conversation it belongs to, as you name it.
             capacity: Messages that wait in the handle until they are iterated over.
-            overflow: What happens when that many wait; see `mcpc.dispatcher.Overflow`.
+            overflow: What happens when that many wait; see `mcpc.queue.Overflow`.
 
         Raises:
             MCPError: the server refused the call.
             ConnectionLost: there is no connection, or it went away before the answer.
         """
-        task_id = str(uuid.uuid4())
-        handle = TaskHandle(self, task_id, tool_name, session_id, capacity=capacity, overflow=overflow)
         self.session  # noqa: B018 - raises where there is no connection
-        self.tasks[task_id] = handle
-        if not self._form and self._remote.available:
-            await self._remote.start(handle, dict(arguments or {}))
-            return handle
-        if not self._form:
-            self._emit(handle, "created", f"{tool_name} was called")
-            handle.call_scope = anyio.CancelScope()
-            self._spawn(partial(self._run_standard, handle, handle.call_scope, dict(arguments or {})))
-            return handle
-        try:
-            result = await self._call(handle, dict(arguments or {}))
-        except MCPError as exc:
-            self.tasks.pop(task_id, None)
-            raise typed(exc) from exc
-        except BaseException:
-            self.tasks.pop(task_id, None)
-            raise
-        if not any(message.task_id == task_id for message in messages_in_content(result.content)):
-            self._finish(handle, result)
+        task_id = str(uuid.uuid4())
+        handle = TaskHandle(task_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
+        await self._starter.start(self._form, self._listening.channel, handle, dict(arguments or {}))
         return handle
 
     def task(
@@ -430,7 +327,7 @@ class Client(mcp.Client):
             tool_name: The name to give in messages, where the server does not say it.
             session_id: The conversation that the task belongs to, as you name it.
             capacity: Messages that wait in the handle until they are iterated over.
-            overflow: What happens when that many wait; see `mcpc.dispatcher.Overflow`.
+            overflow: What happens when that many wait; see `mcpc.queue.Overflow`.
 
         Raises:
             UnknownTask: the server does not speak the extension. (On awaiting the handle: it does not know the task.)
@@ -441,8 +338,8 @@ class Client(mcp.Client):
             return known
         if not self._remote.available:
             raise UnknownTask("this server lets nobody attach to a task: it does not speak the tasks extension")
-        handle = TaskHandle(self, task_id, tool_name, session_id, capacity=capacity, overflow=overflow)
-        self.tasks[task_id] = handle
+        handle = TaskHandle(task_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
+        self._router.add(handle)
         self._remote.follow(handle, None)
         return handle
 
@@ -463,100 +360,15 @@ class Client(mcp.Client):
         call = partial(super().call_tool, name, arguments, read_timeout_seconds, progress_callback, **options)
         return await call_as_asked(call, progress_callback)
 
-    async def _call(self, handle: TaskHandle, arguments: dict[str, Any]) -> CallToolResult:
-        """Call the tool with the metadata in the form that the server takes."""
-        session_id, task_id = handle.session_id, handle.task_id
-        if self._form == "meta":
-            meta: Any = call_meta(channel=self._channel, session_id=session_id, task_id=task_id)
-            return await self.call_tool(handle.tool_name, arguments, meta=meta)
-        if self._form == "0.2.6":
-            arguments["mcpc_params"] = {"session_id": session_id, "task_id": task_id}
-        else:
-            arguments["_metadata"] = {"mcpc_session_id": session_id, "mcpc_task_id": task_id}
-        return await self.call_tool(handle.tool_name, arguments)
+    def _steer(self, task_id: str) -> ChannelSteering:
+        return ChannelSteering(lambda: self.session, self._listening.channel, task_id)
 
-    async def _run_standard(self, handle: TaskHandle, scope: anyio.CancelScope, arguments: dict[str, Any]) -> None:
-        """An ordinary call that looks like a task from outside."""
 
-        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-            update = {"progress": progress, "total": total, "status": message}
-            self._emit(handle, "update", {name: value for name, value in update.items() if value is not None})
-
-        try:
-            with scope:
-                self._finish(handle, await self.call_tool(handle.tool_name, arguments, progress_callback=on_progress))
-        except MCPError as exc:
-            self._fail(handle, typed(exc))
-        except Exception as exc:
-            self._fail(handle, exc)
-        if scope.cancelled_caught:
-            self._emit(handle, "failed", {"error": "stopped", "message": "the call was cancelled"})
-
-    def _fail(self, handle: TaskHandle, exc: Exception) -> None:
-        if isinstance(exc, ConnectionLost):
-            handle.lose(exc)
-            self.tasks.pop(handle.task_id, None)
-        else:
-            self._emit(handle, "failed", {"error": type(exc).__name__, "message": str(exc)})
-
-    def _finish(self, handle: TaskHandle, result: CallToolResult) -> None:
-        """End a handle with an ordinary tool result."""
-        value = result_value(result)
-        if result.is_error:
-            self._emit(
-                handle,
-                "failed",
-                {"error": "ToolError", "message": value if isinstance(value, str) else str(value)},
-            )
-        else:
-            self._emit(handle, "complete", value)
-
-    def _emit(self, handle: TaskHandle, event: str, result: Any) -> bool:
-        """A message that we make ourselves, where the server sends none; False where there is no room for it."""
-        message = MCPCMessage(
-            event=event,
-            session_id=handle.session_id,
-            task_id=handle.task_id,
-            tool_name=handle.tool_name,
-            result=result,
-        )
-        if self._deliver((message,)):
-            return True
-        if message.terminal:
-            handle.feed(message)
-        return message.terminal
-
-    # --- steering (called by handles) ---
-
-    async def send_input(self, handle: TaskHandle, value: Any, prompt_id: str | None = None) -> None:
-        """See `TaskHandle.send` and `TaskHandle.answer`."""
-        if handle.remote is not None:
-            await handle.remote.send_input(value, prompt_id)
-            return
-        self._needs_mcpc(handle)
-        await send_input(self.session, self._channel, handle.task_id, value, prompt_id)
-
-    async def stop_task(self, handle: TaskHandle) -> None:
-        """See `TaskHandle.stop`."""
-        if handle.call_scope is not None:
-            handle.call_scope.cancel()
-            return
-        if handle.remote is not None:
-            await handle.remote.stop()
-            return
-        self._needs_mcpc(handle)
-        await stop_task(self.session, self._channel, handle.task_id)
-
-    async def task_state(self, handle: TaskHandle) -> dict[str, Any]:
-        """See `TaskHandle.state`."""
-        if handle.remote is not None:
-            return await handle.remote.state()
-        self._needs_mcpc(handle)
-        return await task_state(self.session, self._channel, handle.task_id)
-
-    def _needs_mcpc(self, handle: TaskHandle) -> None:
-        if self._form != "meta":
-            raise UnknownTask(f"this server cannot be asked about a running task ({handle.tool_name})")
+def _with_ours(extensions: Sequence[ClientExtension], tasks: ClientExtension) -> tuple[ClientExtension, ...]:
+    """The extensions to declare: the application's, and ours where it has none of the name."""
+    known = {extension.identifier for extension in extensions}
+    ours = (advertise(CALLBACKS_EXTENSION), tasks)
+    return (*extensions, *(extension for extension in ours if extension.identifier not in known))
 
 
 def _transport_of(server: Any, options: dict[str, Any]) -> tuple[Any, bool]:

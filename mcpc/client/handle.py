@@ -1,21 +1,17 @@
-"""`TaskHandle`: one task as its client sees it."""
-
-from __future__ import annotations
+"""`TaskHandle`: one task as its client sees it. Knows neither the connection nor how the task is reached."""
 
 import json
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 import anyio
 from mcp_types import CallToolResult, TextContent
 
-from mcpc.dispatcher import ListenerStats, Overflow, Queue
+from mcpc.client.steering import Steering, Unsteered
 from mcpc.errors import TaskFailed, TaskStopped
+from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, prompt_of
-
-if TYPE_CHECKING:
-    from mcpc.client.client import Client
-    from mcpc.client.sep2663_tasks import RemoteTask
+from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
 __all__ = ["TaskHandle", "result_value"]
 
@@ -38,18 +34,26 @@ class TaskHandle:
     """One task. Iterate over it for its messages, `await result()` for its outcome.
 
     Messages wait here until they are iterated over: `capacity` of them, then `overflow` decides
-    (see `mcpc.dispatcher.Overflow`); `stats` counts.
+    (see `mcpc.queue.Overflow`); `stats` counts.
+
+    Args:
+        task_id: The task.
+        tool_name: Its tool.
+        session_id: The conversation that it belongs to.
+        flow: Stopped while there is no room here.
+        capacity: Messages that may wait.
+        overflow: What happens when that many wait.
     """
 
     def __init__(
         self,
-        client: Client,
         task_id: str,
         tool_name: str,
         session_id: str,
+        flow: Flow,
         *,
-        capacity: int,
-        overflow: Overflow,
+        capacity: int = DEFAULT_CAPACITY,
+        overflow: Overflow = "coalesce",
     ) -> None:
         self.task_id = task_id
         self.tool_name = tool_name
@@ -58,14 +62,11 @@ class TaskHandle:
         """The last status heard of: `running`, `waiting`, `complete`, `failed` or `lost`."""
         self.prompts: dict[str, MCPCMessage] = {}
         """The messages that asked something and were not answered by us yet, by prompt id."""
-        self._client = client
-        self._queue = Queue(capacity, overflow, ListenerStats())
+        self.steering: Steering = Unsteered(tool_name)
+        """How the task is reached."""
+        self._queue = Queue(capacity, overflow, flow)
         self._came = anyio.Event()
         self._ended = anyio.Event()
-        self.call_scope: anyio.CancelScope | None = None
-        """Where the task is an ordinary call of ours: what ends it."""
-        self.remote: RemoteTask | None = None
-        """Where the task is followed by the tasks extension: what follows it."""
         self._known = anyio.Event()
         self._is_known = False
         self._is_awaited = False
@@ -75,9 +76,9 @@ class TaskHandle:
 
     # --- what it is fed ---
 
-    def has_room(self) -> bool:
-        """Whether it can take a message now."""
-        return self._queue.has_room
+    def takes(self) -> bool:
+        """Whether it can take a message now; where it cannot, the flow stops until it can."""
+        return self._queue.takes()
 
     def feed(self, message: MCPCMessage) -> bool:
         """Take a message of this task; whether it is the last one."""
@@ -129,7 +130,6 @@ class TaskHandle:
     @property
     def stats(self) -> ListenerStats:
         """What became of the messages that waited here."""
-        self._queue.stats.waiting = len(self._queue)
         return self._queue.stats
 
     def __await__(self) -> Generator[Any, Any, Self]:
@@ -168,9 +168,7 @@ class TaskHandle:
             finally:
                 self._is_awaited = False
         message = self._queue.get()
-        self._queue.stats.delivered += 1
-        if self._queue.has_drained:
-            self._client.drained()
+        self._queue.counts.delivered += 1
         return message
 
     async def result(self) -> Any:
@@ -203,7 +201,7 @@ class TaskHandle:
             UnknownTask: the server does not know it.
             ConnectionLost: the connection is gone.
         """
-        await self._client.send_input(self, value)
+        await self.steering.send_input(value)
 
     async def answer(self, prompt_id: str, value: Any) -> None:
         """Answer one of the task's prompts.
@@ -212,7 +210,7 @@ class TaskHandle:
             PromptError: no such prompt is open, or the answer does not fit it.
             TaskEnded, UnknownTask, ConnectionLost: see `send`.
         """
-        await self._client.send_input(self, value, prompt_id)
+        await self.steering.send_input(value, prompt_id)
         self.closed(prompt_id)
 
     async def stop(self) -> None:
@@ -222,7 +220,7 @@ class TaskHandle:
             UnknownTask, ConnectionLost: see `send`.
         """
         if not self.ended:
-            await self._client.stop_task(self)
+            await self.steering.stop()
 
     async def state(self) -> dict[str, Any]:
         """What the server knows of it: `status`, `createdAt`, `lastUpdatedAt`, `lastMessage`, …
@@ -230,7 +228,7 @@ class TaskHandle:
         Raises:
             UnknownTask, ConnectionLost: see `send`.
         """
-        return await self._client.task_state(self)
+        return await self.steering.state()
 
     def __repr__(self) -> str:
         return f"<task {self.task_id} of {self.tool_name}: {self.status}>"

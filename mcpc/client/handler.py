@@ -10,13 +10,16 @@ import anyio
 from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 
+from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.inbox import Inbox
-from mcpc.client.peer import Form, keep_listening, shake_hands
+from mcpc.client.listening import Listening
 from mcpc.client.tap import tap
 from mcpc.detached import spawn_detached
-from mcpc.dispatcher import DEFAULT_CAPACITY, Dispatcher, Overflow, Registration
+from mcpc.dispatcher import Dispatcher, Registration
 from mcpc.errors import MCPCError
+from mcpc.flow import Flow
 from mcpc.messages import VERSION, MCPCMessage
+from mcpc.queue import DEFAULT_CAPACITY, Overflow
 from mcpc.transport import StreamPair
 
 __all__ = ["MCPCHandler"]
@@ -41,13 +44,11 @@ class MCPCHandler:
         self.supports_mcpc = False
         self.protocol_version: str | None = VERSION
         self._form: Form = ""
-        self._channel = secrets.token_urlsafe(24)
-        self._dispatcher = Dispatcher(lambda main: spawn_detached(_as_coroutine(main)), on_drained=self._drained)
-        self._inbox = Inbox(self._dispatcher.deliver_all, self._pause)
-        self._inbox.on_room = self._drained
+        flow = Flow()
+        self._dispatcher = Dispatcher(lambda main: spawn_detached(_as_coroutine(main)), flow)
+        self._inbox = Inbox(self._dispatcher.deliver_all, flow)
+        self._listening = Listening(self._inbox, flow, secrets.token_urlsafe(24))
         self._ended = anyio.Event()
-        self._room = anyio.Event()
-        self._listen_scope: anyio.CancelScope | None = None
 
     def add_event_listener(
         self,
@@ -107,16 +108,14 @@ class MCPCHandler:
         return arguments
 
     def _our_channel(self) -> str | None:
-        return self._channel if self._form == "meta" else None
+        return self._listening.channel if self._form == "meta" else None
 
     async def _listen(self, session: ClientSession) -> None:
         """Listen for as long as the streams last."""
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._until_ended, group.cancel_scope)
-                await keep_listening(
-                    session, self._inbox, self._channel, running=self._set_scope, room=lambda: self._room
-                )
+                await self._listening.run(session)
         except* (MCPError, MCPCError, anyio.ClosedResourceError, RuntimeError) as group_of_errors:
             logger.debug("listening ended: %s", group_of_errors.exceptions[0])
 
@@ -128,20 +127,6 @@ class MCPCHandler:
         self._ended.set()
         self._inbox.abandon_calls()
         self._dispatcher.close()
-
-    def _set_scope(self, scope: anyio.CancelScope) -> None:
-        self._listen_scope = scope
-
-    def _pause(self) -> None:
-        self._room = anyio.Event()
-        if self._listen_scope is not None:
-            self._listen_scope.cancel()
-
-    def _drained(self) -> None:
-        if self._inbox.paused:
-            self._room.set()
-            if self._form != "meta":
-                self._inbox.resume()  # nobody listens by request, so nobody else resumes
 
 
 def _as_coroutine(main: Callable[[], Any]) -> Callable[[], Any]:

@@ -14,8 +14,9 @@ from typing import Any, cast
 import anyio
 from mcp_types import RequestId
 
-from mcpc.dispatcher import DEFAULT_CAPACITY
+from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
+from mcpc.queue import DEFAULT_CAPACITY
 from mcpc.wire.callbacks import decode_messages, known_messages, messages_in_content
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
 from mcpc.wire.originals import decode_direct
@@ -30,10 +31,10 @@ MAX_BACKLOG = 100_000
 EVERY_SESSION = "*"
 
 Deliver = Callable[[Sequence[MCPCMessage]], int]
-"""Takes messages, in order; says how many. The next one, where there is one, had no room."""
+"""Takes messages, in order; says how many. The next one, where there is one, had no room, and the flow was told so."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class _OpenCall:
     """A tool call whose answer is not in yet."""
 
@@ -46,10 +47,10 @@ class Inbox:
 
     Args:
         deliver: Takes the messages, in order, as many as there is room for.
-        on_pause: Called when `deliver` had no room: what follows is not taken until `resume`.
+        flow: What is numbered is not taken while it is stopped; what is not waits here. Both go on when there is room.
     """
 
-    def __init__(self, deliver: Deliver, on_pause: Callable[[], None]) -> None:
+    def __init__(self, deliver: Deliver, flow: Flow) -> None:
         self.last = 0
         """The highest number delivered."""
         self.epoch: str | None = None
@@ -58,15 +59,13 @@ class Inbox:
         self.dropped = 0
         """Messages without a number (the original's form) for which there was no room for too long."""
         self.gaps = 0
-        self.paused = False
         self.listening = anyio.Event()
         """Set when the server has confirmed that we listen."""
         self.on_lost_tasks: Callable[[set[str]], None] | None = None
         """Called when the server's log was lost, with the ids of the tasks that it still knows."""
-        self.on_room: Callable[[], None] | None = None
-        """Called when what `deliver` was not asked about has room again; `resume` is then worth trying."""
         self._deliver = deliver
-        self._on_pause = on_pause
+        self._flow = flow
+        flow.on_room = self._deliver_backlog
         self._listen_id: RequestId | None = None
         self._reported = 0
         """Up to where missing numbers have been reported."""
@@ -121,7 +120,7 @@ class Inbox:
         if type(first) is not int or first < 1 or not isinstance(values, list):
             self.bad_messages += 1
             return
-        if self.paused:
+        if self._flow.stopped:
             return  # not taken: it comes again when we listen again
         news = cast("list[Any]", values)[max(0, self.last + 1 - first) :]
         number = max(first, self.last + 1)
@@ -133,10 +132,7 @@ class Inbox:
         if messages is None:
             self._one_by_one(number, decode_messages(news))
             return
-        taken = self._deliver(messages)
-        self.last = number + taken - 1
-        if taken < len(messages):
-            self._pause()
+        self.last = number + self._deliver(messages) - 1
 
     def _one_by_one(self, number: int, messages: Sequence[MCPCMessage | None]) -> None:
         """Messages from `number` on, some of which may be bad, or have to wait."""
@@ -145,7 +141,6 @@ class Inbox:
                 self.bad_messages += 1
                 logger.warning("message %d of the channel was not an MCPC message", number)
             elif not self._hand_on(message):
-                self._pause()
                 return
             self.last = number
             number += 1
@@ -182,6 +177,7 @@ class Inbox:
         if call is None:
             return not self._backlog and self._deliver((message,)) == 1
         if len(call.held) >= DEFAULT_CAPACITY:
+            self._flow.full(call)
             return False
         call.held.append(message)
         return True
@@ -193,22 +189,14 @@ class Inbox:
             if len(self._backlog) > MAX_BACKLOG:
                 self._backlog.popleft()
                 self.dropped += 1
-            self._pause()
 
-    def _pause(self) -> None:
-        if not self.paused:
-            self.paused = True
-            self._on_pause()
-
-    def resume(self) -> bool:
-        """There may be room again; whether there was enough. Then the caller listens again after `last`."""
+    def _deliver_backlog(self) -> None:
+        """There may be room again for what waits here."""
         while self._backlog:
-            if not self._deliver((self._backlog[0],)):
-                self._on_pause()
-                return False
-            self._backlog.popleft()
-        self.paused = False
-        return True
+            message = self._backlog.popleft()  # first: a listener may change something that leads here again
+            if not self._deliver((message,)):
+                self._backlog.appendleft(message)
+                return
 
     def listen_sent(self, request_id: RequestId) -> None:
         """A listen request is on its way: from now on only what belongs to it counts."""
@@ -237,8 +225,7 @@ class Inbox:
             self._pass_on(message)
         for message in call.held:
             self._pass_on(message)
-        if self.paused and not self._backlog and self.on_room is not None:
-            self.on_room()  # it may have been this call that had no room
+        self._flow.drained(call)
 
     def abandon_calls(self) -> None:
         """The connection is gone: no answer will come."""

@@ -11,7 +11,7 @@ import anyio.abc
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
 
-from mcpc.client.peer import Backoff
+from mcpc.client.backoff import Backoff
 from mcpc.errors import ConnectFailed
 
 __all__ = ["Life", "Steps", "unwrapped"]

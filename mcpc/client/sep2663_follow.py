@@ -6,8 +6,6 @@ what belongs to one of our subscriptions leaves for it here, in the order of
 arrival.
 """
 
-from __future__ import annotations
-
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
@@ -30,7 +28,8 @@ from mcp_types import (
 )
 from pydantic import ConfigDict
 
-from mcpc.client.peer import FOR_EVER, Backoff
+from mcpc.client.backoff import Backoff
+from mcpc.client.requests import FOR_EVER
 from mcpc.client.sep2663_requests import get_task
 from mcpc.errors import MessageError
 from mcpc.taps import InterceptingReader, StreamWrapper

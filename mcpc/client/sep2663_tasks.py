@@ -4,35 +4,29 @@
 result. `RemoteTask` has a handle: its states become messages.
 """
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import anyio
-from mcp.client.session import ClientRequestContext, ClientSession
+from mcp.client.session import ClientRequestContext, ClientSession, ElicitationFnT
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, REQUEST_TIMEOUT, CallToolResult, ErrorData, InputRequest, TextContent
 from pydantic import TypeAdapter, ValidationError
 
-from mcpc.client.peer import Backoff, typed
-from mcpc.client.sep2663_follow import Follower
+from mcpc.client.backoff import Backoff
+from mcpc.client.handle import TaskHandle
+from mcpc.client.requests import typed
+from mcpc.client.router import Router
+from mcpc.client.sep2663_follow import Follower, TaskStreams
 from mcpc.client.sep2663_requests import cancel_task, get_task, update_task
-from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError, UnknownTask
+from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError
 from mcpc.messages import Prompt
 from mcpc.wire.prompts import prompt_from_request, prompt_update, response_to
 from mcpc.wire.sep2663 import TaskState
 
-if TYPE_CHECKING:
-    from mcpc.client.client import Client
-    from mcpc.client.handle import TaskHandle
-    from mcpc.client.tasks_extension import RemoteTasks
-
-__all__ = ["CalledTask", "Hooks", "RemoteTask"]
+__all__ = ["CalledTask", "Host", "RemoteTask"]
 
 logger = logging.getLogger("mcpc")
 
@@ -42,40 +36,47 @@ GOODBYE = 1.0
 _input_requests: TypeAdapter[InputRequest] = TypeAdapter(InputRequest)
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """What a client lets this room do, beyond what it shows to everybody."""
+class Host(Protocol):
+    """The client, as far as following a task needs it."""
 
-    emit: Callable[[TaskHandle, str, Any], bool]
-    """Delivers a message of ours for a handle; False where there is no room for it."""
-    finish: Callable[[TaskHandle, CallToolResult], None]
-    """Ends a handle with a tool's result."""
-    spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
-    """Runs something in the background; it must not raise."""
-    ask: Callable[[Prompt], Awaitable[Any]]
-    """Lets the client's prompt handler answer."""
+    @property
+    def session(self) -> ClientSession:
+        """The session of the present connection; raises `ConnectionLost` where there is none."""
+        ...
+
+    @property
+    def reconnect(self) -> bool:
+        """Whether there will be another connection when this one is lost."""
+        ...
+
+    @property
+    def reconnect_timeout(self) -> float | None:
+        """Seconds for which to wait for one; None for ever."""
+        ...
+
+    @property
+    def elicitation_callback(self) -> ElicitationFnT | None:
+        """What answers questions where no prompt handler does."""
+        ...
 
 
 class _Followed:
     """A task that is being followed, and the questions that it asks."""
 
-    def __init__(self, tasks: RemoteTasks, task_id: str) -> None:
+    def __init__(self, host: Host, router: Router, streams: TaskStreams, task_id: str) -> None:
         self.task_id = task_id
         self.tool_name = ""
         self.session_id: str | None = None
-        self._tasks = tasks
-        self._hooks = tasks.hooks
+        self._host = host
+        self._router = router
+        self._streams = streams
         self._requests: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
         self._follower: Follower | None = None
 
-    @property
-    def _client(self) -> Client:
-        return self._tasks.client
-
     async def _follow(self, session: ClientSession, seed: TaskState | None) -> None:
         """Follow it over `session` to its end; see `Follower.run`."""
-        self._follower = Follower(session, self._tasks.streams, self.task_id, self._take, seed)
+        self._follower = Follower(session, self._streams, self.task_id, self._take, seed)
         await self._follower.run()
 
     def _take(self, state: TaskState) -> None:
@@ -108,7 +109,7 @@ class _Followed:
         request = self._requests.get(key)
         if request is None:
             raise PromptError("no such open prompt")
-        await update_task(self._client.session, self.task_id, {key: response_to(request, answer)})
+        await update_task(self._host.session, self.task_id, {key: response_to(request, answer)})
 
     def _dispatch_soon(self, key: str, request: dict[str, Any]) -> None:
         assert self._follower is not None
@@ -120,7 +121,7 @@ class _Followed:
         Raises:
             MCPError: the client cannot answer, and the request is of a kind that cannot be declined.
         """
-        session = self._client.session
+        session = self._host.session
         try:
             wanted = _input_requests.validate_python(request)
             context = ClientRequestContext(session=session, request_id=key)
@@ -144,7 +145,7 @@ class _Followed:
     async def _decline(self, key: str) -> None:
         """Nobody here can answer a question: let the task know, if it still wants to."""
         try:
-            await update_task(self._client.session, self.task_id, {key: {"action": "decline"}})
+            await update_task(self._host.session, self.task_id, {key: {"action": "decline"}})
         except (MCPCError, MCPError) as exc:
             logger.debug("a question could not be declined: %s", exc)
 
@@ -152,8 +153,10 @@ class _Followed:
 class CalledTask(_Followed):
     """A plain call that became a task."""
 
-    def __init__(self, tasks: RemoteTasks, task_id: str, progress: ProgressFnT | None) -> None:
-        super().__init__(tasks, task_id)
+    def __init__(
+        self, host: Host, router: Router, streams: TaskStreams, task_id: str, progress: ProgressFnT | None
+    ) -> None:
+        super().__init__(host, router, streams, task_id)
         self._progress = progress
         self._told = 0
         self._text: str | None = None
@@ -197,7 +200,7 @@ class CalledTask(_Followed):
 
     def _put(self, key: str, request: dict[str, Any]) -> bool:
         body = prompt_from_request(key, request)
-        if body is None or not self._client.prompt_handlers:
+        if body is None or not self._router.prompt_handlers:
             self._dispatch_soon(key, request)
         else:
             assert self._follower is not None
@@ -209,7 +212,7 @@ class CalledTask(_Followed):
     async def _answer(self, prompt: Prompt) -> None:
         """Let the client's prompt handler answer. There is nobody else, so what it cannot answer is declined."""
         try:
-            await self.answer(prompt.id, await self._hooks.ask(prompt))
+            await self.answer(prompt.id, await self._router.ask(prompt))
         except Exception:
             logger.exception("a prompt of %s was not answered", self.tool_name or self.task_id)
             await self._decline(prompt.id)
@@ -258,8 +261,12 @@ class RemoteTask(_Followed):
     each question, `complete` or `failed` at the end. It is found again after a lost connection.
     """
 
-    def __init__(self, tasks: RemoteTasks, handle: TaskHandle, seed: TaskState | None) -> None:
-        super().__init__(tasks, handle.task_id)
+    on_channel = False
+
+    def __init__(
+        self, host: Host, router: Router, streams: TaskStreams, handle: TaskHandle, seed: TaskState | None
+    ) -> None:
+        super().__init__(host, router, streams, handle.task_id)
         self._handle = handle
         self._seed = seed
         self._text = None if seed is None else seed.message
@@ -273,33 +280,25 @@ class RemoteTask(_Followed):
         """Follow it to its end, over as many connections as it takes."""
         while not self._handle.ended:
             try:
-                await self._follow(self._client.session, self._seed)
+                await self._follow(self._host.session, self._seed)
                 return
             except Exception as exc:
                 failure = typed(exc) if isinstance(exc, MCPError) else exc
             if not _may_pass(failure) or self._gives_up():
-                self._fail(failure)
+                self._router.fail(self._handle, failure)
                 return
             self._seed = None
             await self._backoff.wait()
 
     def _gives_up(self) -> bool:
         """Whether the server has been out of reach for long enough."""
-        client, now = self._client, anyio.current_time()
-        if not client.reconnect:
+        host, now = self._host, anyio.current_time()
+        if not host.reconnect:
             return True
         if self._give_up_at is None:
-            timeout = client.reconnect_timeout
+            timeout = host.reconnect_timeout
             self._give_up_at = now + (float("inf") if timeout is None else timeout)
         return now >= self._give_up_at
-
-    def _fail(self, failure: Exception) -> None:
-        handle = self._handle
-        if isinstance(failure, ConnectionLost | UnknownTask):
-            handle.lose(failure)
-        else:
-            self._hooks.emit(handle, "failed", {"error": type(failure).__name__, "message": str(failure)})
-        self._client.tasks.pop(handle.task_id, None)
 
     # --- messages ---
 
@@ -320,29 +319,29 @@ class RemoteTask(_Followed):
             value = {"status": state.message}
         else:
             return
-        if value != self._value and self._hooks.emit(self._handle, "update", value):
+        if value != self._value and self._router.emit(self._handle, "update", value):
             self._value = value
             self._text = state.message
 
     def _tell_end(self, state: TaskState) -> None:
-        hooks, handle = self._hooks, self._handle
+        router, handle = self._router, self._handle
         if state.status == "completed":
-            hooks.finish(handle, CallToolResult.model_validate(state.result))
+            router.finish(handle, CallToolResult.model_validate(state.result))
         elif state.status == "cancelled":
-            hooks.emit(handle, "failed", {"error": "stopped", "message": _text(state)})
+            router.emit(handle, "failed", {"error": "stopped", "message": _text(state)})
         else:
             details = {"error": "MCPError", "code": _code(state), "message": _text(state)}
-            hooks.emit(handle, "failed", details)
-        self._client.tasks.pop(handle.task_id, None)
+            router.emit(handle, "failed", details)
+        router.forget(handle)
 
     def _put(self, key: str, request: dict[str, Any]) -> bool:
         body = prompt_from_request(key, request)
         if body is None:
             self._dispatch_soon(key, request)
             return True
-        if not self._hooks.emit(self._handle, "update", prompt_update(body)):
+        if not self._router.emit(self._handle, "update", prompt_update(body)):
             return False
-        if not self._client.prompt_handlers and self._client.elicitation_callback is not None:
+        if not self._router.prompt_handlers and self._host.elicitation_callback is not None:
             self._dispatch_soon(key, request)
         return True
 
@@ -357,7 +356,7 @@ class RemoteTask(_Followed):
 
     # --- steering ---
 
-    async def send_input(self, value: Any, prompt_id: str | None) -> None:
+    async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
         """Answer a question; a task of this kind takes nothing else.
 
         Raises:
@@ -370,11 +369,11 @@ class RemoteTask(_Followed):
 
     async def stop(self) -> None:
         """Ask for the task to be stopped."""
-        await _typed(cancel_task(self._client.session, self.task_id))
+        await _typed(cancel_task(self._host.session, self.task_id))
 
     async def state(self) -> dict[str, Any]:
         """The task's state in our words, with the server's own members beside them."""
-        state = await _typed(get_task(self._client.session, self.task_id))
+        state = await _typed(get_task(self._host.session, self.task_id))
         words = {"working": "running", "input_required": "waiting", "completed": "complete"}
         handle = self._handle
         return {

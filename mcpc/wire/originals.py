@@ -3,7 +3,7 @@
 Two releases are in use, and they differ: 0.2.1 and 0.2.6.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic_core import to_json
 
@@ -22,7 +22,7 @@ __all__ = [
 DIRECT_ID = "MCPC_CALLBACK"
 """The id of the unsolicited response that carries a message in the original's form."""
 
-HANDSHAKE_TOOLS = {"_mcpc_init": "0.2.6", "is_mcpc_enabled": "0.2.1"}
+HANDSHAKE_TOOLS: dict[str, Literal["0.2.6", "0.2.1"]] = {"_mcpc_init": "0.2.6", "is_mcpc_enabled": "0.2.1"}
 """The tools that shake hands, newest first, and the release whose forms they announce. They are never listed."""
 
 METADATA_ARGUMENT = "_metadata"

@@ -15,8 +15,9 @@ from mcp.shared.exceptions import MCPError
 
 import mcpc
 from mcpc.client.inbox import GAP_EVENT, Inbox
-from mcpc.dispatcher import DEFAULT_CAPACITY
+from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
+from mcpc.queue import DEFAULT_CAPACITY
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
 from mcpc.wire.callbacks import encode_message
 from mcpc.wire.originals import encode_direct
@@ -63,7 +64,9 @@ class Receiver:
         self.room = room
         self.got: list[MCPCMessage] = []
         self.pauses = 0
-        self.inbox = Inbox(self.deliver, self.pause)
+        self.flow = Flow()
+        self.flow.on_stop = self.pause
+        self.inbox = Inbox(self.deliver, self.flow)
         self.inbox.listen_sent(LISTEN_ID)
         self.inbox.take(listening())
 
@@ -71,6 +74,8 @@ class Receiver:
         taken = messages[: max(0, self.room)]
         self.room -= len(taken)
         self.got.extend(taken)
+        if len(taken) < len(messages):
+            self.flow.full(self)
         return len(taken)
 
     def pause(self) -> None:
@@ -79,7 +84,7 @@ class Receiver:
     def go_on(self, room: int = 10**9, **announced: Any) -> None:
         """There is room again: listen again, as the client does."""
         self.room = room
-        self.inbox.resume()
+        self.flow.drained(self)
         self.inbox.stopped_listening()
         self.inbox.listen_sent(LISTEN_ID)
         self.inbox.take(listening(**announced))
@@ -148,7 +153,7 @@ def test_every_message_comes_once_and_in_order_however_often_it_is_sent(
         first = max(1, to.inbox.last + 1 - back)
         to.inbox.take(numbered(first, min(first + count, length)))
         assert to.results == list(range(1, to.inbox.last + 1))
-        if to.inbox.paused:
+        if to.flow.stopped:
             to.inbox.take(numbered(to.inbox.last + 1, length))
             to.go_on()
     to.room = 10**9
@@ -229,7 +234,7 @@ def test_a_callback_of_a_later_protocol_is_ignored() -> None:
 
 
 def test_listening_is_confirmed_by_the_announcement_and_anew_each_time() -> None:
-    inbox = Inbox(len, lambda: None)
+    inbox = Inbox(len, Flow())
     assert not inbox.listening.is_set()
     inbox.listen_sent(LISTEN_ID)
     inbox.take(listening())
@@ -302,7 +307,7 @@ def test_the_first_epoch_is_no_news() -> None:
 def test_where_there_is_no_room_the_inbox_pauses_and_takes_nothing_more() -> None:
     to = Receiver(room=2)
     to.inbox.take(numbered(1, 4))
-    assert (to.results, to.inbox.last, to.inbox.paused, to.pauses) == ([1, 2], 2, True, 1)
+    assert (to.results, to.inbox.last, to.flow.stopped, to.pauses) == ([1, 2], 2, True, 1)
     to.room = 10
     to.inbox.take(numbered(5, 6))
     assert (to.results, to.inbox.last, to.pauses) == ([1, 2], 2, 1)
@@ -315,7 +320,7 @@ def test_what_was_on_its_way_when_we_paused_is_no_gap() -> None:
     to = Receiver(room=1)
     to.inbox.take(numbered(1, 3))
     to.room = 10**9
-    to.inbox.resume()
+    to.flow.drained(to)
     to.inbox.stopped_listening()
     to.inbox.take(numbered(4, 6))  # sent before the server heard that we stopped
     to.inbox.listen_sent(LISTEN_ID + 1)
@@ -330,7 +335,7 @@ def test_a_jump_is_reported_once_though_what_follows_it_has_no_room() -> None:
     to = Receiver(room=1)
     to.inbox.take(numbered(5, 6))
     assert to.gaps == [(1, 4)]
-    assert to.inbox.paused
+    assert to.flow.stopped
     to.go_on()
     to.inbox.take(numbered(5, 6))
     assert (to.results, to.gaps) == ([5, 6], [(1, 4)])
@@ -428,7 +433,7 @@ def test_what_waits_for_an_answer_is_bounded() -> None:
     to.inbox.call_sent(1, "t")
     values = [of_task(number) for number in range(DEFAULT_CAPACITY + 1)]
     to.inbox.take(messages(1, values))
-    assert (to.inbox.last, to.inbox.paused, to.results) == (DEFAULT_CAPACITY, True, [])
+    assert (to.inbox.last, to.flow.stopped, to.results) == (DEFAULT_CAPACITY, True, [])
     to.inbox.call_answered(1, None)
     to.go_on()
     to.inbox.take(messages(DEFAULT_CAPACITY + 1, values[-1:]))

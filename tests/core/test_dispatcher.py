@@ -13,8 +13,10 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcpc.dispatcher import Dispatcher, ListenerStats, Overflow, Queue, Registration
+from mcpc.dispatcher import Dispatcher, Registration
+from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
+from mcpc.queue import ListenerStats, Overflow, Queue
 
 POLICIES: tuple[Overflow, ...] = get_args(Overflow)
 
@@ -39,10 +41,12 @@ def spawner(group: anyio.abc.TaskGroup) -> Callable[[Callable[[], Coroutine[Any,
 
 
 @asynccontextmanager
-async def dispatching(on_drained: Callable[[], None] | None = None) -> AsyncGenerator[Dispatcher]:
+async def dispatching(on_room: Callable[[], None] | None = None) -> AsyncGenerator[Dispatcher]:
+    flow = Flow()
+    flow.on_room = on_room
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
-            yield Dispatcher(spawner(group), on_drained=on_drained)
+            yield Dispatcher(spawner(group), flow)
             group.cancel_scope.cancel()
 
 
@@ -51,7 +55,7 @@ async def workers_end() -> AsyncGenerator[Dispatcher]:
     """A dispatcher whose workers must end by themselves."""
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
-            yield Dispatcher(spawner(group))
+            yield Dispatcher(spawner(group), Flow())
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -102,7 +106,7 @@ def no_spawn(main: Any) -> None:
 
 
 def test_sync_listeners_are_called_at_once_and_in_order() -> None:
-    dispatcher = Dispatcher(no_spawn)
+    dispatcher = Dispatcher(no_spawn, Flow())
     first: list[int] = []
     second: list[int] = []
     dispatcher.add(lambda message: first.append(message.result))
@@ -115,7 +119,7 @@ def test_sync_listeners_are_called_at_once_and_in_order() -> None:
 
 
 def test_without_listeners_everything_is_taken() -> None:
-    assert Dispatcher(no_spawn).deliver(update(1))
+    assert Dispatcher(no_spawn, Flow()).deliver(update(1))
 
 
 @pytest.mark.anyio
@@ -273,7 +277,7 @@ async def test_a_listener_that_raises_is_logged_counted_and_called_again(
 
 
 def test_a_listener_may_remove_itself_and_others_still_get_the_message() -> None:
-    dispatcher = Dispatcher(no_spawn)
+    dispatcher = Dispatcher(no_spawn, Flow())
     got: list[tuple[str, Any]] = []
 
     def once(message: MCPCMessage) -> None:
@@ -288,7 +292,7 @@ def test_a_listener_may_remove_itself_and_others_still_get_the_message() -> None
 
 
 def test_a_listener_that_another_removes_is_not_called_any_more() -> None:
-    dispatcher = Dispatcher(no_spawn)
+    dispatcher = Dispatcher(no_spawn, Flow())
     got: list[Any] = []
     dispatcher.add(lambda _: second.remove())
     second = dispatcher.add(lambda message: got.append(message.result))
@@ -297,7 +301,7 @@ def test_a_listener_that_another_removes_is_not_called_any_more() -> None:
 
 
 def test_a_listener_added_by_a_listener_gets_the_next_message_first() -> None:
-    dispatcher = Dispatcher(no_spawn)
+    dispatcher = Dispatcher(no_spawn, Flow())
     got: list[Any] = []
 
     def add(message: MCPCMessage) -> None:
@@ -312,7 +316,7 @@ def test_a_listener_added_by_a_listener_gets_the_next_message_first() -> None:
 
 
 def test_removing_takes_every_registration_of_a_listener_and_needs_none() -> None:
-    dispatcher = Dispatcher(no_spawn)
+    dispatcher = Dispatcher(no_spawn, Flow())
     got: list[Any] = []
     listener = got.append
     dispatcher.remove(listener)
@@ -367,7 +371,7 @@ async def test_an_idle_worker_ends_with_its_listener() -> None:
     ids=repr,
 )
 def test_a_listener_gets_what_matches_all_it_asks_for(matches: dict[str, Any], expected: list[int]) -> None:
-    dispatcher = Dispatcher(no_spawn)
+    dispatcher = Dispatcher(no_spawn, Flow())
     got: list[Any] = []
     dispatcher.add(lambda message: got.append(message.result), **matches)
     for message in (update(1, "a"), update(2, "b"), update(3, "a", "complete"), server_event(4)):
@@ -389,7 +393,7 @@ async def test_a_full_listener_stops_only_what_it_wants() -> None:
 
 def test_an_unknown_filter_is_named() -> None:
     with pytest.raises(TypeError, match="taskid"):
-        Dispatcher(no_spawn).add(print, taskid="x")
+        Dispatcher(no_spawn, Flow()).add(print, taskid="x")
 
 
 # --- what happens at the bound ----------------------------------------------------------------------------------
@@ -398,13 +402,13 @@ def test_an_unknown_filter_is_named() -> None:
 @pytest.mark.parametrize("capacity", [0, -1])
 def test_a_queue_needs_room_for_one(capacity: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Dispatcher(no_spawn).add(print, capacity=capacity)
+        Dispatcher(no_spawn, Flow()).add(print, capacity=capacity)
 
 
 def test_an_unknown_policy_is_refused() -> None:
     unknown: Any = "drop_newest"
     with pytest.raises(ValueError, match="drop_newest"):
-        Dispatcher(no_spawn).add(print, overflow=unknown)
+        Dispatcher(no_spawn, Flow()).add(print, overflow=unknown)
 
 
 @pytest.mark.anyio
@@ -558,7 +562,7 @@ async def test_the_flow_is_not_told_to_go_on_by_a_queue_that_had_room() -> None:
     ),
 )
 def test_a_queue_accounts_for_every_message(capacity: int, overflow: Overflow, steps: list[tuple[str, str]]) -> None:
-    queue = Queue(capacity, overflow, ListenerStats())
+    queue = Queue(capacity, overflow, Flow())
     put: list[MCPCMessage] = []
     taken: list[MCPCMessage] = []
     refused = 0
@@ -604,7 +608,7 @@ def in_a_row(dispatcher: Dispatcher, messages: list[MCPCMessage]) -> None:
 
 def traced(deliver: Deliver, script: list[str]) -> tuple[list[tuple[int, int]], list[ListenerStats]]:
     """Who got what, and the counts, where the first listener does with each message what the script says."""
-    dispatcher = Dispatcher(no_spawn)
+    dispatcher = Dispatcher(no_spawn, Flow())
     calls: list[tuple[int, int]] = []
     registrations: list[Registration] = []
 

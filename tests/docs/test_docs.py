@@ -36,7 +36,7 @@ import typer.main
 import mcpc
 from docs_kit import FENCE, PAGES, ROOT, Block, blocks, pages_with, saved_files
 from mcpc.cli.app import app
-from mcpc.dispatcher import Overflow
+from mcpc.queue import Overflow
 from mcpc.uri import TRANSPORTS, resolve, transport_options
 
 PATIENCE = 30

@@ -11,12 +11,11 @@ import pytest
 from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
 
 LAYERS: list[set[str]] = [
-    {"clock", "errors"},
-    {"messages"},
-    {"wire"},
+    {"clock", "errors", "detached"},
+    {"messages", "flow"},
+    {"wire", "queue"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
     {"store"},
-    {"detached"},
     {"taps"},
     {"framing", "uri", "pair"},
     {"store_uri"},
@@ -35,8 +34,9 @@ ADAPTERS_MAY_USE = {
 SHARED = {
     "lines": {"polled"},
     "stdio": {"lines", "polled"},
-    "sockets": {"lines", "polled"},
-    "websocket": {"sockets", "polled"},
+    "sockets": {"addresses", "lines", "polled"},
+    "websocket": {"addresses", "sockets", "polled"},
+    "http": {"addresses"},
 }
 """The adapters' families that build on others, and on which."""
 

@@ -9,7 +9,7 @@ from mcp.server.auth.provider import AccessToken
 from mcp.shared.exceptions import MCPError
 
 import mcpc
-from mcpc.client.peer import ask_server
+from mcpc.client.requests import ask_server
 from mcpc.wire.names import LISTEN_METHOD, SEND_METHOD, STOP_METHOD, TASK_METHOD
 from support import make_server, serving
 
@@ -56,8 +56,8 @@ async def test_another_clients_task_cannot_be_reached_nor_told_from_an_unknown_o
             # The same session label on both: it opens nothing.
             task = await owner.start_task("wait_for_input", session_id="shared")
             mine = await other.start_task("count", {"n": 1}, session_id="shared")
-            foreign = await _errors(other, other._channel, task.task_id)  # pyright: ignore[reportPrivateUsage]
-            unknown = await _errors(other, other._channel, "0" * 36)  # pyright: ignore[reportPrivateUsage]
+            foreign = await _errors(other, other._listening.channel, task.task_id)  # pyright: ignore[reportPrivateUsage]
+            unknown = await _errors(other, other._listening.channel, "0" * 36)  # pyright: ignore[reportPrivateUsage]
             no_channel = await _errors(other, "x" * 32, task.task_id)
             assert foreign == unknown == no_channel
             assert {code for code, _, _ in foreign} == {-32602}
@@ -78,12 +78,12 @@ async def test_with_authentication_not_even_the_channels_key_opens_another_princ
             mcpc.Client(served.uri, token="bob-token") as bob,
         ):
             task = await alice.start_task("wait_for_input")
-            key = alice._channel  # pyright: ignore[reportPrivateUsage] - stolen, for the test
+            key = alice._listening.channel  # pyright: ignore[reportPrivateUsage] - stolen, for the test
             assert await _errors(bob, key, task.task_id) == await _errors(bob, key, "0" * 36)
             with pytest.raises(MCPError) as refused:
                 await ask_server(bob.session, LISTEN_METHOD, {"channel": key, "after": 0})
             assert refused.value.code == -32602
-            bob._channel = key  # pyright: ignore[reportPrivateUsage]
+            bob._listening.channel = key  # pyright: ignore[reportPrivateUsage]
             with pytest.raises(MCPError):
                 await bob.start_task("count", {"n": 1})
             await task.send("done")
@@ -105,7 +105,7 @@ async def test_a_task_id_in_use_is_refused_and_the_first_task_goes_on(tmp_path: 
         async with serving("ws", tmp_path, make_server()) as served, mcpc.Client(served.uri) as client:
             task = await client.start_task("wait_for_input")
             meta: Any = {
-                "mcpc/channel": client._channel,  # pyright: ignore[reportPrivateUsage]
+                "mcpc/channel": client._listening.channel,  # pyright: ignore[reportPrivateUsage]
                 "mcpc/sessionId": "s",
                 "mcpc/taskId": task.task_id,
             }

@@ -21,13 +21,11 @@ from mcpc.framing import current_response
 from mcpc.transport import Peer
 from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.rpc import decode_frame, encode_error
+from mcpc_transports.addresses import Guests
 from mcpc_transports.http.event_response import EventResponse
 from mcpc_transports.http.server import STREAMING, respond
 
 __all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "refuse"]
-
-LOCAL_HOSTS = ("127.0.0.1:*", "localhost:*", "[::1]:*")
-LOCAL_ORIGINS = tuple(f"{scheme}://{host}" for scheme in ("http", "https") for host in LOCAL_HOSTS)
 
 BODY_TIMEOUT = 30.0
 """Seconds without a byte of a body that has begun, after which the request is refused."""
@@ -41,53 +39,24 @@ async def refuse(send: Send, status: int, why: str, *headers: tuple[bytes, bytes
 
 
 class Door:
-    """Refuses requests by their Host and Origin (MCP 2025-11-25, Streamable HTTP, Security Warning).
+    """Refuses requests by their Host and Origin.
 
     Args:
         app: What is behind it.
-        local: Whether the listener is on loopback only. Then the Host must be a name of this machine, as
-            otherwise any web page could reach us by pointing a name of its own here (DNS rebinding).
-        allowed_hosts: The values of Host let through, instead; `name:*` stands for any port.
-        allowed_origins: The values of Origin let through, instead of the local ones; `*` stands for all. A
-            request without Origin does not come from a web page, and passes.
+        guests: Who is let in.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        local: bool,
-        allowed_hosts: Sequence[str] | None = None,
-        allowed_origins: Sequence[str] | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, guests: Guests) -> None:
         self._app = app
-        self._hosts = allowed_hosts if allowed_hosts is not None else LOCAL_HOSTS if local else ("*",)
-        self._origins = LOCAL_ORIGINS if allowed_origins is None else allowed_origins
+        self._guests = guests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        if not _is_among(headers.get("host", ""), self._hosts):
-            await refuse(send, HTTPStatus.MISDIRECTED_REQUEST, "this Host is not served here (see allowed_hosts)")
-        elif origin is not None and not _is_among(origin, self._origins):
-            await refuse(send, HTTPStatus.FORBIDDEN, "this Origin is not allowed (see allowed_origins)")
+        refusal = self._guests.refusal(headers.getlist("host"), headers.getlist("origin"))
+        if refusal is not None:
+            await refuse(send, *refusal)
         else:
             await self._app(scope, receive, send)
-
-
-def _is_among(value: str, patterns: Sequence[str]) -> bool:
-    value = value.lower()
-    for pattern in map(str.lower, patterns):
-        if pattern in ("*", value):
-            return True
-        # "name:*": the name alone (the scheme's own port), or with a number.
-        if pattern.endswith(":*") and (value == pattern[:-2] or _port_after(pattern[:-1], value).isdecimal()):
-            return True
-    return False
-
-
-def _port_after(prefix: str, value: str) -> str:
-    return value.removeprefix(prefix) if value.startswith(prefix) else ""
 
 
 class Paths:

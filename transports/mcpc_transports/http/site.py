@@ -16,7 +16,8 @@ from mcp.server.auth.provider import TokenVerifier
 from starlette.types import ASGIApp
 
 from mcpc.errors import ListenFailed, URIError
-from mcpc.transport import LOOPBACK_HOSTS, URI, Listener
+from mcpc.transport import URI, Listener
+from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
 from mcpc_transports.http.edge import Door, Paths, authenticated
 from mcpc_transports.http.server import bind, serving
 
@@ -47,6 +48,7 @@ class Site:
     max_sessions: int | None
     backlog: int
     tls: ssl.SSLContext | None = field(init=False, default=None)
+    guests: Guests = field(init=False)
 
     def __post_init__(self) -> None:
         uri = self.uri
@@ -59,6 +61,7 @@ class Site:
         if self.max_sessions is not None and self.max_sessions <= 0:
             raise URIError("max_sessions must be a positive number, or None")
         object.__setattr__(self, "tls", self._load_tls())
+        object.__setattr__(self, "guests", Guests.of(uri.host, self.allowed_hosts, self.allowed_origins))
 
     def _load_tls(self) -> ssl.SSLContext | None:
         given = self.ssl_context is not None or self.ssl_certfile is not None
@@ -88,17 +91,12 @@ class Site:
         app: ASGIApp = Paths(apps)
         if self.token_verifier is not None:
             app = authenticated(app, self.token_verifier)
-        return Door(
-            app,
-            local=self.uri.host in LOOPBACK_HOSTS,
-            allowed_hosts=self.allowed_hosts,
-            allowed_origins=self.allowed_origins,
-        )
+        return Door(app, self.guests)
 
     @asynccontextmanager
     async def serve(self, app: ASGIApp, running: "AbstractAsyncContextManager[Any]") -> AsyncGenerator[Listener]:
         """Serve `app` at the address."""
-        if self.uri.host not in LOOPBACK_HOSTS and self.token_verifier is None and not self.allow_remote:
+        if not is_loopback(self.uri.host) and self.token_verifier is None and not self.allow_remote:
             raise ListenFailed(
                 f"{self.uri} would let in anybody who can reach this machine: "
                 "give a token_verifier, or say allow_remote=True"
@@ -109,8 +107,4 @@ class Site:
                 yield listener
 
     def _dialable(self, port: int) -> str:
-        # The wildcard addresses can be listened at but not dialled (everywhere).
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.uri.host, self.uri.host)
-        if ":" in host and not host.startswith("["):
-            host = f"[{host}]"
-        return f"{self.uri.scheme}://{host}:{port}{self.uri.path or self.default_path}"
+        return f"{self.uri.scheme}://{authority(dialable(self.uri.host), port)}{self.uri.path or self.default_path}"

@@ -6,7 +6,6 @@ POST, say) is dropped at its first line. What happens on a socket once it is the
 is not told here.
 """
 
-import ipaddress
 import socket
 import sys
 from collections.abc import AsyncGenerator
@@ -16,7 +15,8 @@ from typing import Any
 import anyio
 
 from mcpc.errors import ListenFailed, URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, LOOPBACK_HOSTS, URI, Endpoint, FrameChannel, Listener
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener
+from mcpc_transports.addresses import authority, dialable, is_loopback
 from mcpc_transports.sockets.dialling import OPEN_TIMEOUT, channel_over, dialling, open_tcp
 from mcpc_transports.sockets.serving import BACKLOG, Serving, binding, run
 
@@ -45,7 +45,7 @@ class TcpTransport:
     async def _connect(
         self, host: str, port: int, max_message_size: int, seconds: float
     ) -> AsyncGenerator[FrameChannel]:
-        with dialling(f"tcp://{_authority((host, port))}", seconds), anyio.fail_after(seconds):
+        with dialling(f"tcp://{authority(host, port)}", seconds), anyio.fail_after(seconds):
             sock = await open_tcp(host, port, seconds)
         async with channel_over(sock, max_message_size) as channel:
             yield channel
@@ -76,8 +76,8 @@ class TcpTransport:
     async def _listen(
         self, host: str, port: int, endpoint: Endpoint, max_message_size: int, allow_remote: bool, backlog: int
     ) -> AsyncGenerator[Serving]:
-        where = f"tcp://{_authority((host, port))}"
-        if not allow_remote and not _is_loopback(host):
+        where = f"tcp://{authority(host, port)}"
+        if not allow_remote and not is_loopback(host):
             raise ListenFailed(
                 f"{where} can be reached from other machines, and tcp: has no authentication; "
                 "bind to 127.0.0.1, or pass allow_remote=True"
@@ -86,9 +86,9 @@ class TcpTransport:
         host = "127.0.0.1" if host.lower() == "localhost" else host
         with binding(where):
             sock = await _bind_tcp(host, port, backlog)
-        uri = f"tcp://{_authority((_dialable(host), sock.getsockname()[1]))}"
+        uri = f"tcp://{authority(dialable(host), sock.getsockname()[1])}"
         with sock:
-            serving = Serving(uri, sock, endpoint, max_message_size, _authority)
+            serving = Serving(uri, sock, endpoint, max_message_size, _peer)
             async with run(serving, retire=lambda: None):
                 yield serving
 
@@ -101,20 +101,8 @@ def _host_and_port(uri: URI) -> tuple[str, int]:
     return uri.host, uri.port
 
 
-def _authority(address: tuple[Any, ...]) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host.lower() in LOOPBACK_HOSTS or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _dialable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+def _peer(address: tuple[Any, ...]) -> str:
+    return authority(*address[:2])
 
 
 async def _bind_tcp(host: str, port: int, backlog: int) -> socket.socket:

@@ -26,6 +26,7 @@ from websockets.uri import WebSocketURI
 
 from mcpc.errors import ConnectFailed, URIError
 from mcpc.transport import URI
+from mcpc_transports.addresses import Guests
 from mcpc_transports.websocket.channel import STREAM_ERRORS, frame_limit
 from mcpc_transports.websocket.stream import Stream
 
@@ -69,31 +70,17 @@ class Rules:
 
     path: str
     """The path served; the query of a request is not looked at."""
-    hosts: Sequence[str] | None
-    """Values of the Host header; `name:*` stands for any port. None: any."""
-    origins: Sequence[str]
-    """Values of the Origin header, where there is one; `scheme://name:*` stands for any port."""
+    guests: Guests
     token_verifier: TokenVerifier | None = None
 
     def refuse(self, request: Request) -> tuple[HTTPStatus, str] | None:
-        """Why the path, the Host or the Origin of `request` will not do; the statuses are those of the SDK's HTTP."""
-        hosts, origins = request.headers.get_all("Host"), request.headers.get_all("Origin")
-        if len(hosts) != 1 or len(origins) > 1:
-            return HTTPStatus.BAD_REQUEST, "exactly one Host header is needed, and at most one Origin"
-        if self.hosts is not None and not _matches(hosts[0], self.hosts):
-            return HTTPStatus.MISDIRECTED_REQUEST, "this server does not answer for that Host"
-        if origins and not _matches(origins[0], self.origins):
-            return HTTPStatus.FORBIDDEN, "this Origin is not allowed"
+        """Why the path, the Host or the Origin of `request` will not do."""
+        refusal = self.guests.refusal(request.headers.get_all("Host"), request.headers.get_all("Origin"))
+        if refusal is not None:
+            return refusal
         if request.path.partition("?")[0] != self.path:
             return HTTPStatus.NOT_FOUND, "there is nothing at this path"
         return None
-
-
-def _matches(value: str, allowed: Sequence[str]) -> bool:
-    value = value.lower()
-    name, colon, port = value.rpartition(":")
-    any_port = f"{name}:*" if colon and port.isdecimal() else f"{value}:*"
-    return any(pattern.lower() in (value, any_port) for pattern in allowed)
 
 
 async def accept_upgrade(stream: Stream, rules: Rules) -> Hashable | None:

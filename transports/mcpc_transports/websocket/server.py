@@ -4,7 +4,6 @@ Who is let in is decided by `handshake`, what an open connection does by
 `channel`; what is served is the endpoint's business.
 """
 
-import ipaddress
 import logging
 import socket
 import ssl
@@ -23,7 +22,8 @@ from websockets.protocol import OPEN, Protocol, Side
 from websockets.uri import WebSocketURI
 
 from mcpc.errors import ListenFailed, URIError
-from mcpc.transport import LOOPBACK_HOSTS, URI, Endpoint, Peer
+from mcpc.transport import URI, Endpoint, Peer
+from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
 from mcpc_transports.sockets.connection import SocketBytes, tune
 from mcpc_transports.websocket.channel import STREAM_ERRORS, WebSocketChannel, background, frame_limit
 from mcpc_transports.websocket.handshake import QUIET, HandshakeError, Rules, accept_upgrade, busy
@@ -39,9 +39,6 @@ TOLD_AT_ONCE = 64
 
 ACCEPT_PAUSE = 0.1
 """Seconds to wait when no connection can be accepted, as when file descriptors run out."""
-
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses that stand for all interfaces, and how this machine reaches itself there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,7 @@ async def serve(
     *,
     ssl_context: ssl.SSLContext | None,
     token_verifier: TokenVerifier | None,
-    allowed_hosts: Sequence[str] | None,
-    allowed_origins: Sequence[str] | None,
+    guests: Guests,
     allow_remote: bool,
 ) -> "AsyncGenerator[_Serving]":
     """Serve `endpoint` at `address` until the context ends.
@@ -81,18 +77,16 @@ async def serve(
     Raises:
         ListenFailed: the address cannot be bound, or is not loopback and nothing guards it.
     """
-    loopback = _is_loopback(address.host)
-    if not loopback and token_verifier is None and not allow_remote:
+    if not is_loopback(address.host) and token_verifier is None and not allow_remote:
         raise ListenFailed(
             f"{uri} can be reached from other machines: give a token_verifier, or allow_remote=True to let anybody in"
         )
     listeners = await _bind(uri, address, limits.backlog)
     port: int = listeners[0].getsockname()[1]
-    hosts = allowed_hosts if allowed_hosts is not None else _own_hosts(address.host) if loopback else None
-    origins = allowed_origins if allowed_origins is not None else _own_origins()
-    rules = Rules(address.path, hosts, origins, token_verifier)
+    rules = Rules(address.path, guests, token_verifier)
+    where = f"{uri.scheme}://{authority(dialable(uri.host), port)}{uri.path}"
     async with background() as tasks:
-        serving = _Serving(_dialable(uri, port), endpoint, limits, rules, ssl_context, tasks)
+        serving = _Serving(where, endpoint, limits, rules, ssl_context, tasks)
         for listener in listeners:
             tasks.start_soon(serving.accept, listener)
         try:
@@ -109,32 +103,6 @@ async def _bind(uri: URI, address: WebSocketURI, backlog: int) -> list[socket.so
         raise ListenFailed(f"{uri} cannot be served: {exc.strerror or exc}") from exc
     # Only the sockets: anyio's streams would cost a connection three objects more, and a turn of the loop a read.
     return [listener.extra(SocketAttribute.raw_socket) for listener in bound.listeners]
-
-
-def _is_loopback(host: str) -> bool:
-    if host in LOOPBACK_HOSTS:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _in_uri(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _own_hosts(host: str) -> list[str]:
-    # Any port, as over HTTP: what rebinding needs is another name, and a forwarded port is an honest one.
-    return [f"{_in_uri(name)}:*" for name in sorted({*LOOPBACK_HOSTS, host})]
-
-
-def _own_origins() -> list[str]:
-    return [f"{scheme}://{_in_uri(name)}:*" for scheme in ("http", "https") for name in sorted(LOOPBACK_HOSTS)]
-
-
-def _dialable(uri: URI, port: int) -> str:
-    return f"{uri.scheme}://{_in_uri(WILDCARDS.get(uri.host, uri.host))}:{port}{uri.path}"
 
 
 class _Serving:
@@ -195,7 +163,7 @@ class _Serving:
         self._connections += 1
         # Who sees that its connection is closed may count on there being room for another.
         stream = SocketBytes(sock, on_release=self._released)
-        self._tasks.start_soon(self._serve, stream, f"{_in_uri(address[0])}:{address[1]}")
+        self._tasks.start_soon(self._serve, stream, authority(*address[:2]))
 
     def _released(self) -> None:
         self._connections -= 1

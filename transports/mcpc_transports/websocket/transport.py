@@ -28,6 +28,7 @@ from websockets.uri import WebSocketURI
 
 from mcpc.errors import ConnectFailed, URIError
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener
+from mcpc_transports.addresses import Guests
 from mcpc_transports.sockets.connection import SocketBytes
 from mcpc_transports.sockets.dialling import open_tcp
 from mcpc_transports.websocket.channel import STREAM_ERRORS, WebSocketChannel, background
@@ -126,9 +127,9 @@ class WebSocketTransport:
             uri: The address; port 0 is any free port. Only requests for its path are served.
             endpoint: What serves each connection.
             token_verifier: Checks the bearer token that every client must then send.
-            allowed_origins: Origins of web pages that may connect; `scheme://name:*` means any port. Without
-                it, those of loopback.
-            allowed_hosts: Values of the Host header to answer for; `name:*` means any port. Without it, those
+            allowed_origins: Origins of web pages that may connect; `scheme://name:*` means any port, `*`
+                all. Without it, those of loopback.
+            allowed_hosts: Values of the Host header to answer for; `name:*` means any port, `*` all. Without it, those
                 of loopback where bound to loopback, and any elsewhere.
             allow_remote: Let the listener be reached from other machines without a `token_verifier`.
             ssl_context: For `wss`, which needs one.
@@ -146,15 +147,15 @@ class WebSocketTransport:
         limits = Limits(max_message_size, open_timeout, ping_interval, ping_timeout, max_connections, backlog)
         limits.check(uri)
         _check_served(uri, ssl_context)
+        address = _address(uri)
         return serve(
             uri,
-            _address(uri),
+            address,
             endpoint,
             limits,
             ssl_context=ssl_context,
             token_verifier=token_verifier,
-            allowed_hosts=allowed_hosts,
-            allowed_origins=allowed_origins,
+            guests=Guests.of(address.host, allowed_hosts, allowed_origins),
             allow_remote=allow_remote,
         )
 

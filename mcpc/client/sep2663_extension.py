@@ -6,15 +6,12 @@ states turned into messages (`RemoteTask`), so that the handle looks the same
 whatever the server speaks.
 """
 
-from __future__ import annotations
-
 import contextvars
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import mcp
 from mcp.client import ClientExtension
 from mcp.client.extension import ClaimContext, ResultClaim
 from mcp.shared.dispatcher import ProgressFnT
@@ -22,13 +19,11 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from mcpc.client.handle import TaskHandle
+from mcpc.client.router import Router
 from mcpc.client.sep2663_follow import TaskStreams, undeclared
-from mcpc.client.sep2663_tasks import CalledTask, Hooks, RemoteTask
+from mcpc.client.sep2663_tasks import CalledTask, Host, RemoteTask
 from mcpc.wire.sep2663 import TASK_RESULT, TASKS_EXTENSION, CreateTaskResult, TaskState, requires_tasks
-
-if TYPE_CHECKING:
-    from mcpc.client.client import Client
-    from mcpc.client.handle import TaskHandle
 
 __all__ = ["RemoteTasks", "call_as_asked", "needs_tasks"]
 
@@ -88,26 +83,33 @@ class _Extension(ClientExtension):
 
     identifier = TASKS_EXTENSION
 
-    def __init__(self, tasks: RemoteTasks) -> None:
-        self._tasks = tasks
+    def __init__(self, resolve: Callable[[CreateTaskResult, ClaimContext], Awaitable[CallToolResult]]) -> None:
+        self._resolve = resolve
 
     def claims(self) -> Sequence[ResultClaim[Any]]:
-        return (ResultClaim(result_type=TASK_RESULT, model=CreateTaskResult, resolve=self._tasks.resolve),)
+        return (ResultClaim(result_type=TASK_RESULT, model=CreateTaskResult, resolve=self._resolve),)
 
 
 class RemoteTasks:
-    """The extension, for one client."""
+    """The extension, for one client.
 
-    def __init__(self, client: Client, hooks: Hooks) -> None:
-        self.client = client
-        self.hooks = hooks
+    Args:
+        host: The client, as far as following a task needs it.
+        router: Where messages go.
+        call: Calls a tool, as the SDK's client does.
+    """
+
+    def __init__(self, host: Host, router: Router, call: Callable[..., Awaitable[CallToolResult]]) -> None:
         self.streams = TaskStreams()
-        self.extension: ClientExtension = _Extension(self)
+        self.extension: ClientExtension = _Extension(self.resolve)
+        self._host = host
+        self._router = router
+        self._call = call
 
     @property
     def available(self) -> bool:
         """Whether the present server serves tasks."""
-        session = self.client.session
+        session = self._host.session
         capabilities = session.server_capabilities
         if session.protocol_version not in MODERN_PROTOCOL_VERSIONS or capabilities is None:
             return False
@@ -125,7 +127,7 @@ class RemoteTasks:
         if manner.captured is not None:
             manner.captured.append(seed)
             return CallToolResult(content=[], is_error=True)  # an error is not held against the tool's schema
-        called = CalledTask(self, seed.task_id, manner.progress)
+        called = CalledTask(self._host, self._router, self.streams, seed.task_id, manner.progress)
         return await called.run(context.session, seed, context.read_timeout_seconds)
 
     async def start(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
@@ -134,38 +136,31 @@ class RemoteTasks:
         Raises:
             MCPError: the server refused the call.
         """
-        emit, created = self.hooks.emit, False
+        router, created = self._router, False
 
         def tell_created(text: str) -> None:
             nonlocal created
             if not created:
                 created = True
-                emit(handle, "created", text)
+                router.emit(handle, "created", text)
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             tell_created(f"{handle.tool_name} was called")
-            update = {"progress": progress, "total": total, "status": message}
-            emit(handle, "update", {name: value for name, value in update.items() if value is not None})
+            await router.progress(handle, progress, total, message)
 
         captured: list[TaskState] = []
         with _calling(_Manner(captured=captured)):
-            result = await mcp.Client.call_tool(self.client, handle.tool_name, arguments, progress_callback=on_progress)
+            result = await self._call(handle.tool_name, arguments, progress_callback=on_progress)
         if not captured:
             tell_created(f"{handle.tool_name} was called")
-            self.hooks.finish(handle, result)
+            router.finish(handle, result)
             return
-        self._rename(handle, captured[0].task_id)
+        router.rename(handle, captured[0].task_id)  # the task's id is the server's to make
         tell_created(captured[0].message or f"{handle.tool_name} has started")
         self.follow(handle, captured[0])
 
-    def _rename(self, handle: TaskHandle, task_id: str) -> None:
-        """The task's id is the server's to make."""
-        tasks = self.client.tasks
-        tasks.pop(handle.task_id, None)
-        handle.task_id = task_id
-        tasks[task_id] = handle
-
     def follow(self, handle: TaskHandle, seed: TaskState | None) -> None:
         """Let `handle` follow the task of its id."""
-        handle.remote = RemoteTask(self, handle, seed)
-        self.hooks.spawn(handle.remote.run)
+        task = RemoteTask(self._host, self._router, self.streams, handle, seed)
+        handle.steering = task
+        self._router.spawn(task.run)

@@ -1,0 +1,82 @@
+"""The handshake: whether a server speaks MCPC, and in which of the three ways (see docs/protocol.md)."""
+
+import json
+import logging
+from typing import Any, Literal, cast
+
+from mcp.client import ClientSession
+from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED, CallToolRequest, CallToolRequestParams, CallToolResult, TextContent
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from mcpc.client.requests import ask_server
+from mcpc.messages import MCPCInformation
+from mcpc.wire.names import CALLBACKS_EXTENSION, INFO_METHOD
+from mcpc.wire.originals import HANDSHAKE_TOOLS
+
+__all__ = ["Form", "shake_hands"]
+
+logger = logging.getLogger("mcpc")
+
+Form = Literal["", "meta", "0.2.6", "0.2.1"]
+"""How a server takes a call's metadata: `meta`, `0.2.6`, `0.2.1`; empty for a standard server."""
+
+
+async def shake_hands(session: ClientSession, provider: str) -> tuple[Form, MCPCInformation | None]:
+    """Find out whether the server speaks MCPC, and how; see docs/protocol.md.
+
+    A server that advertises the extension is asked by `mcpc/info`. Another one is asked by the originals' tools,
+    and only in the older era: `mcp` 1.6, on which the originals run, dies of a method that it does not know.
+    """
+    info = MCPCInformation(mcpc_provider=provider).model_dump()
+    capabilities = session.server_capabilities
+    if CALLBACKS_EXTENSION in ((capabilities.extensions if capabilities is not None else None) or {}):
+        return await _new_handshake(session, info)
+    if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return "", None  # in this era who speaks it says so
+    form, found = await _old_handshake(session, info)
+    if found is not None and not found.mcpc_version.startswith("0."):
+        return await _new_handshake(session, info)
+    return form, found
+
+
+async def _new_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[Form, MCPCInformation | None]:
+    try:
+        answer = await ask_server(session, INFO_METHOD, {"mcpc_info": info})
+        return "meta", MCPCInformation.model_validate(answer)
+    except (MCPError, ValidationError) as exc:
+        logger.warning("the server says that it speaks MCPC, but its answer to mcpc/info is no use: %s", exc)
+        return "", None
+
+
+async def _old_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[Form, MCPCInformation | None]:
+    for tool, form in HANDSHAKE_TOOLS.items():
+        arguments: dict[str, Any] = {"mcpc_info": info} if form == "0.2.6" else {}
+        try:
+            params = CallToolRequestParams(name=tool, arguments=arguments)
+            result = await session.send_request(CallToolRequest(params=params), CallToolResult)
+        except MCPError as exc:
+            if exc.code == CONNECTION_CLOSED:
+                raise
+            continue
+        except (RuntimeError, ValidationError):
+            continue
+        found = None if result.is_error else _read_information(result.content)
+        if found is not None and found.mcpc_enabled:
+            return form, found
+    return "", None
+
+
+def _read_information(content: Any) -> MCPCInformation | None:
+    for block in content:
+        if isinstance(block, TextContent):
+            try:
+                decoded: Any = json.loads(block.text)
+                # 0.2.6 under MCPServer wraps its answer once more, as the text of a content block.
+                if isinstance(decoded, dict) and "text" in decoded:
+                    decoded = json.loads(cast("dict[str, str]", decoded)["text"])
+                return MCPCInformation.model_validate(decoded)
+            except ValueError:
+                continue
+    return None

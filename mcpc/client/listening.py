@@ -1,0 +1,81 @@
+"""`Listening`: one channel listened to, over one connection after another, for as long as there is room.
+
+It asks for the messages and keeps asking; the `Inbox` takes them. Knows nothing
+of who gets them.
+"""
+
+import logging
+from typing import Any
+
+import anyio
+from mcp.client import ClientSession
+from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED
+
+from mcpc.client.backoff import Backoff
+from mcpc.client.inbox import Inbox
+from mcpc.client.requests import ask_to_listen
+from mcpc.errors import ConnectionLost
+from mcpc.flow import Flow
+
+__all__ = ["Listening"]
+
+logger = logging.getLogger("mcpc")
+
+MAX_REFUSALS = 4
+"""How often in a row a listen stream may end before it began, on a connection that seems to stand."""
+
+
+class Listening:
+    """Listens to a channel, and listens again after the last number when the stream ends.
+
+    Args:
+        inbox: Where the messages go.
+        flow: While it is stopped we do not listen; what is sent meanwhile stays with the server.
+        channel: The channel's key.
+    """
+
+    def __init__(self, inbox: Inbox, flow: Flow, channel: str) -> None:
+        self.channel = channel
+        self._inbox = inbox
+        self._flow = flow
+        self._stream: anyio.CancelScope | None = None
+        flow.on_stop = self._cut
+
+    async def run(self, session: ClientSession) -> None:
+        """Listen until the connection is gone.
+
+        Raises:
+            MCPCError, MCPError: the server refused.
+        """
+        backoff = Backoff()
+        while True:
+            await self._flow.wait()
+            await self._listen_once(session)
+            if self._inbox.listening.is_set():
+                backoff.succeeded()
+            elif backoff.failures > MAX_REFUSALS:
+                raise ConnectionLost("the server no longer lets us listen")
+            self._inbox.stopped_listening()
+            if not self._flow.stopped:
+                await backoff.wait()
+
+    async def _listen_once(self, session: ClientSession) -> None:
+        """One stream, to its end."""
+        inbox = self._inbox
+        params: dict[str, Any] = {"channel": self.channel, "after": inbox.last}
+        if inbox.epoch is not None:
+            params["epoch"] = inbox.epoch
+        with anyio.CancelScope() as self._stream:
+            try:
+                await ask_to_listen(session, params)
+            except MCPError as exc:
+                if exc.code != CONNECTION_CLOSED:
+                    raise
+                logger.debug("the listen stream was cut: %s", exc)
+            finally:
+                self._stream = None
+
+    def _cut(self) -> None:
+        if self._stream is not None:
+            self._stream.cancel()

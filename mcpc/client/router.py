@@ -1,0 +1,167 @@
+"""`Router`: messages to listeners, to the handles of their tasks, and to prompt handlers.
+
+It also makes the messages that stand for what a server says otherwise (an ordinary
+result, a progress). Knows nothing of connections and requests.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+from weakref import WeakValueDictionary
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult
+
+from mcpc.client.handle import TaskHandle, result_value
+from mcpc.client.steering import Steering
+from mcpc.dispatcher import Dispatcher, Spawn
+from mcpc.errors import ConnectionLost, MCPCError, UnknownTask
+from mcpc.flow import Flow
+from mcpc.messages import MCPCMessage, Prompt, prompt_of
+
+__all__ = ["PromptHandler", "Router"]
+
+logger = logging.getLogger("mcpc")
+
+PromptHandler = Callable[[Prompt], Any]
+"""Answers a prompt: its return value (or what it awaits to) is the answer."""
+
+
+class Router:
+    """Where the messages of one client go.
+
+    Args:
+        spawn: Runs an async function in the background, for as long as the client lives.
+        flow: Stopped while there is no room for a message.
+        steer: How to reach a task by its id, where nobody holds its handle.
+    """
+
+    def __init__(self, spawn: Spawn, flow: Flow, steer: Callable[[str], Steering]) -> None:
+        self.spawn = spawn
+        self.listeners = Dispatcher(spawn, flow)
+        self.handles: WeakValueDictionary[str, TaskHandle] = WeakValueDictionary()
+        """The handles of tasks that have not ended, by id. One that nobody holds is gone."""
+        self.prompt_handlers: list[PromptHandler] = []
+        """What answers prompts; the last one does."""
+        self._steer = steer
+
+    # --- what arrives ---
+
+    def deliver(self, messages: Sequence[MCPCMessage]) -> int:
+        """Give messages to the listeners and to the handles of their tasks; how many there was room for."""
+        taken = self._deliver_each(messages) if self.handles else self.listeners.deliver_all(messages)
+        if self.prompt_handlers:
+            for message in islice(messages, taken):
+                if (prompt := prompt_of(message)) is not None:
+                    self.spawn(partial(self._answer, prompt))
+        return taken
+
+    def _deliver_each(self, messages: Sequence[MCPCMessage]) -> int:
+        deliver, handle, task_id = self.listeners.deliver, None, None
+        for taken, message in enumerate(messages):
+            if message.task_id != task_id:  # most often the next message is of the same task
+                task_id = message.task_id
+                handle = None if task_id is None else self.handles.get(task_id)
+            if handle is None:
+                if not deliver(message):
+                    return taken
+            elif not handle.takes() or not deliver(message):
+                return taken
+            elif handle.feed(message):
+                self.forget(handle)
+                handle = None
+        return len(messages)
+
+    # --- prompts ---
+
+    async def ask(self, prompt: Prompt) -> Any:
+        """What the prompt handler answers."""
+        answer = self.prompt_handlers[-1](prompt)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _answer(self, prompt: Prompt) -> None:
+        try:
+            answer = await self.ask(prompt)
+            assert prompt.task_id is not None
+            handle = self.handles.get(prompt.task_id)
+            steering = self._steer(prompt.task_id) if handle is None else handle.steering
+            await steering.send_input(answer, prompt.id)
+        except (MCPCError, MCPError) as exc:
+            logger.info("the answer to a prompt of %s came to nothing: %s", prompt.tool_name, exc)
+        except Exception:
+            logger.exception("a prompt of %s was not answered", prompt.tool_name)
+
+    # --- what we make ourselves ---
+
+    def emit(self, handle: TaskHandle, event: str, result: Any) -> bool:
+        """A message that we make, where the server sends none; False where there is no room for it."""
+        message = MCPCMessage(
+            event=event,
+            session_id=handle.session_id,
+            task_id=handle.task_id,
+            tool_name=handle.tool_name,
+            result=result,
+        )
+        if self.deliver((message,)):
+            return True
+        if message.terminal:
+            handle.feed(message)
+        return message.terminal
+
+    async def progress(
+        self, handle: TaskHandle, progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """An update that stands for a progress notification."""
+        update = {"progress": progress, "total": total, "status": message}
+        self.emit(handle, "update", {name: value for name, value in update.items() if value is not None})
+
+    def finish(self, handle: TaskHandle, result: CallToolResult) -> None:
+        """End a handle with an ordinary tool result."""
+        value = result_value(result)
+        if result.is_error:
+            text = value if isinstance(value, str) else str(value)
+            self.emit(handle, "failed", {"error": "ToolError", "message": text})
+        else:
+            self.emit(handle, "complete", value)
+
+    def fail(self, handle: TaskHandle, exc: Exception) -> None:
+        """End a handle with an error. Where the task was lost from sight nobody knows whether it has failed."""
+        if isinstance(exc, ConnectionLost | UnknownTask):
+            handle.lose(exc)
+            self.forget(handle)
+        else:
+            self.emit(handle, "failed", {"error": type(exc).__name__, "message": str(exc)})
+
+    # --- handles ---
+
+    def add(self, handle: TaskHandle) -> None:
+        """Let a handle have the messages of its task."""
+        self.handles[handle.task_id] = handle
+
+    def rename(self, handle: TaskHandle, task_id: str) -> None:
+        """The task has another id than we thought."""
+        self.forget(handle)
+        handle.task_id = task_id
+        self.add(handle)
+
+    def forget(self, handle: TaskHandle) -> None:
+        """A handle has ended."""
+        self.handles.pop(handle.task_id, None)
+
+    def lose_unknown(self, known: set[str]) -> None:
+        """The server's log was lost: so are the tasks of its channel that it does not know any more."""
+        lost = ConnectionLost("the server was restarted and no longer knows this task")
+        for handle in list(self.handles.values()):
+            if handle.task_id not in known and handle.steering.on_channel:
+                handle.lose(lost)
+                self.forget(handle)
+
+    def lose_all(self, failure: Exception) -> None:
+        """No more messages come."""
+        for handle in list(self.handles.values()):
+            handle.lose(failure)
+        self.handles.clear()
+        self.listeners.close()

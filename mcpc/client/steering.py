@@ -1,0 +1,134 @@
+"""`Steering`: how one task is reached: given inputs, stopped, asked how it stands.
+
+There is one for each way: over the channel of a server of ours (`ChannelSteering`),
+as an ordinary call of this client (`CallSteering`), not at all (`Unsteered`); the
+tasks extension has its own (`mcpc.client.sep2663_tasks.RemoteTask`). A handle holds
+one and does not know which. Knows nothing of messages.
+"""
+
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+import anyio
+from mcp.client import ClientSession
+from mcp.shared.exceptions import MCPError
+from mcp_types import METHOD_NOT_FOUND
+
+from mcpc.client.requests import ask_server
+from mcpc.errors import UnknownTask
+from mcpc.wire.names import SEND_METHOD, STOP_METHOD, TASK_METHOD
+
+__all__ = ["CallSteering", "ChannelSteering", "Steering", "Unsteered"]
+
+
+class Steering(Protocol):
+    """Reaches one task.
+
+    Every method raises `UnknownTask` where the server does not know the task, or cannot be asked about one, and
+    `ConnectionLost` where there is no connection.
+    """
+
+    @property
+    def on_channel(self) -> bool:
+        """Whether the server counts the task among its channel's: what it does not list there has gone."""
+        ...
+
+    async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
+        """Send a value to the task, or answer one of its prompts.
+
+        Raises:
+            TaskEnded: it has ended.
+            InputRefused: too many values wait already, or it takes none.
+            PromptError: no such prompt is open, or the answer does not fit it.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Ask the task to stop."""
+        ...
+
+    async def state(self) -> dict[str, Any]:
+        """What the server knows of the task."""
+        ...
+
+
+class ChannelSteering:
+    """A task on our channel of a server that speaks MCPC.
+
+    Args:
+        session: Gives the session of the present connection.
+        channel: The channel's key.
+        task_id: The task.
+    """
+
+    on_channel = True
+
+    def __init__(self, session: Callable[[], ClientSession], channel: str, task_id: str) -> None:
+        self._session = session
+        self._about = {"channel": channel, "taskId": task_id}
+
+    async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
+        """`mcpc/send`."""
+        answer = {} if prompt_id is None else {"promptId": prompt_id}
+        await self._ask(SEND_METHOD, {**self._about, "input": value, **answer})
+
+    async def stop(self) -> None:
+        """`mcpc/stop`."""
+        await self._ask(STOP_METHOD, self._about)
+
+    async def state(self) -> dict[str, Any]:
+        """`mcpc/task`."""
+        return await self._ask(TASK_METHOD, self._about)
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await ask_server(self._session(), method, params)
+        except MCPError as exc:
+            if exc.code != METHOD_NOT_FOUND:
+                raise
+            raise UnknownTask("there is another server at this address now, which speaks no MCPC") from exc
+
+
+class Unsteered:
+    """A task that cannot be reached: its server has no words for that.
+
+    Args:
+        tool_name: Its tool.
+    """
+
+    on_channel = False
+
+    def __init__(self, tool_name: str) -> None:
+        self._tool_name = tool_name
+
+    async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
+        """Refused."""
+        self._refuse()
+
+    async def stop(self) -> None:
+        """Refused."""
+        self._refuse()
+
+    async def state(self) -> dict[str, Any]:
+        """Refused."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise UnknownTask(f"this server cannot be asked about a running task ({self._tool_name})")
+
+
+class CallSteering(Unsteered):
+    """An ordinary call: it can be cancelled, and that is all.
+
+    Args:
+        tool_name: Its tool.
+    """
+
+    def __init__(self, tool_name: str) -> None:
+        super().__init__(tool_name)
+        self.scope = anyio.CancelScope()
+        """What the call runs in."""
+
+    async def stop(self) -> None:
+        """Cancel the call."""
+        self.scope.cancel()

@@ -1,0 +1,138 @@
+"""`Queue`: messages that wait for one reader, bounded, with a policy for when it is full.
+
+Knows nothing of who reads. Where the policy is to take no more, the `Flow` is
+told that there is no room here, and when there is some again.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mcpc.flow import Flow
+from mcpc.messages import MCPCMessage, prompt_of
+
+__all__ = ["DEFAULT_CAPACITY", "ListenerStats", "Overflow", "Queue"]
+
+DEFAULT_CAPACITY = 10_000
+"""Messages that wait for one async listener before its policy decides."""
+
+Overflow = Literal["coalesce", "block", "drop_oldest", "disconnect"]
+"""What a full queue does with the next message:
+
+- `coalesce`: of each task keep the newest waiting update, and all else. Where that frees nothing, as `block`.
+- `block`: take no more from the server for this channel until there is room; it keeps them for us, within its bounds.
+- `drop_oldest`: the oldest waiting message goes.
+- `disconnect`: the listener is removed.
+"""
+
+
+@dataclass(slots=True)
+class ListenerStats:
+    """What became of a listener's messages."""
+
+    delivered: int = 0
+    dropped: int = 0
+    """Given up by the policy (`coalesce` and `drop_oldest`)."""
+    errors: int = 0
+    """Calls that raised."""
+    waiting: int = 0
+    """In the queue now."""
+    disconnected: bool = False
+
+
+def _is_update(message: MCPCMessage) -> bool:
+    return message.type == "task" and message.event == "update" and prompt_of(message) is None
+
+
+class Queue:
+    """A bounded queue of messages with a policy for when it is full.
+
+    Args:
+        capacity: Messages that may wait.
+        overflow: What happens when that many wait.
+        flow: Told when there is no room here, and when there is some again.
+
+    Raises:
+        ValueError: the capacity is not positive, or there is no such policy.
+    """
+
+    def __init__(self, capacity: int, overflow: Overflow, flow: Flow) -> None:
+        if capacity < 1:
+            raise ValueError("the capacity of a queue must be at least 1")
+        if overflow not in get_args(Overflow):
+            raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}; got {overflow!r}")
+        self.capacity = capacity
+        self.overflow: Overflow = overflow
+        self.counts = ListenerStats()
+        self._flow = flow
+        self._items: deque[MCPCMessage] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def stats(self) -> ListenerStats:
+        """A reading of the counters, taken now."""
+        self.counts.waiting = len(self._items)
+        return self.counts
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another message could be put, with what the policy would do about it. Nothing is done yet."""
+        if len(self._items) < self.capacity or self.overflow in ("drop_oldest", "disconnect"):
+            return True
+        return self.overflow == "coalesce" and self._has_surplus()
+
+    def takes(self) -> bool:
+        """`has_room`; where there is none, the flow stops until there is some."""
+        if self.has_room:
+            return True
+        self._flow.full(self)
+        return False
+
+    def _has_surplus(self) -> bool:
+        """Whether an update waits that has a newer one of the same task behind it."""
+        seen: set[str | None] = set()
+        for message in self._items:
+            if _is_update(message):
+                if message.task_id in seen:
+                    return True
+                seen.add(message.task_id)
+        return False
+
+    def put(self, message: MCPCMessage) -> bool:
+        """Add a message, where `takes` says so; False where the policy is to disconnect instead."""
+        if len(self._items) >= self.capacity:
+            if self.overflow == "disconnect":
+                return False
+            self._make_room()
+        self._items.append(message)
+        return True
+
+    def _make_room(self) -> None:
+        if self.overflow == "drop_oldest":
+            self._items.popleft()
+            self.counts.dropped += 1
+            return
+        kept: list[MCPCMessage] = []
+        seen: set[str | None] = set()
+        for message in reversed(self._items):
+            if _is_update(message):
+                if message.task_id in seen:
+                    continue
+                seen.add(message.task_id)
+            kept.append(message)
+        self.counts.dropped += len(self._items) - len(kept)
+        self._items = deque(reversed(kept))
+
+    def get(self) -> MCPCMessage:
+        """Take the oldest message. Once it is half empty, what had stopped for want of room here goes on."""
+        message = self._items.popleft()
+        if self._flow.stopped and len(self._items) <= self.capacity // 2:
+            self._flow.drained(self)
+        return message
+
+    def close(self) -> None:
+        """Nobody reads any more: what waits is dropped, and nothing waits for room here."""
+        self._items.clear()
+        self._flow.drained(self)
