@@ -65,8 +65,10 @@ __all__ = [
     "Peer",
     "ReadStream",
     "StreamPair",
+    "Traits",
     "Transport",
     "WriteStream",
+    "traits_of",
 ]
 
 DEFAULT_MAX_MESSAGE_SIZE = 4 * 1024 * 1024
@@ -244,11 +246,37 @@ class Endpoint(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What a transport says of itself to those who use any of them. Each default is the usual case."""
+
+    redialled: bool = True
+    """Dialling an address again reaches the server that was there before. False where each connection is a server of
+    its own, as that of a process which is started for it: a client then does not reconnect by itself."""
+    guarded: bool = False
+    """The system decides who may connect, as the permissions of a file do: nobody needs a token."""
+    spawns: bool = False
+    """An address to dial is a command that is run; the scheme alone, listened at, is this process's own stdin and
+    stdout, served once."""
+    in_process: bool = False
+    """Only this process reaches its listeners."""
+    drives_server: bool = False
+    """Its listener runs `Endpoint.server` itself, lifespan included (a stream transport)."""
+    superseded: bool = False
+    """There is a newer scheme for the same purpose; this one is for peers that have no other."""
+    listener_loops: frozenset[str] = frozenset(("asyncio", "trio"))
+    """The event loops that its listeners run on; connections run on both."""
+    example: str = "{scheme}://127.0.0.1:8765"
+    """An address on this machine to dial, for help and completion; `{scheme}` stands for the scheme."""
+    place: str | None = None
+    """An address to serve at that nobody else has, for tests and demonstrations; `{directory}` stands for a folder of
+    the caller's. None where there is none without preparation (a certificate, say)."""
+
+
 class Transport(Protocol):
     """One family of addresses: how to dial one, how to serve one.
 
-    A stream transport whose listener runs `Endpoint.server` itself, lifespan included, has a class attribute
-    `drives_server = True`.
+    It may say what is special about it in an attribute `traits`, a `Traits`.
     """
 
     def connect(
@@ -272,3 +300,9 @@ class Transport(Protocol):
             ListenFailed: the address is taken, or may not be served.
         """
         ...
+
+
+def traits_of(transport: object) -> Traits:
+    """What a transport says of itself; where it says nothing, the usual."""
+    traits = getattr(transport, "traits", None)
+    return traits if isinstance(traits, Traits) else Traits()

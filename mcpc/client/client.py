@@ -43,9 +43,6 @@ __all__ = ["Client"]
 
 logger = logging.getLogger("mcpc")
 
-NO_RECONNECT = frozenset(("stdio", "memory"))
-"""Schemes that are not dialled again unless asked: a new process, or a new server, is another one."""
-
 _SDK_OPTIONS = frozenset(f.name for f in fields(mcp.Client) if f.init) - {"server"}
 
 
@@ -375,12 +372,12 @@ def _transport_of(server: Any, options: dict[str, Any]) -> tuple[Any, bool]:
     """A transport for what a client was given, and whether it can be dialled again."""
     if isinstance(server, str | URI):
         connector = Connector(server, options)
-        return connector, connector.uri.scheme not in NO_RECONNECT
+        return connector, connector.redialled
     if options:
         names = ", ".join(map(repr, options))
         raise TypeError(f"Client does not take {names} where the server is not given by a URI")
     if isinstance(server, Connector):
-        return server, server.uri.scheme not in NO_RECONNECT
+        return server, server.redialled
     if hasattr(server, "__aenter__"):
         return server, False
     return InProcess(server), False

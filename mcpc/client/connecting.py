@@ -9,7 +9,7 @@ from typing import Any
 
 from mcpc.errors import MCPCError
 from mcpc.framing import Connection
-from mcpc.transport import URI, FrameChannel, StreamPair
+from mcpc.transport import URI, FrameChannel, StreamPair, traits_of
 from mcpc.uri import dial, prepare
 
 __all__ = ["Connector", "InProcess", "connect"]
@@ -52,7 +52,9 @@ class Connector(_Transport):
 
     def __init__(self, uri: str | URI, options: Mapping[str, Any]) -> None:
         super().__init__()
-        self.uri, _ = prepare(uri, "connect", options)
+        self.uri, transport = prepare(uri, "connect", options)
+        self.redialled = traits_of(transport).redialled
+        """Dialling again reaches the same server."""
         self._options = dict(options)
 
     async def _open(self, stack: AsyncExitStack) -> StreamPair:

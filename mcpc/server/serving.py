@@ -12,7 +12,7 @@ from mcp.server.runner import serve_dual_era_loop
 
 from mcpc.framing import Connection
 from mcpc.server.binding import Binding, bind
-from mcpc.transport import URI, FrameChannel, Listener, Peer
+from mcpc.transport import URI, FrameChannel, Listener, Peer, traits_of
 from mcpc.uri import listen_at, parse_uri, resolve
 
 __all__ = ["ServerEndpoint", "listen", "run", "serve"]
@@ -85,7 +85,7 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
     failure: Exception | None = None
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(workshop.hold())
-        if not getattr(resolve(parse_uri(uri).scheme), "drives_server", False):
+        if not traits_of(resolve(parse_uri(uri).scheme)).drives_server:
             await stack.enter_async_context(endpoint.lifespan())
         listener = await stack.enter_async_context(opened)
         workshop.listeners += 1

@@ -14,14 +14,15 @@ import anyio
 import anyio.to_thread
 
 from mcpc.testing.peers import PeerEndpoint
-from mcpc.uri import listen_at, parse_uri
+from mcpc.transport import traits_of
+from mcpc.uri import listen_at, parse_uri, resolve
 
 
 async def serve(uri: str, options: dict[str, Any]) -> None:
     """Serve the checks' peers at `uri`."""
     endpoint = PeerEndpoint(own_process=True)
     async with listen_at(uri, endpoint, **options) as listener:
-        if parse_uri(uri).scheme == "stdio":
+        if traits_of(resolve(parse_uri(uri).scheme)).spawns:
             await endpoint.idle.wait()
         else:
             sys.stdout.write(f"{listener.uri}\n")
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m mcpc.testing", description="A peer of the transport contract's checks."
     )
-    parser.add_argument("uri", nargs="?", default="stdio:", help="address to serve")
+    parser.add_argument("uri", help="address to serve")
     parser.add_argument("--options", type=json.loads, default={}, help="options of the listener, as a JSON object")
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop to run on")
     arguments = parser.parse_args()

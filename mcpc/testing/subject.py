@@ -21,7 +21,7 @@ from mcpc.errors import TransportError
 from mcpc.framing import Connection
 from mcpc.testing.loads import make_frame
 from mcpc.testing.peers import POLL, PeerEndpoint, ask
-from mcpc.transport import Endpoint, FrameChannel, StreamPair
+from mcpc.transport import Endpoint, FrameChannel, StreamPair, traits_of
 from mcpc.uri import dial, listen_at, parse_uri, resolve, transport_options
 
 __all__ = [
@@ -119,9 +119,9 @@ class Subject:
         self.uri = parse_uri(uri)
         self.transport: Any = resolve(self.uri.scheme)
         self.deadline = deadline
-        if serve is None and self.uri.scheme == "stdio":
-            serve = in_child("stdio:")
-            nowhere = nowhere or "stdio:mcpc-testing-no-such-command"
+        if serve is None and traits_of(self.transport).spawns:
+            serve = in_child(str(uri))
+            nowhere = nowhere or f"{self.uri.scheme}:mcpc-testing-no-such-command"
         self.place: Place = "here" if serve is None else "process"
         self.nowhere = nowhere
         self.connections = connections or (30 if serve is None else 3)
@@ -326,7 +326,7 @@ class Clauses(dict[str, Check]):
 
 
 def in_child(uri: str, *, backend: str | None = None) -> Serve:
-    """Peers in child processes: for `stdio:` one a connection, for any other address one that listens there.
+    """Peers in child processes: one a connection where an address is a command; else one that listens there.
 
     The child runs this interpreter, and knows the installed transports only. Options must be JSON values.
 
@@ -339,8 +339,9 @@ def in_child(uri: str, *, backend: str | None = None) -> Serve:
     async def serve(endpoint: Endpoint, options: Mapping[str, Any]) -> AsyncGenerator[str]:
         arguments = [uri, "--backend", backend or _running_loop(), "--options", json.dumps(options)]
         command = [sys.executable, "-m", "mcpc.testing", *arguments]
-        if uri == "stdio:":
-            yield f"stdio:{shlex.join(command)}"
+        scheme = parse_uri(uri).scheme
+        if traits_of(resolve(scheme)).spawns:
+            yield f"{scheme}:{shlex.join(command)}"
             return
         async with await anyio.open_process(command, stderr=None) as process:
             try:

@@ -5,10 +5,12 @@ import importlib
 import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
+from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
     {"clock", "errors", "detached"},
@@ -235,3 +237,28 @@ def test_importing_the_library_imports_no_adapter_and_no_network_library() -> No
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded & {"mcpc_transports", "mcpc_stores", "sqlite3", "websockets", "trio", "fastmcp", "typer"} == set()
+
+
+# --- what is not known by its name -------------------------------------------------------------------------------
+
+NAMED: dict[str, set[str]] = {
+    "mcpc.client.connecting": {"memory"},  # where a server object is served for its own client
+    "mcpc.server.serving": {"stdio"},  # what `mcpc.run(server)` serves when it is told nothing
+}
+"""Rooms that do know a transport by its name, and why. (The command line's tables are on their way out.)"""
+
+
+def texts_of(module: str) -> Iterator[str]:
+    """The texts in a module's code: no docstrings, and no texts that stand alone to explain the line above them."""
+    explaining = {node.value for node in ast.walk(tree_of(module)) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in explaining:
+            yield node.value
+
+
+@pytest.mark.parametrize("module", [name for name in CORE if room(name) not in ("cli", "__main__")])
+def test_the_core_asks_no_transport_by_its_name(module: str) -> None:
+    """What is special about a transport is a trait that it declares, so that a third party's can say it too."""
+    built_in = set(schemes())
+    heads = {text.partition(":")[0] for text in texts_of(module) if text.partition(":")[0] in built_in}
+    assert heads - NAMED.get(module, set()) == set()

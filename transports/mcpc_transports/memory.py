@@ -13,7 +13,7 @@ import anyio.abc
 
 from mcpc.errors import ConnectFailed, ListenFailed, URIError
 from mcpc.pair import DEFAULT_BUFFER, MemoryChannel, memory_pair
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer, Traits
 
 __all__ = ["MemoryTransport"]
 
@@ -30,6 +30,8 @@ class _Serving:
 
 class MemoryTransport:
     """Serves `memory://`."""
+
+    traits = Traits(redialled=False, guarded=True, in_process=True, example="{scheme}://", place="{scheme}://mcpc")
 
     def __init__(self) -> None:
         self._serving: dict[str, _Serving] = {}

@@ -19,7 +19,7 @@ from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcpc.errors import URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Listener, StreamPair
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Listener, StreamPair, Traits
 from mcpc_transports.http.client import Target, unwrapped
 from mcpc_transports.http.edge import MessageCheck, peer_of, refuse
 from mcpc_transports.http.server import DEFAULT_BACKLOG
@@ -33,6 +33,13 @@ SSE_PATH = "/sse"
 
 class SseTransport:
     """Serves `sse+http://` and `sse+https://`."""
+
+    traits = Traits(
+        superseded=True,
+        listener_loops=frozenset(("asyncio",)),
+        example="{scheme}://127.0.0.1:8765/sse",
+        place="{scheme}://127.0.0.1:0/sse",
+    )
 
     def connect(
         self,

@@ -25,7 +25,7 @@ from mcp.server.streamable_http_manager import (
 
 from mcpc.errors import URIError
 from mcpc.taps import TappedReader
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Listener, StreamPair
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Listener, StreamPair, Traits
 from mcpc_transports.http.client import CallClient, Target, connecting, reach, unwrapped
 from mcpc_transports.http.edge import MessageCheck
 from mcpc_transports.http.server import DEFAULT_BACKLOG
@@ -39,8 +39,12 @@ STREAMABLE_PATH = "/mcp"
 class StreamableHttpTransport:
     """Serves `http://` and `https://`."""
 
-    drives_server = True
-    """A listener enters the server's lifespan itself, once."""
+    traits = Traits(
+        drives_server=True,
+        listener_loops=frozenset(("asyncio",)),
+        example="{scheme}://127.0.0.1:8765/mcp",
+        place="{scheme}://127.0.0.1:0/mcp",
+    )
 
     def connect(
         self,

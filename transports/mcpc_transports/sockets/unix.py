@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 import anyio
 
 from mcpc.errors import URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Traits
 from mcpc_transports.sockets.dialling import OPEN_TIMEOUT, channel_over, connect_socket, dialling
 from mcpc_transports.sockets.serving import BACKLOG, Serving, binding, run
 from mcpc_transports.sockets.socket_file import bind_unix, remove_if, remove_stale, starting_alone
@@ -27,6 +27,8 @@ SUN_PATH = 104 if sys.platform == "darwin" else 108
 
 class UnixTransport:
     """Serves `unix:///absolute/path`."""
+
+    traits = Traits(guarded=True, example="{scheme}:///tmp/mcp.sock", place="{scheme}://{directory}/mcpc.sock")
 
     def connect(
         self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE, open_timeout: float = OPEN_TIMEOUT

@@ -18,7 +18,7 @@ import anyio
 from mcp.client.stdio import get_default_environment
 
 from mcpc.errors import ListenFailed, URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer, Traits
 from mcpc_transports.lines import LineChannel
 from mcpc_transports.polled import PolledStream
 from mcpc_transports.stdio.child import STDERR, Spawn, has_stderr
@@ -41,6 +41,8 @@ class _HasFileno(Protocol):
 
 class StdioTransport:
     """Serves `stdio:`."""
+
+    traits = Traits(redialled=False, guarded=True, spawns=True, example="{scheme}:", place="{scheme}:")
 
     def connect(
         self,

@@ -27,7 +27,7 @@ from websockets.http11 import Request
 from websockets.uri import WebSocketURI
 
 from mcpc.errors import ConnectFailed, URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Traits
 from mcpc_transports.addresses import Guests
 from mcpc_transports.sockets.connection import SocketBytes
 from mcpc_transports.sockets.dialling import open_tcp
@@ -59,6 +59,8 @@ _AS_IS = "/%?:@!$&'()*+,;=~[]"
 
 class WebSocketTransport:
     """Serves `ws://` and `wss://`."""
+
+    traits = Traits(example="{scheme}://127.0.0.1:8765/mcp", place="{scheme}://127.0.0.1:0/mcp")
 
     def connect(
         self,

@@ -1,0 +1,70 @@
+"""What a transport says of itself: the usual where it says nothing, and what follows where it says something."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from mcp.server import MCPServer
+
+import mcpc
+from mcpc.testing import FaultyTransport
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, FrameChannel, Traits, traits_of
+from mcpc.uri import TRANSPORTS, dial, resolve, schemes
+
+pytestmark = pytest.mark.anyio
+
+
+class Over:
+    """A third party's transport that hands its work to `memory:`, as `ssh:` would to a pipe."""
+
+    def __init__(self, **traits: Any) -> None:
+        if traits:
+            self.traits = Traits(**traits)
+        self.dialled = 0
+
+    @asynccontextmanager
+    async def connect(
+        self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
+    ) -> AsyncGenerator[FrameChannel]:
+        self.dialled += 1
+        async with dial(f"memory:{uri.rest}", max_message_size=max_message_size) as channel:
+            assert isinstance(channel, FrameChannel)
+            yield channel
+
+    def listen(self, uri: URI, endpoint: Any, /) -> Any:
+        raise mcpc.URIError("only dialled")
+
+
+def test_a_transport_that_says_nothing_is_as_usual() -> None:
+    assert traits_of(object()) == Traits() == Traits(redialled=True, guarded=False, spawns=False, place=None)
+
+
+def test_a_transport_around_another_says_what_that_one_says() -> None:
+    assert traits_of(FaultyTransport("stdio")) == traits_of(resolve("stdio"))
+
+
+@pytest.mark.parametrize("scheme", schemes())
+def test_every_built_in_transport_names_an_address_to_try_and_one_to_serve_at(scheme: str) -> None:
+    traits = traits_of(resolve(scheme))
+    assert traits.example.format(scheme=scheme).startswith(f"{scheme}:")
+    assert traits.place is not None
+    assert traits.place.format(scheme=scheme, directory="/tmp").startswith(f"{scheme}:")
+
+
+@pytest.mark.parametrize(("traits", "reconnects"), [({"redialled": False}, False), ({}, True)])
+async def test_a_third_party_can_say_that_a_new_connection_is_another_server(
+    traits: dict[str, Any], reconnects: bool
+) -> None:
+    """Then nobody starts a new server behind a client's back, unless the client asks for it."""
+    over: Any = Over(**traits)
+    with anyio.fail_after(20), TRANSPORTS.restored():
+        mcpc.register_transport("over", over)
+        async with mcpc.listen(MCPServer("s"), "memory://over-test"):
+            for client in (mcpc.Client("over://over-test"), mcpc.Client(mcpc.connect("over://over-test"))):
+                assert client.reconnect is reconnects
+            async with mcpc.Client("over://over-test", reconnect=True) as client:
+                assert client.reconnect
+                await client.list_tools()
+    assert over.dialled == 1
