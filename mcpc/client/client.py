@@ -161,7 +161,7 @@ class Client(mcp.Client):
         while self.reconnect:
             if not await self._life.hold_next(self.reconnect_timeout):
                 break
-        self._router.lose_all(ConnectionLost("the connection to the server was lost"))
+        self._router.lose_all(ConnectionLost("the connection to the server was lost"), tell=True)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[None]:

@@ -21,7 +21,7 @@ from mcpc.wire.callbacks import decode_messages, known_messages, messages_in_con
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
 from mcpc.wire.originals import decode_direct
 
-__all__ = ["GAP_EVENT", "Inbox"]
+__all__ = ["EVERY_SESSION", "GAP_EVENT", "Inbox"]
 
 logger = logging.getLogger("mcpc")
 

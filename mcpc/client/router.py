@@ -16,13 +16,17 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from mcpc.client.handle import TaskHandle, result_value
+from mcpc.client.inbox import EVERY_SESSION
 from mcpc.client.steering import Steering
 from mcpc.dispatcher import Dispatcher, Spawn
 from mcpc.errors import ConnectionLost, MCPCError, UnknownTask
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, Prompt, prompt_of
 
-__all__ = ["PromptHandler", "Router"]
+__all__ = ["LOST_EVENT", "PromptHandler", "Router"]
+
+LOST_EVENT = "lost"
+"""The server event that a client makes when the connection is lost for good."""
 
 logger = logging.getLogger("mcpc")
 
@@ -159,8 +163,17 @@ class Router:
                 handle.lose(lost)
                 self.forget(handle)
 
-    def lose_all(self, failure: Exception) -> None:
-        """No more messages come."""
+    def lose_all(self, failure: Exception, *, tell: bool = False) -> None:
+        """No more messages come.
+
+        Args:
+            failure: What the open handles end with.
+            tell: Tell the listeners, too, who hold no handles.
+        """
+        if tell:
+            result = {"message": str(failure)}
+            about = MCPCMessage(type="server_event", event=LOST_EVENT, session_id=EVERY_SESSION, result=result)
+            self.listeners.deliver(about)
         for handle in list(self.handles.values()):
             handle.lose(failure)
         self.handles.clear()

@@ -262,3 +262,26 @@ async def test_a_closed_inbox_tells_what_waits_and_ends() -> None:
                 break
         inbox.close()
         assert ["count update" in news.text async for news in inbox] == [True]
+
+
+async def test_when_the_server_is_gone_for_good_its_tasks_are_told_as_lost() -> None:
+    bench = Bench()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            served = anyio.CancelScope()
+            started = anyio.Event()
+
+            async def serve() -> None:
+                with served:
+                    async with mcpc.listen(bench.server, "memory://agents-lost"):
+                        started.set()
+                        await anyio.sleep_forever()
+
+            group.start_soon(serve)
+            await started.wait()
+            async with mcpc.Client("memory://agents-lost") as client, Inbox(client, settle=0) as inbox:
+                await client.start_task("listen_to")
+                served.cancel()
+                told = "\n".join([str(news) async for news in inbox])
+            assert "failed" in told
+            assert "lost" in told or "stopped" in told  # what a server that shuts down in order still says comes first
