@@ -220,4 +220,12 @@ class InputRefused(TaskError):
 
 
 class PromptError(TaskError, ValueError):
-    """There is no such open prompt, or the answer does not fit it."""
+    """There is no such open prompt, the answer does not fit it, or nobody can or will answer.
+
+    Attributes:
+        action: What the user chose who will not answer: `decline` or `cancel`.
+    """
+
+    def __init__(self, message: str, *, action: str | None = None) -> None:
+        super().__init__(message)
+        self.action = action

@@ -100,8 +100,8 @@ class TaskState:
     """The terminal message, as JSON."""
     error: dict[str, Any] | None = None
     """The JSON-RPC error that its worker raised: `code`, `message` and perhaps `data`."""
-    is_tool_result: bool = False
-    """Whether its result is a `CallToolResult` of the SDK's, to be answered as it is."""
+    answer: dict[str, Any] | None = None
+    """What an ordinary call answers, in wire form, where the server has made it; else it is made of the ending."""
     kept_for: float | None = None
     """Seconds for which it is remembered after its end; None while it runs."""
 

@@ -11,6 +11,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from mcpc.client.requests import ask_server
+from mcpc.client.validation import let_created_pass
 from mcpc.messages import MCPCInformation
 from mcpc.wire.names import CALLBACKS_EXTENSION, INFO_METHOD
 from mcpc.wire.originals import HANDSHAKE_TOOLS
@@ -29,6 +30,7 @@ async def shake_hands(session: ClientSession, provider: str) -> tuple[Form, MCPC
     A server that advertises the extension is asked by `mcpc/info`. Another one is asked by the originals' tools,
     and only in the older era: `mcp` 1.6, on which the originals run, dies of a method that it does not know.
     """
+    let_created_pass(session)
     info = MCPCInformation(mcpc_provider=provider).model_dump()
     capabilities = session.server_capabilities
     if CALLBACKS_EXTENSION in ((capabilities.extensions if capabilities is not None else None) or {}):

@@ -3,13 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from mcp_types import CallToolResult, TextContent
+from mcp_types import SERVER_INFO_META_KEY, CallToolResult, TextContent
+from mcp_types.methods import serialize_server_result
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import from_json
 
 from mcpc.tasks import Status, TaskState
-from mcpc.wire.jsontext import encode_json
+from mcpc.wire.jsontext import as_object, encode_json
 
-__all__ = ["call_result", "error_result", "timestamp", "tool_result"]
+__all__ = ["error_result", "kept_answer", "made_result", "on_the_wire", "timestamp", "without_stamp"]
 
 
 def timestamp(seconds: float) -> str:
@@ -17,29 +19,60 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def tool_result(value: Any) -> CallToolResult:
-    """A worker's value as the answer of a tool: its text, and the value itself where it is an object."""
-    if isinstance(value, CallToolResult):
-        return value
-    text = value if isinstance(value, str) else encode_json(value).decode()
-    decoded: Any = from_json(encode_json(value))
-    structured = cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else None
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
-
-
 def error_result(text: str) -> CallToolResult:
     """A tool error."""
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def call_result(task: TaskState) -> CallToolResult:
-    """What an ordinary call answers, once its task has ended."""
-    if task.is_tool_result:
-        return CallToolResult.model_validate(task.result)
-    if task.status is Status.COMPLETE:
-        return tool_result(task.result)
-    failure: Any = task.result
-    if isinstance(failure, dict) and "error" in failure:
-        details = cast("dict[str, Any]", failure)
-        return error_result(f"{details['error']}: {details.get('message')}")
-    return error_result(failure if isinstance(failure, str) else encode_json(failure).decode())
+def on_the_wire(result: CallToolResult, version: str, stamp: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A tool's answer as it goes over the wire.
+
+    Args:
+        result: The answer.
+        version: Of the protocol.
+        stamp: What the server says of itself in answers since 2026-07-28.
+    """
+    dumped = serialize_server_result(
+        "tools/call", version, result.model_dump(by_alias=True, mode="json", exclude_none=True)
+    )
+    if version in MODERN_PROTOCOL_VERSIONS:
+        dumped.setdefault("resultType", "complete")
+        if stamp is not None:
+            dumped["_meta"] = {SERVER_INFO_META_KEY: stamp, **dumped.get("_meta", {})}
+    return dumped
+
+
+def without_stamp(result: dict[str, Any]) -> dict[str, Any]:
+    """The same without what the server says of itself: an answer within an answer says it no second time."""
+    meta = {key: value for key, value in as_object(result.get("_meta")).items() if key != SERVER_INFO_META_KEY}
+    bare = {key: value for key, value in result.items() if key != "_meta"}
+    return {**bare, "_meta": meta} if meta else bare
+
+
+def kept_answer(task: TaskState) -> dict[str, Any] | None:
+    """The answer that the server made, where it fits how the task ended: one that was stopped gives no result."""
+    if task.answer is None or bool(task.answer.get("isError")) is (task.status is Status.COMPLETE):
+        return None
+    return task.answer
+
+
+def made_result(task: TaskState) -> CallToolResult:
+    """What an ordinary call answers whose task has ended without an answer of the server: it failed, say."""
+    result: Any = task.result
+    if task.status is not Status.COMPLETE:
+        return _failure(result)
+    text = result if isinstance(result, str) else encode_json(result).decode()
+    decoded: Any = from_json(encode_json(result))
+    structured = cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else None
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
+
+
+def _failure(failure: Any) -> CallToolResult:
+    if not isinstance(failure, dict) or "error" not in failure:
+        return error_result(failure if isinstance(failure, str) else encode_json(failure).decode())
+    details = cast("dict[str, Any]", failure)
+    answer = error_result(f"{details['error']}: {details.get('message')}")
+    if "result" in details:
+        # What the worker had, all the same: hours may stand in it.
+        answer.content.append(TextContent(type="text", text=encode_json(details["result"]).decode()))
+    return answer

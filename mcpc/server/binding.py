@@ -67,7 +67,7 @@ class Binding:
         """Add what MCPC needs to the server. Done once."""
         calls = CallReader(
             self.server,
-            self.name,
+            self.lowlevel,
             self.workshop,
             self._direct,
             self.sep2663,

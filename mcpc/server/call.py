@@ -11,6 +11,7 @@ from mcp.server.session import ServerSession
 from mcp_types import RequestId
 
 from mcpc.framing import Connection, current_connection
+from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
 from mcpc.wire.calls import CallMetadata
 
@@ -36,6 +37,8 @@ class Call:
     """Whether the caller declared `io.modelcontextprotocol/tasks` on this request."""
     outcome: dict[str, Any] | None = None
     """A result that replaces the tool's own, for shapes that a tool cannot return (SEP-2663)."""
+    invocation: Invocation | None = None
+    """The call as it runs, where it may be one of a background tool."""
 
     def when_answered(self, then: Callable[[], None]) -> None:
         """Call `then` once the answer to this call is on its way; at once, where that cannot be told."""

@@ -4,18 +4,24 @@ Answers the handshakes of the originals, hands subscriptions to the tasks
 extension, and leaves everything else to the server.
 """
 
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from mcp.server import MCPServer, Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS
+from mcp_types import INVALID_PARAMS, CallToolResult
 
 from mcpc.errors import MCPCError, MessageError
 from mcpc.framing import Connection, current_connection
+from mcpc.server.answers import on_the_wire
 from mcpc.server.call import Call, current_call, current_principal
+from mcpc.server.callers import caller_of
 from mcpc.server.direct import DirectForm
+from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
 from mcpc.server.methods import open_journal
 from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
@@ -33,7 +39,7 @@ class CallReader:
 
     Args:
         server: The server as its author made it.
-        name: Its name: the provider, in a handshake.
+        lowlevel: The SDK's server inside it.
         workshop: Where its tasks are done.
         direct: Its connections in the direct form.
         sep2663: The tasks extension.
@@ -44,7 +50,7 @@ class CallReader:
     def __init__(
         self,
         server: Any,
-        name: str,
+        lowlevel: Server[Any],
         workshop: Workshop,
         direct: DirectForm,
         sep2663: TasksExtension,
@@ -52,7 +58,7 @@ class CallReader:
         task_required_tools: AbstractSet[str],
     ) -> None:
         self._server = server
-        self._name = name
+        self._lowlevel = lowlevel
         self._workshop = workshop
         self._direct = direct
         self._sep2663 = sep2663
@@ -79,18 +85,33 @@ class CallReader:
                 self._direct.open(connection, current_principal())
             except MCPCError as exc:
                 raise MCPError(INVALID_PARAMS, str(exc)) from exc
-        return handshake_answer(self._name, ctx)
+        return handshake_answer(self._lowlevel.name, ctx)
 
     async def _call(self, ctx: Context, params: dict[str, Any], call_next: CallNext) -> HandlerResult:
         call = self._read(params, ctx)
+        if call.arguments is not None:
+            ctx = replace(ctx, params={**params, "arguments": call.arguments})
         token = current_call.set(call)
         try:
-            if call.arguments is not None:
-                ctx = replace(ctx, params={**params, "arguments": call.arguments})
-            result = await call_next(ctx)
+            if not self._may_be_background(call.tool_name):
+                return await call_next(ctx)
+            answer = await self._invoke(call, partial(call_next, ctx))
         finally:
             current_call.reset(token)
-        return result if call.outcome is None else call.outcome
+        if isinstance(answer, CallToolResult):
+            return on_the_wire(answer, ctx.protocol_version, self._lowlevel.server_info_stamp)
+        return answer
+
+    def _may_be_background(self, tool_name: str) -> bool:
+        """Whether a call may be one of a background tool: FastMCP may have mounted some that we know nothing of."""
+        return tool_name in self._background_tools or not isinstance(self._server, MCPServer | Server)
+
+    async def _invoke(self, call: Call, proceed: Callable[[], Awaitable[HandlerResult]]) -> HandlerResult:
+        """Let the call run in the host, and answer it in its caller's way."""
+        caller = caller_of(call, self._workshop, self._sep2663)
+        invocation = call.invocation = Invocation(caller.enter)
+        self._workshop.host.spawn(partial(invocation.run, proceed))
+        return await caller.answer(invocation)
 
     def _read(self, params: dict[str, Any], ctx: Context) -> Call:
         try:

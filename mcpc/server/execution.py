@@ -13,13 +13,13 @@ from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
-from mcp_types import CallToolResult
 
 from mcpc.errors import MessageError, PromptError, TaskEnded, TaskStopped
 from mcpc.messages import TERMINAL_EVENTS
 from mcpc.server.failures import STOPPED, failure_of, holds_cancellation
 from mcpc.server.inputs import Inputs
 from mcpc.server.limits import Limits
+from mcpc.server.outcome import unsendable
 from mcpc.server.outlet import Outlet
 from mcpc.server.questions import Questions
 from mcpc.tasks import Move, TaskRegistry, TaskState
@@ -45,7 +45,6 @@ class _Ending:
     result: Any
     data: bytes
     error: dict[str, Any] | None = None
-    is_tool_result: bool = False
 
 
 class Execution:
@@ -182,7 +181,7 @@ class Execution:
             self._questions.close(asked)
         self._check_stopped()
         if asked.refused is not None:
-            raise PromptError(f"the user chose to {asked.refused} the question")
+            raise PromptError(f"the user chose to {asked.refused} the question", action=asked.refused)
         return asked.answer
 
     def _check_stopped(self) -> None:
@@ -235,11 +234,9 @@ class Execution:
     def _ending(self, event: str, result: Any, error: dict[str, Any] | None = None) -> _Ending:
         """A terminal message. A value that is not JSON makes it a failure."""
         try:
-            data = self.encode(event, result)
-            return _Ending(event, result, data, error, isinstance(result, CallToolResult))
+            return _Ending(event, result, self.encode(event, result), error)
         except MessageError as exc:
-            result = {"error": "MessageError", "message": f"the result cannot be sent: {exc}"}
-            return _Ending("failed", result, self.encode("failed", result))
+            return _Ending("failed", *unsendable(result, str(exc), lambda failure: self.encode("failed", failure)))
 
     def _end(self, ending: _Ending) -> None:
         if self.state.ended:
@@ -247,7 +244,6 @@ class Execution:
         self._registry.move(self.state, Move.COMPLETE if ending.event == "complete" else Move.FAIL)
         self.state.ending = ending.data
         self.state.error = ending.error
-        self.state.is_tool_result = ending.is_tool_result
         self._questions.end()
         self.inputs.clear()
         self.outlet.end(ending.data, ending.event, ending.result)

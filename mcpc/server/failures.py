@@ -11,6 +11,8 @@ import anyio
 from mcp.shared.exceptions import MCPError
 
 from mcpc.errors import TaskStopped
+from mcpc.server.outcome import ToolError
+from mcpc.wire.results import mend_numbers
 
 __all__ = ["STOPPED", "Failure", "failure_of", "holds_cancellation"]
 
@@ -42,7 +44,10 @@ def failure_of(raised: BaseException) -> Failure:
         return Failure(STOPPED)
     if len(causes) == 1:
         (cause,) = causes
-        return Failure({"error": type(cause).__name__, "message": _text(cause)}, _rpc_error(cause))
+        told_of = {"error": type(cause).__name__, "message": _text(cause)}
+        if isinstance(cause, ToolError) and cause.result is not None:
+            told_of["result"] = mend_numbers(cause.result)[0]
+        return Failure(told_of, _rpc_error(cause))
     told = "; ".join(f"{type(cause).__name__}: {_text(cause)}" for cause in causes[:MAX_CAUSES])
     return Failure({"error": type(raised).__name__, "message": told[:MAX_TEXT]})
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 from mcp.server import MCPServer, Server
 from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata, func_metadata
+from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CallToolRequestParams,
-    CallToolResult,
     Icon,
     ListToolsResult,
     PaginatedRequestParams,
@@ -58,28 +58,46 @@ def _add(tool: BackgroundTool, options: dict[str, Any]) -> None:
     server = tool.binding.server
     description = tool.signature.description
     if isinstance(server, MCPServer):
-        cast("MCPServer[Any]", server).add_tool(
-            _function(tool), tool.name, description=description, structured_output=False, **options
-        )
+        function = _function(tool, _errors_as_results(tool))
+        cast("MCPServer[Any]", server).add_tool(function, tool.name, description=description, **options)
     elif isinstance(server, Server):
         _lowlevel_tools(cast("Server[Any]", server)).add(tool, options)
     else:
-        server.tool(name=tool.name, description=description, output_schema=None, **options)(_function(tool))
+        # What FastMCP has opened for the call must see an error as one: a transaction, say.
+        server.tool(name=tool.name, description=description, **options)(_function(tool, tool.call))
 
 
-def _function(tool: BackgroundTool) -> Callable[..., Awaitable[CallToolResult]]:
+Handler = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+def _errors_as_results(tool: BackgroundTool) -> Handler:
+    """A call whose errors are results: the SDK would hide what they say, and log each with its traceback."""
+
+    async def call(arguments: dict[str, Any]) -> Any:
+        try:
+            return await tool.call(arguments)
+        except MCPError:
+            raise
+        except Exception as exc:
+            return error_result(f"{type(exc).__name__}: {exc}")
+
+    return call
+
+
+def _function(tool: BackgroundTool, handler: Handler) -> Callable[..., Awaitable[Any]]:
     """The tool's function as a server sees it: the worker's parameters, without the task."""
 
-    async def call(**arguments: Any) -> CallToolResult:
-        return await tool.call(arguments)
+    async def call(**arguments: Any) -> Any:
+        return await handler(arguments)
 
-    parameters = tool.signature.parameters.replace(return_annotation=CallToolResult)
+    parameters = tool.signature.parameters
     call.__name__ = call.__qualname__ = tool.name
     call.__doc__ = tool.signature.description
     call.__module__ = getattr(tool.signature.worker, "__module__", None) or __name__
     call.__signature__ = parameters  # pyright: ignore[reportFunctionMemberAccess]
     call.__annotations__ = {p.name: p.annotation for p in parameters.parameters.values()}
-    call.__annotations__["return"] = CallToolResult
+    if parameters.return_annotation is not parameters.empty:
+        call.__annotations__["return"] = parameters.return_annotation
     return call
 
 
@@ -98,7 +116,7 @@ class _LowlevelTools:
 
     def add(self, tool: BackgroundTool, options: dict[str, Any]) -> None:
         """Add a tool."""
-        metadata = func_metadata(_function(tool), structured_output=False)
+        metadata = func_metadata(_function(tool, tool.call))
         self._tools[tool.name] = (tool, metadata, _listed(tool, metadata, **options))
 
     async def _on_list(self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams) -> ListToolsResult:
@@ -118,7 +136,11 @@ class _LowlevelTools:
                 arguments = metadata.validate_arguments(params.arguments or {})
             except ValidationError as exc:
                 return error_result(f"{tool.name}: {exc}")
-            return await tool.call(arguments)
+            value = await _errors_as_results(tool)(arguments)
+            try:
+                return metadata.convert_result(value)
+            except ValueError as exc:
+                return error_result(str(exc))
         if self._call is not None:
             return await self._call.handler(ctx, params)
         return error_result(f"Unknown tool: {params.name}")
@@ -137,6 +159,7 @@ def _listed(
         name=tool.name,
         description=tool.signature.description,
         input_schema=metadata.arg_model.model_json_schema(by_alias=True),
+        output_schema=metadata.output_schema,
         title=title,
         annotations=annotations,
         icons=icons,

@@ -7,12 +7,10 @@ sends them.
 
 from typing import Any
 
-from mcp_types import CallToolResult
-from mcp_types.methods import serialize_server_result
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic_core import from_json
 
-from mcpc.server.answers import call_result, error_result, timestamp
+from mcpc.server.answers import error_result, kept_answer, made_result, on_the_wire, timestamp, without_stamp
 from mcpc.tasks import Status, TaskState
 from mcpc.wire.jsontext import as_object, encode_json
 from mcpc.wire.prompts import input_request
@@ -125,14 +123,14 @@ def _text_of(update: Any) -> str:
 
 def _result(task: TaskState, max_size: int) -> dict[str, Any]:
     """What the call would have answered, as it would have gone over the wire."""
-    result = _on_the_wire(call_result(task))
+    result = _made(task)
     size = len(encode_json(result))
-    if size > max_size:
-        # An object travels twice, also as a text, so it may be too large where the message was not.
-        result = _on_the_wire(error_result(f"a result of {size} bytes is over the limit of {max_size}"))
-    return result
+    if size <= max_size:
+        return result
+    # An object travels twice, also as a text, so it may be too large where the message was not.
+    return on_the_wire(error_result(f"a result of {size} bytes is over the limit of {max_size}"), LATEST_MODERN_VERSION)
 
 
-def _on_the_wire(result: CallToolResult) -> dict[str, Any]:
-    dumped = result.model_dump(by_alias=True, mode="json", exclude_none=True)
-    return serialize_server_result("tools/call", LATEST_MODERN_VERSION, dumped)
+def _made(task: TaskState) -> dict[str, Any]:
+    answer = kept_answer(task)
+    return on_the_wire(made_result(task), LATEST_MODERN_VERSION) if answer is None else without_stamp(answer)

@@ -1,19 +1,16 @@
-"""Background tools: what a call of one answers, by what its caller can do (see the table in protocol.md).
+"""Background tools: a worker, as the function of a tool.
 
-The worker's code is the same for every caller. How a tool is listed and how its arguments are checked is the
-server's affair (`registration`).
+How it is listed and how its arguments are checked is the server's affair (`registration`); what its call is answered
+with depends on the caller (`callers`).
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mcp_types import CallToolResult, TextContent
-from pydantic_core import from_json
-
-from mcpc.errors import MCPCError
-from mcpc.server.answers import call_result, error_result
 from mcpc.server.binding import Binding
-from mcpc.server.call import Call, current_call, current_principal
+from mcpc.server.call import current_call, current_principal
 from mcpc.server.execution import Execution
+from mcpc.server.invocation import Invocation
 from mcpc.server.outlets import ProgressOutlet
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.work import run_worker
@@ -34,57 +31,39 @@ class BackgroundTool:
         self.signature = signature
         self.name = signature.name
 
-    # --- calls ---
+    async def call(self, arguments: dict[str, Any]) -> Any:
+        """Run the worker as a task, and return what it returns: the server makes the result of it.
 
-    async def call(self, arguments: dict[str, Any]) -> CallToolResult:
-        """Answer a call, by what the caller can do."""
-        call = current_call.get()
-        try:
-            if call is not None and call.journal is not None:
-                return self._start(call, arguments)
-            if call is not None and call.task_extension:
-                return self._start_followed(call, arguments)
-            return await self._run_to_end(call, arguments)
-        except MCPCError as exc:
-            return error_result(f"{self.name}: {exc}")
-
-    def _start(self, call: Call, arguments: dict[str, Any]) -> CallToolResult:
-        """For a caller that speaks MCPC: the `created` message at once; the rest comes on its channel."""
-        running = self.binding.workshop.start(
-            tool_name=self.name,
-            session_id=call.metadata.session_id,
-            task_id=call.metadata.task_id,
-            principal=current_principal(),
-            journal=call.journal,
-        )
-        created = running.encode("created", f"{self.name} has started; its updates follow.")
-        running.state.last_update = created
-        self.binding.workshop.run(running, lambda: self._work(running, arguments))
-        call.when_answered(running.started.set)
-        return CallToolResult(
-            content=[TextContent(type="text", text=created.decode())], structured_content=from_json(created)
-        )
-
-    def _start_followed(self, call: Call, arguments: dict[str, Any]) -> CallToolResult:
-        """For a caller that declares the tasks extension: a task handle, which takes the place of this result."""
-        running = self.binding.sep2663.start(call)
-        self.binding.workshop.run(running, lambda: self._work(running, arguments))
-        call.when_answered(running.started.set)
-        return CallToolResult(content=[])
-
-    async def _run_to_end(self, call: Call | None, arguments: dict[str, Any]) -> CallToolResult:
-        """For anyone else: progress while it runs, and the final result as the answer.
-
-        The task is stopped if the call is cancelled.
+        Raises:
+            MCPCError: no task could be entered.
+            Exception: what the worker raised.
         """
-        outlet = ProgressOutlet(call.session, call.request_id) if call is not None else ProgressOutlet(None, None)
-        session_id = call.metadata.session_id if call is not None else "default"
+        call = current_call.get()
+
+        async def worker(running: Execution) -> Any:
+            return await run_worker(self.signature, running, arguments, self.binding.workshop.thread_limiter)
+
+        if call is None or call.invocation is None or call.invocation.running is not None:
+            return await self._run_alone(worker)
+        return await call.invocation.work(self.name, worker)
+
+    async def _run_alone(self, worker: Callable[[Execution], Awaitable[Any]]) -> Any:
+        """For a tool that another one calls, or a server that knows nothing of us: nobody follows the task."""
+        invocation = Invocation(self._enter_alone)
+
+        async def work() -> None:
+            await invocation.work(self.name, worker)
+
+        await invocation.run(work)
+        return invocation.returned()
+
+    def _enter_alone(self, tool_name: str) -> Execution:
         running = self.binding.workshop.start(
-            tool_name=self.name, session_id=session_id, principal=current_principal(), outlet=outlet
+            tool_name=tool_name,
+            session_id="default",
+            principal=current_principal(),
+            outlet=ProgressOutlet(None, None),
+            alone=True,
         )
         running.started.set()
-        await self.binding.workshop.run_to_end(running, lambda: self._work(running, arguments))
-        return call_result(running.state)
-
-    async def _work(self, running: Execution, arguments: dict[str, Any]) -> Any:
-        return await run_worker(self.signature, running, arguments, self.binding.workshop.thread_limiter)
+        return running

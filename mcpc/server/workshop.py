@@ -143,6 +143,7 @@ class Workshop:
         principal: Hashable | None = None,
         journal: Journal | None = None,
         outlet: Outlet | None = None,
+        alone: bool = False,
     ) -> Execution:
         """Enter a new task.
 
@@ -153,13 +154,14 @@ class Workshop:
             principal: Who called, where the transport authenticates.
             journal: Whose task it is; nobody's, where there is none.
             outlet: Where its messages go, if not into the journal.
+            alone: Whether it runs in its caller's own task, so that it needs no host.
 
         Raises:
             TooManyTasks: a limit is reached.
             DuplicateTask: the id is in use.
             MCPCError: the server is shutting down, or not being served.
         """
-        if self.shutting_down or not self.host.is_open:
+        if self.shutting_down or not (self.host.is_open or alone):
             raise MCPCError("the server is shutting down" if self.shutting_down else "the server is not being served")
         if journal is not None and journal.mailbox.crowded(journal.sent):
             raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
@@ -181,18 +183,6 @@ class Workshop:
     def run(self, execution: Execution, worker: Callable[[], Awaitable[Any]]) -> None:
         """Run a task's worker in the background."""
         self.host.spawn(lambda: execution.run(worker))
-
-    async def run_to_end(self, execution: Execution, worker: Callable[[], Awaitable[Any]]) -> None:
-        """Run a task's worker and wait for the end of the task; whoever is cancelled here cancels the worker.
-
-        It runs in the background like any other, so what it raises stays there.
-        """
-        self.run(execution, worker)
-        try:
-            await execution.ended.wait()
-        finally:
-            if not execution.state.ended:
-                execution.cancel()
 
     def execution(self, state: TaskState) -> Execution:
         """What runs a task.

@@ -9,7 +9,9 @@ From the ground up:
 - `callbacks`: MCPC messages, and the notifications that carry them (the listen form);
 - `originals`: the words of mcpc 0.2, in both directions;
 - `calls`: what a `tools/call` says of its session and task;
+- `forms`: a JSON schema as the flat form that an elicitation can show;
 - `prompts`: a question of a task, in our form and as an elicitation;
+- `results`: an ordinary tool result as the value that it stands for;
 - `reasons`: why a request about a task was refused;
 - `sep2663`: the tasks extension.
 """

@@ -1,13 +1,9 @@
-"""A prompt as it travels: in a message of ours, and as an MCP elicitation, written and read.
-
-MCP's form schema is one flat object of simple properties (specification,
-client/elicitation), so an answer that is not an object travels as its one field,
-`answer`.
-"""
+"""A prompt as it travels: in a message of ours, and as an MCP elicitation, written and read."""
 
 from typing import Any, Protocol, cast
 
 from mcpc.errors import PromptError
+from mcpc.wire.forms import ANSWER, read_form, show_form
 from mcpc.wire.jsontext import as_object
 
 __all__ = [
@@ -22,8 +18,6 @@ __all__ = [
 ]
 
 ELICITATION_METHOD = "elicitation/create"
-ANSWER = "answer"
-"""The one field of a form that stands for a plain question."""
 
 
 class Question(Protocol):
@@ -66,30 +60,14 @@ def prompt_update(body: dict[str, Any]) -> dict[str, Any]:
 # --- as an elicitation, server to client ------------------------------------------------------------------------
 
 
-def _is_flat_object(schema: dict[str, Any] | None) -> bool:
-    return schema is not None and schema.get("type") == "object" and bool(schema.get("properties"))
-
-
 def form_schema(prompt: Question) -> dict[str, Any]:
     """The `requestedSchema` that asks for the answer to `prompt`."""
-    if prompt.schema is not None and _is_flat_object(prompt.schema):
-        return prompt.schema
-    answer: dict[str, Any] = dict(prompt.schema) if prompt.schema is not None else {"type": "string"}
-    if prompt.choices is not None:
-        answer = {"type": "string", "enum": [str(choice) for choice in prompt.choices]}
-    answer.setdefault("title", "Answer")
-    return {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
+    return show_form(prompt.schema, prompt.choices)
 
 
 def answer_from_form(prompt: Question, content: dict[str, Any]) -> Any:
-    """The answer in a filled form; a choice comes back as the value it stands for."""
-    if _is_flat_object(prompt.schema):
-        return content
-    answer = content.get("answer")
-    for choice in prompt.choices or ():
-        if str(choice) == answer:
-            return choice
-    return answer
+    """The answer in a filled form."""
+    return read_form(prompt.schema, prompt.choices, content)
 
 
 def input_request(question: Question) -> dict[str, Any]:

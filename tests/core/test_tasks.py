@@ -148,7 +148,7 @@ STATES = st.builds(
     last_update=MESSAGES,
     ending=MESSAGES,
     error=st.none() | st.dictionaries(TEXTS, PLAIN, max_size=3),
-    is_tool_result=st.booleans(),
+    answer=st.none() | st.dictionaries(st.text(), st.booleans()),
     kept_for=st.none() | st.floats(0, 1e6),
 )
 

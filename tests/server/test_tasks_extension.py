@@ -74,7 +74,7 @@ async def test_a_client_that_declares_the_extension_gets_a_task_and_polls_it_to_
             assert 120_000 <= ended["ttlMs"] <= 120_000 + 1000 * DEADLINE
             assert ended["result"] == {
                 "resultType": "complete",
-                "content": [{"type": "text", "text": '{"rows":10}'}],
+                "content": [{"type": "text", "text": '{\n  "rows": 10\n}'}],
                 "structuredContent": {"rows": 10},
                 "isError": False,
             }

@@ -1,0 +1,156 @@
+"""One call of a background tool, run to its end whoever waits for it.
+
+The whole call runs here, the server's own handling of it included: its middleware, its injected dependencies, its
+conversion of the result. So what a server opens for a call stays open until the worker has ended, and a result is
+what the server makes of it. Knows no caller: `callers` says how a task is entered and what is answered.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
+from mcp.server.context import HandlerResult
+from mcp.shared.exceptions import MCPError
+
+from mcpc.errors import MCPCError, TaskStopped
+from mcpc.server.answers import error_result, kept_answer, made_result
+from mcpc.server.execution import ANSWER_TIMEOUT, Execution
+from mcpc.server.failures import holds_cancellation
+from mcpc.server.outcome import ToolError, check_answer, message_value, with_structure
+from mcpc.tasks import Status
+from mcpc.wire.jsontext import as_object
+
+__all__ = ["Invocation"]
+
+
+class Invocation:
+    """A call on its way.
+
+    Args:
+        enter: Enters the task, by what the caller can do.
+    """
+
+    def __init__(self, enter: Callable[[str], Execution]) -> None:
+        self.begun = anyio.Event()
+        """Set when the worker has its task, or when the call ended before."""
+        self.over = anyio.Event()
+        """Set when the call has ended, and its task with it."""
+        self.running: Execution | None = None
+        """The task; None while there is none. A call with bad arguments never has one."""
+        self.scope = anyio.CancelScope()
+        self._enter = enter
+        self._value: Any = None
+        self._failure: BaseException | None = None
+        self._refusal: MCPCError | None = None
+        self._result: HandlerResult = None
+        self._error: Exception | None = None
+
+    # --- in the host ---
+
+    async def run(self, proceed: Callable[[], Awaitable[HandlerResult]]) -> None:
+        """Let the server handle the call. Raises nothing but cancellation."""
+        try:
+            with self.scope:
+                try:
+                    self._result = await proceed()
+                except Exception as exc:
+                    self._error = exc
+            if self.running is not None:
+                await self._conclude(self.running)
+        finally:
+            if self.running is not None:
+                self.running.stopped()
+            self.begun.set()
+            self.over.set()
+
+    async def work(self, tool_name: str, worker: Callable[[Execution], Awaitable[Any]]) -> Any:
+        """Enter the task and run the worker with it: what the tool's function does.
+
+        Raises:
+            MCPCError: no task could be entered.
+            Exception: what the worker raised.
+        """
+        try:
+            running = self.running = self._enter(tool_name)
+        except MCPCError as exc:
+            self._refusal = exc
+            raise
+        running.scope = self.scope
+        self.begun.set()
+        with anyio.move_on_after(ANSWER_TIMEOUT):
+            await running.started.wait()
+        try:
+            self._value = await worker(running)
+        except BaseException as exc:
+            if holds_cancellation(exc):
+                await checkpoint_if_cancelled()  # raises where it is we who are cancelled; else it was a stray one
+            self._failure = exc
+            if isinstance(exc, Exception):
+                raise
+            raise MCPCError(f"the worker raised {type(exc).__name__}") from exc
+        return self._value
+
+    async def _conclude(self, running: Execution) -> None:
+        if self.scope.cancelled_caught:
+            return
+        running.started.set()
+        running.scope = anyio.CancelScope()
+        await running.run(self._outcome)
+
+    async def _outcome(self) -> Any:
+        """What the task ends with."""
+        if self._failure is not None:
+            raise self._failure
+        if self._error is not None:
+            raise self._error
+        answer = as_object(self._result)
+        try:
+            check_answer(answer, self._value)
+        except ToolError as exc:
+            if exc.result is None:
+                self._keep(answer)
+            raise
+        self._keep(with_structure(answer, self._value))
+        return message_value(answer, self._value)
+
+    def _keep(self, answer: dict[str, Any]) -> None:
+        assert self.running is not None
+        self.running.state.answer = self._result = answer
+
+    # --- for who waits ---
+
+    def returned(self) -> Any:
+        """What the worker returned.
+
+        Raises:
+            MCPCError: there was no task, or it was stopped.
+            Exception: what the worker raised.
+        """
+        error = self._refusal or self._failure or self._error
+        if error is not None:
+            raise error
+        if self.running is not None and self.running.state.status is not Status.COMPLETE:
+            raise TaskStopped("the task was stopped", task_id=self.running.state.task_id)
+        return self._value
+
+    def answer(self) -> HandlerResult:
+        """What an ordinary call answers, once it is over.
+
+        Raises:
+            MCPError: the call, or its worker, ended with an error of the protocol.
+            Exception: what the server raised before there was a task.
+        """
+        if self._refusal is not None:
+            return error_result(str(self._refusal))
+        if self.running is not None and self.running.state.status is not Status.COMPLETE:
+            return self._failed_answer(self.running)
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def _failed_answer(self, running: Execution) -> HandlerResult:
+        if isinstance(self._failure, MCPError):
+            raise self._failure
+        answer = kept_answer(running.state)
+        return made_result(running.state) if answer is None else answer

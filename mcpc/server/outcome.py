@@ -1,0 +1,112 @@
+"""What a worker returned: as the value that its task completes with, and as the answer of an ordinary call.
+
+The server has made the answer; what stands here is how the two belong together. Knows no task.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, cast
+
+from mcp_types import CallToolResult, ContentBlock
+from pydantic_core import from_json
+
+from mcpc.errors import MessageError
+from mcpc.wire.jsontext import encode_json
+from mcpc.wire.results import mend_numbers, result_text, result_value
+
+__all__ = ["ToolError", "check_answer", "message_value", "unsendable", "with_structure"]
+
+MAX_PLACES = 10
+"""Places that are named where a result cannot be sent."""
+
+_ON_THE_WIRE: Any = {"by_alias": True, "mode": "json", "exclude_none": True}
+_HELPERS = ("to_image_content", "to_audio_content", "to_resource_content")
+"""What makes a content block of `Image`, `Audio` and `File`, of the SDK and of FastMCP."""
+
+
+class ToolError(Exception):
+    """The tool's answer is an error, though its worker raised none.
+
+    Args:
+        message: What is wrong.
+        result: What the worker returned, where it is not the error itself.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def check_answer(answer: dict[str, Any], value: Any) -> None:
+    """See that an answer is no error.
+
+    Args:
+        answer: What the server made of the worker's value, in wire form.
+        value: The worker's value.
+
+    Raises:
+        ToolError: the worker returned an error, or its value does not fit what the tool declares to return.
+    """
+    if not answer.get("isError"):
+        return
+    if _is_answer(value):
+        said = result_value(answer)
+        raise ToolError(said if isinstance(said, str) else str(said))
+    raise ToolError(f"the result does not fit what the tool says it returns: {result_text(answer)}", value)
+
+
+def message_value(answer: dict[str, Any], value: Any) -> Any:
+    """The value that the task completes with.
+
+    Args:
+        answer: What the server made of the worker's value, in wire form.
+        value: The worker's value.
+    """
+    if _is_answer(value) or _has_content(value):
+        # As a client would read it, the blocks' members in the SDK's order.
+        return result_value(CallToolResult.model_validate(answer).model_dump(**_ON_THE_WIRE))
+    if value is None or isinstance(value, dict | list | tuple | str | int | float):
+        return cast("Any", value)
+    return answer.get("structuredContent", value)
+
+
+def with_structure(answer: dict[str, Any], value: Any) -> dict[str, Any]:
+    """The answer, with the value beside its text where that is an object: a tool need not declare it for that."""
+    if "structuredContent" in answer or _is_answer(value) or _has_content(value):
+        return answer
+    try:
+        decoded = from_json(encode_json(value))
+    except MessageError:
+        return answer
+    return {**answer, "structuredContent": decoded} if isinstance(decoded, dict) else answer
+
+
+def unsendable(result: Any, why: str, encode: Callable[[Any], bytes]) -> tuple[dict[str, Any], bytes]:
+    """What a task fails with whose result cannot be sent as it is; and the same encoded.
+
+    Numbers that JSON lacks do not throw away the rest: it is sent beside the error, with them as texts.
+    """
+    failure: dict[str, Any] = {"error": "MessageError", "message": f"the result cannot be sent: {why}"}
+    mended, places = mend_numbers(result)
+    if places:
+        named = ", ".join(places[:MAX_PLACES]) + (", …" if len(places) > MAX_PLACES else "")
+        failure["message"] += f" ({named})"
+        whole = {**failure, "result": mended}
+        with contextlib.suppress(MessageError):  # where it is too large
+            return whole, encode(whole)
+    return failure, encode(failure)
+
+
+def _is_answer(value: Any) -> bool:
+    """Whether a worker's value is an answer already: the SDK's, or FastMCP's `ToolResult`."""
+    return isinstance(value, CallToolResult) or hasattr(value, "to_mcp_result")
+
+
+def _has_content(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_content, cast("list[Any]", value)))
+    return _is_content(value)
+
+
+def _is_content(value: Any) -> bool:
+    return isinstance(value, ContentBlock) or any(hasattr(value, name) for name in _HELPERS)
