@@ -1,8 +1,10 @@
 """Background tools for MCP: a tool answers at once, works on, and calls back, over any transport, picked by URI."""
 
-from mcpc import agents
-from mcpc.bridge import bridge, bridging
-from mcpc.client import Backoff, Client, MCPCHandler, TaskHandle, connect
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
 from mcpc.errors import (
     ChannelBroken,
     ChannelClosed,
@@ -35,10 +37,15 @@ from mcpc.errors import (
     UnknownTask,
     URIError,
 )
-from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt
-from mcpc.server import Limits, MCPCHelper, SyncTask, Task, listen, run, serve
-from mcpc.store_uri import open_store, register_store
-from mcpc.uri import register_transport
+
+if TYPE_CHECKING:
+    from mcpc import agents
+    from mcpc.bridge import bridge, bridging
+    from mcpc.client import Backoff, Client, MCPCHandler, TaskHandle, connect
+    from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt
+    from mcpc.server import Limits, MCPCHelper, Served, SyncTask, Task, is_server, listen, run, serve
+    from mcpc.store_uri import open_store, register_store
+    from mcpc.uri import register_transport
 
 __all__ = [
     # server
@@ -49,6 +56,8 @@ __all__ = [
     "serve",
     "listen",
     "run",
+    "Served",
+    "is_server",
     # bridge
     "bridge",
     "bridging",
@@ -102,3 +111,46 @@ __all__ = [
     "InputRefused",
     "PromptError",
 ]
+
+_ROOMS = {
+    "mcpc.bridge": ("bridge", "bridging"),
+    "mcpc.client": ("Backoff", "Client", "MCPCHandler", "TaskHandle", "connect"),
+    "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt"),
+    "mcpc.server": ("Limits", "MCPCHelper", "Served", "SyncTask", "Task", "is_server", "listen", "run", "serve"),
+    "mcpc.store_uri": ("open_store", "register_store"),
+    "mcpc.uri": ("register_transport",),
+}
+"""Where a name is at home. A room is entered when something of it is first asked for: with the SDK that takes half a
+second, and a shell that asks for completions at each Tab needs none of it."""
+
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    room = f"{__name__}.{name}"
+    try:
+        return import_module(room)  # `import mcpc`, and then `mcpc.uri`
+    except ModuleNotFoundError as exc:
+        if exc.name != room:
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _FrontDoor(ModuleType):
+    """`mcpc.bridge` is the function, also after the room of that name was entered, which the import system would put
+    into its place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _FrontDoor

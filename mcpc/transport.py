@@ -49,11 +49,12 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 from urllib.parse import unquote
 
-from mcp.server import Server
-from mcp.shared.message import SessionMessage
+if TYPE_CHECKING:  # a shell that completes an address needs no SDK
+    from mcp.server import Server
+    from mcp.shared.message import SessionMessage
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_SIZE",
@@ -162,7 +163,7 @@ class WriteStream(Protocol[T_contra]):
     ) -> bool | None: ...
 
 
-StreamPair = tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
+StreamPair: TypeAlias = "tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]"
 """What the SDK calls a transport's streams: one to read from, one to write to."""
 
 
@@ -233,7 +234,7 @@ class Endpoint(Protocol):
     """What a listener serves: the core's side of an accepted connection."""
 
     @property
-    def server(self) -> Server[Any]:
+    def server(self) -> "Server[Any]":
         """The MCP server, for transports that drive it themselves."""
         ...
 

@@ -2,7 +2,8 @@
 
 from mcpc.server.helper import MCPCHelper
 from mcpc.server.limits import Limits
-from mcpc.server.serving import listen, run, serve
+from mcpc.server.served import Served
+from mcpc.server.serving import is_server, listen, run, serve
 from mcpc.server.task import SyncTask, Task
 
-__all__ = ["Limits", "MCPCHelper", "SyncTask", "Task", "listen", "run", "serve"]
+__all__ = ["Limits", "MCPCHelper", "Served", "SyncTask", "Task", "is_server", "listen", "run", "serve"]

@@ -1,4 +1,4 @@
-"""Serving a server at a URI: `listen`, `serve`, `run`."""
+"""Serving a server at a URI: `listen`, `serve`, `run`; and what can be served."""
 
 import logging
 import signal
@@ -10,14 +10,26 @@ import anyio
 from mcp.server import Server
 from mcp.server.runner import serve_dual_era_loop
 
+from mcpc.errors import MCPCError
 from mcpc.framing import Connection
 from mcpc.server.binding import Binding, bind
-from mcpc.transport import URI, FrameChannel, Listener, Peer, traits_of
+from mcpc.server.kinds import lowlevel_of
+from mcpc.server.served import Served
+from mcpc.transport import URI, FrameChannel, Peer, traits_of
 from mcpc.uri import listen_at, parse_uri, resolve
 
-__all__ = ["ServerEndpoint", "listen", "run", "serve"]
+__all__ = ["ServerEndpoint", "is_server", "listen", "run", "serve"]
 
 logger = logging.getLogger("mcpc")
+
+
+def is_server(candidate: Any) -> bool:
+    """Whether it can be served: an `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`. Nothing is added to it."""
+    try:
+        lowlevel_of(candidate)
+    except MCPCError:
+        return False
+    return True
 
 
 class ServerEndpoint:
@@ -62,8 +74,8 @@ class ServerEndpoint:
 
 
 @asynccontextmanager
-async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[Listener]:
-    """Serve `server` at `uri` for as long as the context lasts; `listener.uri` can be dialled.
+async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[Served]:
+    """Serve `server` at `uri` for as long as the context lasts; `served.uri` can be dialled.
 
     On leaving, running tasks are asked to stop, then cancelled, and clients are sent the last messages, all within
     the server's `shutdown_grace` (unless the server is being served elsewhere too: then only this address closes).
@@ -90,7 +102,7 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
         listener = await stack.enter_async_context(opened)
         workshop.listeners += 1
         try:
-            yield listener
+            yield Served(listener, binding.name, binding.wind_down)
         except Exception as exc:
             failure = exc  # raised below, where no task group wraps it
         finally:
@@ -143,9 +155,9 @@ async def _hold(
     server: Any, uri: str | URI, leaving: anyio.Event, on_listening: Told | None, options: dict[str, Any]
 ) -> None:
     """Serve until `leaving` is set, or the listener ends by itself."""
-    async with listen(server, uri, **options) as listener:
+    async with listen(server, uri, **options) as served:
         if on_listening is not None:
-            on_listening(listener.uri)
+            on_listening(served.uri)
         async with anyio.create_task_group() as tasks:
 
             async def until_leaving() -> None:
@@ -153,17 +165,8 @@ async def _hold(
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(until_leaving)
-            await _finished(listener)
+            await served.finished()
             tasks.cancel_scope.cancel()
-
-
-async def _finished(listener: Listener) -> None:
-    """Wait until the listener ends by itself, which only `stdio:` does."""
-    finished: anyio.Event | None = getattr(listener, "finished", None)
-    if finished is None:
-        await anyio.sleep_forever()
-    else:
-        await finished.wait()
 
 
 def run(
