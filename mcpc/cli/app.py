@@ -1,39 +1,56 @@
 """The commands put together."""
 
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcpc.cli.bench import bench
-from mcpc.cli.bridge import bridge
-from mcpc.cli.call import call
-from mcpc.cli.demo import demo
-from mcpc.cli.look import tools, watch
-from mcpc.cli.serve import serve
-from mcpc.cli.transports import transports
-from mcpc.messages import VERSION
+from mcpc.cli.commands.bench import bench
+from mcpc.cli.commands.bridge import bridge
+from mcpc.cli.commands.call import call
+from mcpc.cli.commands.demo import demo
+from mcpc.cli.commands.serve import serve
+from mcpc.cli.commands.tools import tools
+from mcpc.cli.commands.transports import transports
+from mcpc.cli.commands.watch import watch
+from mcpc.cli.later import later
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    from mcpc import messages
+else:
+    messages = later("mcpc.messages")
+
+__all__ = ["app"]
 
 app = typer.Typer(
     name="mcpc",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # its boxes take longer to import than all the rest takes to run
     add_completion=True,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 120},
 )
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mcpc {version('mcpc')} (wire {VERSION}, mcp {version('mcp')})")
+        typer.echo(f"mcpc {version('mcpc')} (wire {messages.VERSION}, mcp {version('mcp')})")
         raise typer.Exit
 
 
-@app.callback()
-def root(
+def _as_written(text: str) -> str:
+    """Help in which every line break stays where the text has it."""
+    return "\n\n".join(f"\b\n{paragraph}" for paragraph in cleandoc(text).split("\n\n"))
+
+
+def _add(command: Callable[..., None]) -> None:
+    text = command.__doc__ or ""
+    app.command(help=_as_written(text), short_help=text.partition("\n")[0])(command)
+
+
+def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
@@ -55,10 +72,6 @@ def root(
     """
 
 
+app.callback(help=_as_written(_root.__doc__ or ""))(_root)
 for command in (serve, call, tools, watch, bridge, transports, bench, demo):
-    app.command()(command)
-
-
-def main() -> None:
-    """Run the command line and exit."""
-    app(prog_name="mcpc")
+    _add(command)

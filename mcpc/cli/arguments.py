@@ -1,7 +1,7 @@
 """The arguments of a tool call: from what was typed to what the tool's schema says, or a clear word why not."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from jsonschema.exceptions import SchemaError, ValidationError
@@ -11,27 +11,40 @@ from mcp_types import Tool
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from mcpc.cli.common import UserMistake, compact, read_value
+from mcpc.cli.mistakes import UserMistake
 from mcpc.cli.toolset import nearest, parameters
+from mcpc.cli.values import assignments, compact, read_object, read_value
 
-__all__ = ["read_object", "tool_arguments"]
+__all__ = ["Arguments", "tool_arguments"]
 
 
-def read_object(text: str | None) -> dict[str, Any] | None:
-    """What `--json-args` holds.
+@dataclass(frozen=True)
+class Arguments:
+    """What was typed for a tool."""
 
-    Raises:
-        UserMistake: it is not a JSON object.
-    """
-    if text is None:
-        return None
-    try:
-        value: Any = json.loads(text)
-    except ValueError as exc:
-        raise UserMistake(f"--json-args is not JSON: {exc}") from exc
-    if not isinstance(value, dict):
-        raise UserMistake("--json-args must be a JSON object, like '{\"n\": 3}'")
-    return cast("dict[str, Any]", value)
+    given: Mapping[str, str]
+    """The `key=value` arguments."""
+    base: dict[str, Any] | None
+    """What `--json-args` holds."""
+
+    @classmethod
+    def wanted(cls, uri: str, pairs: Sequence[str] | None, json_args: str | None) -> "Arguments":
+        """Read what the command line says.
+
+        Raises:
+            UserMistake: it cannot be read.
+        """
+        try:
+            return cls(assignments(pairs, "an argument"), read_object(json_args, "--json-args"))
+        except UserMistake as exc:
+            if uri.startswith("stdio:") and " " not in uri:  # the shell has made arguments of the command's words
+                hint = "a stdio: address with spaces needs quotes: 'stdio:command arg ...'"
+                raise UserMistake(f"{exc}; {hint}") from exc
+            raise
+
+    def for_tool(self, tool: Tool | None) -> dict[str, Any]:
+        """See `tool_arguments`."""
+        return tool_arguments(self.given, self.base, tool)
 
 
 def tool_arguments(given: Mapping[str, str], base: dict[str, Any] | None, tool: Tool | None) -> dict[str, Any]:

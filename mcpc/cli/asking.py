@@ -2,9 +2,10 @@
 
 from typing import Any, cast
 
-from mcpc.cli.common import compact, printable, read_value, say
+import mcpc
+from mcpc.cli.speech import printable, say
 from mcpc.cli.terminal import LineReader
-from mcpc.messages import Prompt
+from mcpc.cli.values import compact, read_value
 
 __all__ = ["ask"]
 
@@ -12,7 +13,7 @@ YES = frozenset(("y", "yes", "true", "1"))
 NO = frozenset(("n", "no", "false", "0"))
 
 
-async def ask(prompt: Prompt, lines: LineReader) -> Any:
+async def ask(prompt: mcpc.Prompt, lines: LineReader) -> Any:
     """Put the question and read the answer; asks again until it can be one.
 
     Raises:

@@ -1,22 +1,20 @@
 """What the shell offers at the Tab key: schemes, addresses, and the tools and arguments that a server tells of."""
 
-import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-import anyio
 import typer
-from mcp_types import Tool
 
-from mcpc.cli.common import connect_options
-from mcpc.cli.toolset import list_tools
-from mcpc.client import Client
-from mcpc.uri import schemes
+from mcpc.cli.later import later
+
+if TYPE_CHECKING:
+    from mcpc import uri
+    from mcpc.cli import offering
+else:
+    uri = later("mcpc.uri")
+    offering = later("mcpc.cli.offering")
 
 __all__ = ["complete_address", "complete_call", "complete_scheme"]
-
-PATIENCE = 2.0
-"""Seconds that a server has to say what its tools are; more would feel like a shell that hangs."""
 
 HERE = {"stdio": "stdio:", "memory": "memory://", "unix": "unix:///tmp/mcp.sock", "tcp": "tcp://127.0.0.1:8765"}
 """An address on this machine, for the schemes that do not look like ws://127.0.0.1:8765/mcp."""
@@ -27,12 +25,12 @@ BREAKS = (":", "=")
 
 def complete_scheme(incomplete: str) -> list[str]:
     """The schemes there are."""
-    return [scheme for scheme in schemes() if scheme.startswith(incomplete)]
+    return [scheme for scheme in uri.schemes() if scheme.startswith(incomplete)]
 
 
 def complete_address(incomplete: str) -> list[str]:
     """An address on this machine for each scheme."""
-    addresses = [HERE.get(scheme, f"{scheme}://127.0.0.1:8765/mcp") for scheme in schemes()]
+    addresses = [HERE.get(scheme, f"{scheme}://127.0.0.1:8765/mcp") for scheme in uri.schemes()]
     return [address for address in addresses if address.startswith(incomplete)]
 
 
@@ -42,7 +40,7 @@ def complete_call(ctx: typer.Context, incomplete: str) -> list[str]:
     words = _rejoined([word for word in (*before, incomplete) if isinstance(word, str)])
     if words[-1] != incomplete or len(words) < 2:
         return []  # within a word that bash has broken
-    tools = _tools_at(words[0], ctx.params)
+    tools = offering.tools_at(words[0], ctx.params)
     if len(words) == 2:
         return [tool.name for tool in tools if tool.name.startswith(incomplete)]
     given = {word.partition("=")[0] for word in words[2:-1]}
@@ -63,20 +61,3 @@ def _rejoined(words: Sequence[str]) -> list[str]:
         else:
             whole.append(word)
     return whole
-
-
-def _tools_at(uri: str, params: dict[str, Any]) -> list[Tool]:
-    """The tools of a server; none where it does not tell, and none of a command that would have to be run."""
-    if uri.startswith("stdio:"):
-        return []
-    found: list[Tool] = []
-
-    async def ask() -> None:
-        options = connect_options(uri, params.get("header"), params.get("token_env"), params.get("option"))
-        with anyio.move_on_after(PATIENCE):
-            async with Client(uri, provider="mcpc-cli", reconnect=False, **options) as client:
-                found.extend(await list_tools(client))
-
-    with contextlib.suppress(Exception):  # whatever it is, running the command will say it
-        anyio.run(ask)
-    return found

@@ -1,29 +1,24 @@
-"""What the command line says of listening (tokens, TLS, who may come in), for the commands that listen."""
+"""What the command line says of listening: tokens, TLS, who may come in; dealt out to the addresses that take it."""
 
 import hmac
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 
-from mcpc.cli.common import UserMistake, assignments, check_types, read_value, token_from
+from mcpc.cli.mistakes import UserMistake
+from mcpc.cli.option_types import check_types
+from mcpc.cli.values import assignments, read_value, token_from
 from mcpc.transport import URI
 from mcpc.uri import parse_uri, resolve, schemes, transport_options
 
-__all__ = ["CertOption", "KeyOption", "Listening", "RemoteOption"]
+__all__ = ["Listening"]
 
 GUARDED_BY_THE_SYSTEM = frozenset(("memory", "stdio", "unix"))
 """Schemes that only this user (or the parent process) can reach, so that they need no token."""
-
-RemoteOption = Annotated[bool, typer.Option("--allow-remote", help="Bind to an address that other machines can reach.")]
-CertOption = Annotated[
-    Path | None, typer.Option("--ssl-cert", help="The certificate (PEM), for wss, https and sse+https.")
-]
-KeyOption = Annotated[Path | None, typer.Option("--ssl-key", help="Its key, where it is in a file of its own.")]
 
 
 class _StaticToken(TokenVerifier):
@@ -65,10 +60,10 @@ class Listening:
         """Read what the command line says.
 
         Args:
-            allow_remote: See `RemoteOption`.
+            allow_remote: Whether to bind where other machines can reach.
             token_env: The environment variable with the token; None for no token.
-            ssl_cert: See `CertOption`.
-            ssl_key: See `KeyOption`.
+            ssl_cert: The certificate.
+            ssl_key: Its key, where that is in a file of its own.
             options: `NAME=VALUE` items.
             prefix: What the flags of the token and of the options begin with.
 

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,11 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mcpc.cli.common import UserMistake, logger
-from mcpc.errors import MCPCError
-from mcpc.server.kinds import lowlevel_of
+import mcpc
+from mcpc.cli.mistakes import UserMistake
 
 __all__ = ["load_server"]
+
+logger = logging.getLogger(__name__)
 
 
 def load_server(target: str) -> Any:
@@ -27,7 +29,7 @@ def load_server(target: str) -> Any:
         place, name = name, ""
     module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     found = _attribute(module, place, name) if name else _only_server(module, place)
-    if not _is_server(found):
+    if not mcpc.is_server(found):
         raise UserMistake(f"{target} is a {type(found).__name__}, not a server; {_servers_of(module, place)}")
     return found
 
@@ -78,16 +80,8 @@ def _failed(what: str, exc: BaseException) -> UserMistake:
     return UserMistake(f"{what} cannot be imported: {type(exc).__name__}: {exc}{where}; --verbose shows the traceback")
 
 
-def _is_server(candidate: Any) -> bool:
-    try:
-        lowlevel_of(candidate)
-    except MCPCError:
-        return False
-    return True
-
-
 def _servers_in(module: ModuleType) -> list[str]:
-    return [name for name, value in vars(module).items() if not name.startswith("_") and _is_server(value)]
+    return [name for name, value in vars(module).items() if not name.startswith("_") and mcpc.is_server(value)]
 
 
 def _servers_of(module: ModuleType, place: str) -> str:

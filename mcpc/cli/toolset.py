@@ -6,13 +6,14 @@ from typing import Any
 
 from mcp_types import Tool
 
-from mcpc.cli.common import UserMistake, compact
-from mcpc.client import Client
+import mcpc
+from mcpc.cli.mistakes import UserMistake
+from mcpc.cli.values import compact
 
 __all__ = ["check_known", "list_tools", "nearest", "parameters"]
 
 
-async def list_tools(client: Client) -> list[Tool]:
+async def list_tools(client: mcpc.Client) -> list[Tool]:
     """Every tool of the server, page by page."""
     found: list[Tool] = []
     cursor: str | None = None

@@ -12,8 +12,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TaskProgr
 from rich.progress import Task as ProgressTask
 from rich.table import Column, Table
 
-from mcpc.cli.common import compact, printable, put, say
-from mcpc.messages import MCPCMessage, prompt_of
+import mcpc
+from mcpc.cli.speech import printable, put, say
+from mcpc.cli.values import compact
+from mcpc.messages import prompt_of
 
 __all__ = ["JsonView", "LineView", "LiveView", "View", "make_view", "progress_of", "status_of"]
 
@@ -50,7 +52,7 @@ def status_of(result: Any) -> str:
 class View(Protocol):
     """What shows a task."""
 
-    def show(self, message: MCPCMessage) -> None:
+    def show(self, message: mcpc.MCPCMessage) -> None:
         """Show a message of the task."""
         ...
 
@@ -70,7 +72,7 @@ class View(Protocol):
 class JsonView:
     """Every message as a line of JSON on stdout."""
 
-    def show(self, message: MCPCMessage) -> None:
+    def show(self, message: mcpc.MCPCMessage) -> None:
         """Write it."""
         put(compact(message.model_dump()))
 
@@ -91,7 +93,7 @@ class LineView:
     def __init__(self) -> None:
         self._last = ""
 
-    def show(self, message: MCPCMessage) -> None:
+    def show(self, message: mcpc.MCPCMessage) -> None:
         """Write an update, unless it reads as the one before."""
         if message.event != "update" or prompt_of(message) is not None:
             return
@@ -147,7 +149,7 @@ class LiveView:
         self._bar: TaskID | None = None
         self._lines = LineView()
 
-    def show(self, message: MCPCMessage) -> None:
+    def show(self, message: mcpc.MCPCMessage) -> None:
         """Move the bar, or write a line."""
         if message.event != "update" or prompt_of(message) is not None:
             return
@@ -157,7 +159,7 @@ class LiveView:
         else:
             self._move(progress, status_of(message.result))
 
-    def _line(self, message: MCPCMessage) -> None:
+    def _line(self, message: mcpc.MCPCMessage) -> None:
         if self._bar is None:
             self._lines.show(message)
         else:

@@ -1,9 +1,10 @@
 """The server's side: background tools, their channels, and serving them at a URI."""
 
 from mcpc.server.helper import MCPCHelper
+from mcpc.server.kinds import is_server
 from mcpc.server.limits import Limits
 from mcpc.server.served import Served
-from mcpc.server.serving import is_server, listen, run, serve
+from mcpc.server.serving import listen, run, serve
 from mcpc.server.task import SyncTask, Task
 
 __all__ = ["Limits", "MCPCHelper", "Served", "SyncTask", "Task", "is_server", "listen", "run", "serve"]

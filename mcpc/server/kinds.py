@@ -9,7 +9,7 @@ from mcp.server import MCPServer, Server
 
 from mcpc.errors import MCPCError
 
-__all__ = ["lowlevel_of", "tool_parameters"]
+__all__ = ["is_server", "lowlevel_of", "tool_parameters"]
 
 
 def lowlevel_of(server: Any) -> Server[Any]:
@@ -26,6 +26,15 @@ def lowlevel_of(server: Any) -> Server[Any]:
     raise MCPCError(
         f"cannot serve a {type(server).__name__}: it must be mcp.server.MCPServer, mcp.server.Server or fastmcp.FastMCP"
     )
+
+
+def is_server(candidate: Any) -> bool:
+    """Whether it can be served: an `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`. Nothing is added to it."""
+    try:
+        lowlevel_of(candidate)
+    except MCPCError:
+        return False
+    return True
 
 
 def tool_parameters(server: Any, name: Any) -> dict[str, Any]:

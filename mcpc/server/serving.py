@@ -1,4 +1,4 @@
-"""Serving a server at a URI: `listen`, `serve`, `run`; and what can be served."""
+"""Serving a server at a URI: `listen`, `serve`, `run`."""
 
 import logging
 import signal
@@ -10,26 +10,15 @@ import anyio
 from mcp.server import Server
 from mcp.server.runner import serve_dual_era_loop
 
-from mcpc.errors import MCPCError
 from mcpc.framing import Connection
 from mcpc.server.binding import Binding, bind
-from mcpc.server.kinds import lowlevel_of
 from mcpc.server.served import Served
 from mcpc.transport import URI, FrameChannel, Peer, traits_of
 from mcpc.uri import listen_at, parse_uri, resolve
 
-__all__ = ["ServerEndpoint", "is_server", "listen", "run", "serve"]
+__all__ = ["ServerEndpoint", "listen", "run", "serve"]
 
 logger = logging.getLogger("mcpc")
-
-
-def is_server(candidate: Any) -> bool:
-    """Whether it can be served: an `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`. Nothing is added to it."""
-    try:
-        lowlevel_of(candidate)
-    except MCPCError:
-        return False
-    return True
 
 
 class ServerEndpoint:
@@ -102,7 +91,7 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
         listener = await stack.enter_async_context(opened)
         workshop.listeners += 1
         try:
-            yield Served(listener, binding.name, binding.wind_down)
+            yield Served(listener, binding.name, binding.workshop.wind_down)
         except Exception as exc:
             failure = exc  # raised below, where no task group wraps it
         finally:

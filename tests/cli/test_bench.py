@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli_kit import MCPC, running
-from mcpc.cli import app, bench_measure
-from mcpc.cli import bench as command
-from mcpc.cli.bench_measure import Measured
+from mcpc.cli.app import app
+from mcpc.cli.bench import table as command
+from mcpc.cli.bench.measure import Arrivals, Measured
 from mcpc.messages import MCPCMessage
 
 HEAD = "transport  callbacks/s   p50 us   p99 us  lost  reordered\n"
@@ -46,7 +46,7 @@ def test_it_prints_a_table_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_lost_or_out_of_order_is_counted_and_the_exit_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    arrivals = bench_measure.Arrivals()
+    arrivals = Arrivals()
     for number in (0, 1, 3, 2, 5):
         update = {"n": number, "t": 0, "padding": ""}
         arrivals.take(MCPCMessage(event="update", session_id="s", task_id="t", tool_name="send", result=update))
@@ -54,7 +54,7 @@ def test_what_is_lost_or_out_of_order_is_counted_and_the_exit_code_says_so(monke
     flawless = Measured("memory", 10, 1.0, 1.0, 1.0, lost=0, reordered=0)
     for found, code in ((flawless, 0), (replace(flawless, lost=1), 1)):
 
-        async def measure(uri: str, found: Measured = found, **options: object) -> Measured:
+        async def measure(uri: str, load: object, found: Measured = found) -> Measured:
             return found
 
         monkeypatch.setattr(command, "measure", measure)

@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 import mcpc
 from cli_kit import DEADLINE, ENVIRONMENT, MCPC, in_terminal, run, run_all, running, served
 from console_kit import screen_of
-from mcpc.cli import app as application
 from mcpc.cli import connecting
-from mcpc.cli.common import connect_options
+from mcpc.cli.app import app as application
+from mcpc.cli.connecting import Place
 from support import HERE
 
 APP = '''
@@ -208,7 +208,7 @@ async def test_who_waits_long_for_an_answer_is_told_for_whose(
     monkeypatch.setattr(connecting, "say", say)
     async with await anyio.create_unix_listener(tmp_path / "silent.sock"):
         with anyio.fail_after(DEADLINE), scope:
-            async with connecting.connected(f"unix://{tmp_path}/silent.sock"):
+            async with connecting.connected(Place(f"unix://{tmp_path}/silent.sock", {})):
                 raise AssertionError("nobody answered")
     assert told == [
         f"still waiting for an MCP server's answer from unix://{tmp_path}/silent.sock (Ctrl-C gives up) ..."
@@ -217,7 +217,7 @@ async def test_who_waits_long_for_an_answer_is_told_for_whose(
 
 def test_a_header_is_written_either_way() -> None:
     given = ["X-Team=blue:green", "Accept-Language: en=1", "X-Empty:"]
-    assert connect_options("ws://127.0.0.1:1/", given, None, None)["headers"] == {
+    assert Place.wanted("ws://127.0.0.1:1/", given, None, None).options["headers"] == {
         "X-Team": "blue:green",
         "Accept-Language": "en=1",
         "X-Empty": "",

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli_kit import served
-from mcpc.cli import app as application
+from mcpc.cli.app import app as application
 
 APP = """
 from mcp.server import MCPServer

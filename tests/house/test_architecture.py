@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import mcpc
 from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
@@ -23,8 +24,9 @@ LAYERS: list[set[str]] = [
     {"store_uri"},
     {"bridge", "server", "client", "testing"},
     {"agents"},
+    {""},
     {"cli"},
-    {"", "__main__"},
+    {"__main__"},
 ]
 """The rooms of the core from the ground up: one imports only from floors below its own. `""` is the package itself."""
 
@@ -32,6 +34,9 @@ ADAPTERS_MAY_USE = {
     "mcpc_transports": {"errors", "transport", "framing", "taps", "pair", "wire", "detached"},
     "mcpc_stores": {"errors", "transport", "store", "stored"},
 }
+
+PUBLIC_ROOMS = {"", "errors", "messages", "transport", "uri"}
+"""What a user of the library may know."""
 
 SHARED = {
     "lines": {"polled"},
@@ -75,7 +80,7 @@ def floor(module: str) -> int:
 
 def test_the_picture_of_the_house_is_the_house() -> None:
     """CONTRIBUTING.md shows the floors, the highest first."""
-    words = {"": "mcpc", "__main__": ""}
+    words = {"": "mcpc", "__main__": "python -m mcpc"}
     rows = [sorted(filter(None, (words.get(one, one) for one in rooms))) for rooms in reversed(LAYERS)]
     picture = "\n".join(("```text", *("   ".join(row).center(72).rstrip() for row in rows), "```"))
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -111,6 +116,17 @@ def test_arrows_run_down_only(module: str) -> None:
 @pytest.mark.parametrize("module", CORE)
 def test_the_core_never_imports_an_adapter(module: str) -> None:
     assert [str(found) for found in internal(module) if found.target.partition(".")[0] in ADAPTERS_MAY_USE] == []
+
+
+@pytest.mark.parametrize("module", [name for name in CORE if room(name) == "cli"])
+def test_the_command_line_is_a_user_of_the_public_api_like_any_other(module: str) -> None:
+    beyond: list[str] = []
+    for found in internal(module):
+        if room(found.target) == "cli" or (room(found.target) in PUBLIC_ROOMS and found.name is None):
+            continue
+        if room(found.target) not in PUBLIC_ROOMS or found.name not in shown_by(found.target):
+            beyond.append(str(found))
+    assert beyond == []
 
 
 @pytest.mark.parametrize("module", ADAPTERS)
@@ -213,7 +229,7 @@ def test_all_names_nothing_private(module: str) -> None:
 def test_a_package_shows_every_public_name_that_it_imports(module: str) -> None:
     taken = {
         name
-        for found in imports_of(module)
+        for found in internal(module)
         if not found.inside and not (name := found.name or found.target.rpartition(".")[2]).startswith("_")
     }
     assert taken - set(shown_by(module)) == set()
@@ -237,6 +253,24 @@ def test_importing_the_library_imports_no_adapter_and_no_network_library() -> No
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded & {"mcpc_transports", "mcpc_stores", "sqlite3", "websockets", "trio", "fastmcp", "typer"} == set()
+
+
+def test_the_front_door_knows_where_each_name_is_at_home() -> None:
+    """It has them twice: for type checkers, and for who asks at run time."""
+    homes: dict[str, set[str]] = {}
+    for found in imports_of("mcpc"):
+        if found.typing_only and found.name is not None:
+            homes.setdefault(found.target, set()).add(found.name)
+    assert homes == {room: set(names) for room, names in mcpc._ROOMS.items()}  # pyright: ignore[reportPrivateUsage]
+    for room, names in homes.items():
+        assert [name for name in names if getattr(mcpc, name) is not getattr(importlib.import_module(room), name)] == []
+
+
+def test_a_name_is_itself_also_after_the_room_of_that_name_was_entered() -> None:
+    code = "import mcpc.bridge.hub, mcpc; assert callable(mcpc.bridge); assert mcpc.uri.parse_uri"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
+        mcpc.nosuch  # type: ignore  # noqa: B018
 
 
 # --- what is not known by its name -------------------------------------------------------------------------------

@@ -14,14 +14,15 @@ import sys
 import termios
 from typing import Any
 
+from mcpc.cli.app import app
+from mcpc.uri import resolve, schemes
+
 COMMAND = 65536
 """Bytes of the largest command."""
 
 
 def serve(path: str) -> None:
     """Wait, until terminated."""
-    from mcpc.cli import app
-    from mcpc.uri import resolve, schemes
 
     for scheme in schemes():
         resolve(scheme)

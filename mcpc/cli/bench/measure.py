@@ -6,25 +6,35 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from mcpc.client import Client
-from mcpc.errors import ConnectFailed
-from mcpc.messages import MCPCMessage
-from mcpc.server import listen
+import mcpc
+from mcpc.cli.bench.server import server
 from mcpc.uri import parse_uri
 
-__all__ = ["Arrivals", "Measured", "measure"]
+__all__ = ["Arrivals", "Load", "Measured", "measure"]
 
-SERVER = [sys.executable, "-m", "mcpc", "serve", "mcpc.cli.bench_server:server"]
+SERVER = [sys.executable, "-m", "mcpc", "serve", "mcpc.cli.bench.server:server"]
 
 WARMING_UP = 0.2
 """Seconds of sending before the first measurement."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent in each of the two measurements."""
+
+    seconds: float
+    """How long it sends."""
+    rate: int
+    """Callbacks a second while latency is measured."""
+    size: int
+    """Bytes of one callback."""
 
 
 @dataclass
@@ -52,7 +62,7 @@ class Arrivals:
         self.last = 0.0
         self._expected = 0
 
-    def take(self, message: MCPCMessage) -> None:
+    def take(self, message: mcpc.MCPCMessage) -> None:
         """One more."""
         update: Any = message.result
         self.delays.append(time.perf_counter_ns() - update["t"])
@@ -62,22 +72,20 @@ class Arrivals:
         self._expected = max(self._expected, update["n"] + 1)
 
 
-async def measure(uri: str, *, seconds: float, rate: int, size: int) -> Measured:
-    """Measure callbacks over the transport of `uri`: first as many as go, then `rate` a second for their latency.
+async def measure(uri: str, load: Load) -> Measured:
+    """Measure callbacks over the transport of `uri`: first as many as go, then at a rate, for their latency.
 
     Args:
         uri: Where the server is to listen.
-        seconds: How long each of the two measurements sends.
-        rate: Callbacks a second while latency is measured.
-        size: Bytes of one callback.
+        load: What is sent.
 
     Raises:
         MCPCError: nothing can be served or reached there.
     """
-    async with _serving(uri) as address, Client(address, provider="mcpc-bench", **_quiet(address)) as client:
-        await _run(client, WARMING_UP, 0, size)
-        flood, sent, elapsed = await _run(client, seconds, 0, size)
-        paced, sent_paced, _ = await _run(client, seconds, rate, size)
+    async with _serving(uri) as address, mcpc.Client(address, provider="mcpc-bench", **_quiet(address)) as client:
+        await _run(client, replace(load, seconds=WARMING_UP, rate=0))
+        flood, sent, elapsed = await _run(client, replace(load, rate=0))
+        paced, sent_paced, _ = await _run(client, load)
     hundredths = statistics.quantiles(paced.delays, n=100) if paced.count > 1 else [float("nan")] * 99
     return Measured(
         parse_uri(uri).scheme,
@@ -90,12 +98,12 @@ async def measure(uri: str, *, seconds: float, rate: int, size: int) -> Measured
     )
 
 
-async def _run(client: Client, seconds: float, rate: int, size: int) -> tuple[Arrivals, int, float]:
+async def _run(client: mcpc.Client, load: Load) -> tuple[Arrivals, int, float]:
     """One task: what arrived, how many were sent, and the seconds until the last was there."""
     arrivals = Arrivals()
     client.add_event_listener(arrivals.take, event="update")
     started = time.perf_counter()
-    task = await client.start_task("send", {"seconds": seconds, "rate": rate, "size": size})
+    task = await client.start_task("send", asdict(load))
     sent = await task.result()
     client.remove_event_listener(arrivals.take)
     return arrivals, sent, arrivals.last - started
@@ -112,9 +120,7 @@ async def _serving(uri: str) -> AsyncGenerator[str]:
     if scheme == "stdio":
         yield f"stdio:{shlex.join([*SERVER, 'stdio:'])}"
     elif scheme == "memory":
-        from mcpc.cli.bench_server import server
-
-        async with listen(server, uri) as listener:
+        async with mcpc.listen(server, uri) as listener:
             yield listener.uri
     else:
         async with await anyio.open_process([*SERVER, uri], stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE) as process:
@@ -133,5 +139,5 @@ async def _announced(stream: BufferedByteReceiveStream) -> str:
         while " at " not in (said := (await stream.receive_until(b"\n", 65536)).decode()):
             pass
     except (anyio.IncompleteRead, anyio.EndOfStream):
-        raise ConnectFailed(said.strip().removeprefix("error: ") or "the server ended at once") from None
+        raise mcpc.ConnectFailed(said.strip().removeprefix("error: ") or "the server ended at once") from None
     return said.rpartition(" at ")[2].strip()

@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 from mcp.server import MCPServer
 
-from mcpc.server import MCPCHelper, Task
+import mcpc
 
 __all__ = ["CHOICES", "QUESTION", "server"]
 
@@ -16,11 +16,11 @@ QUESTION = "report.pdf exists twice: index which?"
 CHOICES = ["newest", "both"]
 
 server = MCPServer("demo", log_level="ERROR")
-callbacks = MCPCHelper(server)
+callbacks = mcpc.MCPCHelper(server)
 
 
 @callbacks.tool()
-async def index_files(files: int, seconds: float, confirm: bool, task: Task) -> dict[str, Any]:
+async def index_files(files: int, seconds: float, confirm: bool, task: mcpc.Task) -> dict[str, Any]:
     """Index so many files in so many seconds, with an update for each."""
     job = _Job(files, seconds, confirm, task)
     async with anyio.create_task_group() as tasks:
@@ -33,7 +33,7 @@ async def index_files(files: int, seconds: float, confirm: bool, task: Task) -> 
 class _Job:
     """One run of the tool."""
 
-    def __init__(self, files: int, seconds: float, confirm: bool, task: Task) -> None:
+    def __init__(self, files: int, seconds: float, confirm: bool, task: mcpc.Task) -> None:
         self.files = files
         self.done = 0
         self.outcome: dict[str, Any] = {}

@@ -1,13 +1,11 @@
 """How `mcpc demo` looks: a live table on a terminal, lines elsewhere, and the summary."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections import deque
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, cast
 
 import anyio
 from rich import box
@@ -17,10 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from mcpc.cli.demo import Lane
+from mcpc.cli.demo.lane import Lane
 
 __all__ = ["Screen", "make_screen"]
 

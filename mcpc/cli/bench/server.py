@@ -5,17 +5,16 @@ import time
 import anyio
 from mcp.server import MCPServer
 
-from mcpc.messages import MCPCMessage
-from mcpc.server import MCPCHelper, Task
+import mcpc
 
 __all__ = ["server"]
 
 server = MCPServer("bench", log_level="ERROR")
-callbacks = MCPCHelper(server)
+callbacks = mcpc.MCPCHelper(server)
 
 
 @callbacks.tool()
-async def send(seconds: float, rate: int, size: int, task: Task) -> int:
+async def send(seconds: float, rate: int, size: int, task: mcpc.Task) -> int:
     """Send updates of `size` bytes for `seconds`, `rate` a second or (0) without a pause; how many it were."""
     padding = _padding(size, task)
     start = time.perf_counter()
@@ -29,10 +28,10 @@ async def send(seconds: float, rate: int, size: int, task: Task) -> int:
     return sent
 
 
-def _padding(size: int, task: Task) -> str:
+def _padding(size: int, task: mcpc.Task) -> str:
     """What makes a whole message `size` bytes long."""
     result = {"n": 1000, "t": time.perf_counter_ns(), "padding": ""}
-    empty = MCPCMessage(
+    empty = mcpc.MCPCMessage(
         event="update", session_id=task.session_id, task_id=task.task_id, tool_name="send", result=result
     )
     return "x" * max(0, size - len(empty.model_dump_json()))

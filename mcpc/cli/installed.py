@@ -1,17 +1,16 @@
-"""`mcpc transports`: what is installed, and what it can."""
+"""What `mcpc transports` does: it shows what is installed, and what it can."""
 
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from mcpc.cli.common import JsonOption, UserMistake, VerboseOption, compact, mistakes_told, put
-from mcpc.cli.completing import complete_scheme
+from mcpc.cli.mistakes import UserMistake, mistakes_told
+from mcpc.cli.speech import put
+from mcpc.cli.values import compact
 from mcpc.errors import URIError
 from mcpc.uri import TRANSPORTS, resolve, schemes, transport_options
 
-__all__ = ["transports"]
+__all__ = ["show_transports"]
 
 
 @dataclass
@@ -33,23 +32,8 @@ class _Installed:
         return [name for name in ("connect", "listen") if getattr(self, name) is not None]
 
 
-def transports(
-    scheme: Annotated[
-        str | None,
-        typer.Argument(metavar="SCHEME", help="Only this one.", show_default=False, autocompletion=complete_scheme),
-    ] = None,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Show the installed transports: scheme, package, and the options each takes.
-
-    Options are given to the other commands with --option NAME=VALUE.
-
-    Examples:
-      mcpc transports
-      mcpc transports ws
-      mcpc transports --json
-    """
+def show_transports(scheme: str | None, *, as_json: bool) -> None:
+    """Show the installed transports, or one in full."""
     with mistakes_told():
         known = schemes()
         if scheme is not None and scheme not in known:

@@ -1,0 +1,134 @@
+"""What `mcpc call` does: it runs a tool as a task, follows it to its end, and says what came of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+from mcp import MCPError
+from mcp_types import Tool
+
+import mcpc
+from mcpc.cli.arguments import Arguments
+from mcpc.cli.connecting import Place, connected
+from mcpc.cli.following import Follower, Interruption
+from mcpc.cli.mistakes import COMPLETE, FAILED, mistakes_told
+from mcpc.cli.outcome import put_result
+from mcpc.cli.running import run
+from mcpc.cli.speech import printable, put, say, say_error
+from mcpc.cli.toolset import check_known, list_tools
+from mcpc.cli.values import compact
+from mcpc.cli.views import View, make_view
+
+__all__ = ["Arguments", "Manner", "Place", "call"]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """Which tool is called, and how."""
+
+    tool: str
+    session: str
+    follow: bool
+    as_json: bool
+
+
+def call(where: Callable[[], Place], what: Callable[[], Arguments], manner: Manner) -> None:
+    """Call a tool and follow it to its end."""
+    with mistakes_told():
+        arguments = what()
+        place = where()
+    run(lambda: _Caller(arguments, manner, make_view(manner.tool, as_json=manner.as_json)).run(place))
+
+
+class _Caller:
+    """One call, from dialling to its exit code."""
+
+    def __init__(self, arguments: Arguments, manner: Manner, view: View) -> None:
+        self._arguments = arguments
+        self._manner = manner
+        self._view = view
+        self._interruption = Interruption(view)
+        self._leaving = False
+        self._redials = False
+
+    async def run(self, place: Place) -> int:
+        """Dial, call, follow; the exit code."""
+        code = COMPLETE
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._interruption.wait, tasks.cancel_scope)
+                async with connected(place, on_connection=self._connection) as client:
+                    self._redials = client.reconnect
+                    try:
+                        code = await self._call(client)
+                    finally:
+                        self._leaving = True
+                tasks.cancel_scope.cancel()
+        finally:
+            self._view.close()
+        return self._interruption.exit_code or code
+
+    def _connection(self, state: str) -> None:
+        if self._interruption.handle is None or self._leaving:
+            return
+        if state == "lost" and self._redials:
+            self._view.note("the connection was lost; dialling again (Ctrl-C gives up) ...")
+        elif state == "connected":
+            self._view.note("connected again")
+
+    async def _call(self, client: mcpc.Client) -> int:
+        tools = await _tools_of(client)
+        handle = await self._start(client, tools)
+        if not self._manner.follow:
+            return self._leave(handle)
+        follower = Follower(handle, self._view, as_json=self._manner.as_json)
+        await follower.follow()
+        return await self._outcome(handle, follower, tools)
+
+    async def _start(self, client: mcpc.Client, tools: Sequence[Tool]) -> mcpc.TaskHandle:
+        manner = self._manner
+        known = next((tool for tool in tools if tool.name == manner.tool), None)
+        arguments = self._arguments.for_tool(known)
+        overflow = "block" if manner.as_json else "coalesce"
+        try:
+            handle = await client.start_task(manner.tool, arguments, session_id=manner.session, overflow=overflow)
+        except MCPError:
+            check_known(manner.tool, tools)
+            raise
+        self._interruption.handle = handle
+        return handle
+
+    def _leave(self, handle: mcpc.TaskHandle) -> int:
+        if self._manner.as_json:
+            put(compact({"task_id": handle.task_id, "tool_name": handle.tool_name, "session_id": handle.session_id}))
+        else:
+            put(handle.task_id)
+        return COMPLETE
+
+    async def _outcome(self, handle: mcpc.TaskHandle, follower: Follower, tools: Sequence[Tool]) -> int:
+        try:
+            result = await handle.result()
+        except mcpc.TaskStopped:
+            if follower.unanswered is not None:
+                asked = printable(follower.unanswered.message)
+                say_error(f"the task asked {asked!r}, and standard input has ended; it was stopped")
+            elif not self._manner.as_json:
+                say("the task was stopped")
+            return FAILED
+        except mcpc.TaskFailed as exc:
+            if "nknown tool" in str(exc):
+                check_known(self._manner.tool, tools)
+            if not self._manner.as_json:
+                text = printable(str(exc).removeprefix("ToolError: "), lines=True)
+                say_error(f"{self._manner.tool} failed: {text}")
+            return FAILED
+        if not self._manner.as_json:
+            put_result(result)
+        return COMPLETE
+
+
+async def _tools_of(client: mcpc.Client) -> list[Tool]:
+    try:
+        return await list_tools(client)
+    except MCPError:
+        return []  # a server need not list what it has

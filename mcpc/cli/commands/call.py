@@ -1,0 +1,63 @@
+"""`mcpc call`: run a tool as a task, and follow it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcpc.cli.later import later
+from mcpc.cli.params import AsJson, Headers, Options, Pairs, Session, TokenEnv, ToolName, Uri, Verbose
+
+if TYPE_CHECKING:
+    from mcpc.cli import calling
+else:
+    calling = later("mcpc.cli.calling")
+
+__all__ = ["call"]
+
+JsonArgs = Annotated[
+    str | None, typer.Option("--json-args", metavar="JSON", help="Arguments as one JSON object, sent as it is.")
+]
+Follow = Annotated[
+    bool,
+    typer.Option(
+        "--follow/--no-follow",
+        help="Wait for the end, or write the task's id once it has started, and leave (see: mcpc watch --task).",
+    ),
+]
+
+
+def call(
+    uri: Uri,
+    tool: ToolName,
+    arguments: Pairs = None,
+    json_args: JsonArgs = None,
+    follow: Follow = True,
+    session: Session = "default",
+    header: Headers = None,
+    token_env: TokenEnv = None,
+    option: Options = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Call a tool and follow it to its end.
+
+    Progress and status go to stderr, the result to stdout. What the task asks
+    is asked here, and read from stdin. Ctrl-C stops the task on the server and
+    waits for its end; once more leaves at once. With --json every message
+    of the task is a line of JSON on stdout.
+
+    Exit codes: 0 complete, 1 failed, 2 a mistake or no connection,
+    130 interrupted.
+
+    Examples:
+      mcpc call ws://127.0.0.1:8765/mcp process_data data_id=42
+      mcpc call unix:///tmp/app.sock resize size=3 tags='["a", "b"]'
+      mcpc call "stdio:python app.py" count n=100 --json
+      mcpc call https://host/mcp report --json-args '{"year": 2026}' \\
+          --token-env TOKEN
+    """
+    calling.call(
+        lambda: calling.Place.wanted(uri, header, token_env, option),
+        lambda: calling.Arguments.wanted(uri, arguments, json_args),
+        calling.Manner(tool, session, follow=follow, as_json=as_json),
+    )

@@ -1,0 +1,31 @@
+"""`mcpc tools`: what a server has."""
+
+from typing import TYPE_CHECKING
+
+from mcpc.cli.later import later
+from mcpc.cli.params import AsJson, Headers, Options, TokenEnv, Uri, Verbose
+
+if TYPE_CHECKING:
+    from mcpc.cli import listing
+else:
+    listing = later("mcpc.cli.listing")
+
+__all__ = ["tools"]
+
+
+def tools(
+    uri: Uri,
+    header: Headers = None,
+    token_env: TokenEnv = None,
+    option: Options = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """List the tools of a server.
+
+    Examples:
+      mcpc tools ws://127.0.0.1:8765/mcp
+      mcpc tools "stdio:python app.py" --json
+      mcpc tools https://host/mcp --header X-Team=blue --token-env TOKEN
+    """
+    listing.show_tools(lambda: listing.Place.wanted(uri, header, token_env, option), as_json=as_json)

@@ -1,0 +1,38 @@
+"""The tools of a server, asked for while somebody waits at the Tab key."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+from mcp_types import Tool
+
+from mcpc.cli.connecting import Place, connected
+from mcpc.cli.toolset import list_tools
+
+__all__ = ["tools_at"]
+
+PATIENCE = 2.0
+"""Seconds that a server has to say what its tools are; more would feel like a shell that hangs."""
+
+
+def tools_at(uri: str, params: Mapping[str, Any]) -> list[Tool]:
+    """The tools of a server; none where it does not tell, and none of a command that would have to be run.
+
+    Args:
+        uri: Where it is.
+        params: The options that were typed before.
+    """
+    if uri.startswith("stdio:"):
+        return []
+    found: list[Tool] = []
+
+    async def ask() -> None:
+        place = Place.wanted(uri, params.get("header"), params.get("token_env"), params.get("option"))
+        with anyio.move_on_after(PATIENCE):
+            async with connected(place, reconnect=False) as client:
+                found.extend(await list_tools(client))
+
+    with contextlib.suppress(Exception):  # whatever it is, running the command will say it
+        anyio.run(ask)
+    return found

@@ -1,0 +1,87 @@
+"""The options and arguments that several commands take."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcpc.cli.completing import complete_address, complete_call
+
+__all__ = [
+    "AllowRemote",
+    "AsJson",
+    "Cert",
+    "Headers",
+    "Key",
+    "Options",
+    "Pairs",
+    "Session",
+    "TokenEnv",
+    "ToolName",
+    "Uri",
+    "Verbose",
+]
+
+
+def _set_verbose(wanted: bool) -> bool:
+    if wanted:
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.getLogger("mcpc").setLevel(logging.DEBUG)
+    return wanted
+
+
+# --- a server ---
+
+Uri = Annotated[
+    str,
+    typer.Argument(metavar="URI", help="Where the server is.", show_default=False, autocompletion=complete_address),
+]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header", "-H", metavar="NAME=VALUE", help="A header of the request ('NAME: VALUE' too); may be repeated."
+    ),
+]
+TokenEnv = Annotated[
+    str | None,
+    typer.Option("--token-env", metavar="VAR", help="The environment variable that holds the bearer token."),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-o",
+        metavar="NAME=VALUE",
+        help="An option of the transport (see: mcpc transports); may be repeated.",
+    ),
+]
+
+# --- a call ---
+
+ToolName = Annotated[
+    str, typer.Argument(metavar="TOOL", help="The tool.", show_default=False, autocompletion=complete_call)
+]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Its arguments, checked against the tool's schema: text where it takes text, else JSON.",
+        show_default=False,
+        autocompletion=complete_call,
+    ),
+]
+Session = Annotated[str, typer.Option("--session", metavar="NAME", help="The conversation that the task belongs to.")]
+
+# --- listening ---
+
+AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Bind to an address that other machines can reach.")]
+Cert = Annotated[Path | None, typer.Option("--ssl-cert", help="The certificate (PEM), for wss, https and sse+https.")]
+Key = Annotated[Path | None, typer.Option("--ssl-key", help="Its key, where it is in a file of its own.")]
+
+# --- speaking ---
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for machines.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Write debug logs to stderr.", callback=_set_verbose, is_eager=True)
+]

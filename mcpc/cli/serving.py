@@ -1,0 +1,75 @@
+"""What `mcpc serve` does: a server object at one or more addresses, until a signal."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import anyio
+
+import mcpc
+from mcpc.cli.listening import Listening
+from mcpc.cli.loading import load_server
+from mcpc.cli.mistakes import COMPLETE, UserMistake, mistakes_told
+from mcpc.cli.running import run, until_signal
+from mcpc.cli.speech import say
+from mcpc.uri import parse_uri
+
+__all__ = ["Listening", "serve"]
+
+FLAGS = {"allow_remote=True": "--allow-remote", "a token_verifier": "--token-env", "a token verifier": "--token-env"}
+"""What transports advise a program to pass, as the command line has it."""
+
+
+def serve(target: str, uris: Sequence[str], wanted: Callable[[], Listening]) -> None:
+    """Serve the server that `target` names, at every address."""
+    with mistakes_told():
+        asked = wanted()
+        places = [(uri, asked.for_uri(uri)) for uri in uris]
+        asked.check_used()
+        server = load_server(target)
+    run(lambda: _serve(server, places))
+
+
+async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]]) -> int:
+    """Serve at every place until a signal, or until the client of our stdin leaves."""
+    over = anyio.Event()
+    addresses: list[mcpc.Served] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_wait_for_signal, over)
+        async with AsyncExitStack() as stack:
+            for uri, options in places:
+                served = await _listen(stack, server, uri, options)
+                addresses.append(served)
+                _announce(served)
+                tasks.start_soon(_wait_for_end, served, over)
+            # Waited for, not cancelled: a cancellation would reach the connections before their last messages are sent.
+            await over.wait()
+            await addresses[0].wind_down()  # all of the server, before the first address closes
+        tasks.cancel_scope.cancel()
+    return COMPLETE
+
+
+async def _listen(stack: AsyncExitStack, server: Any, uri: str, options: dict[str, Any]) -> mcpc.Served:
+    """Open one address; what its transport advises is said in flags."""
+    try:
+        return await stack.enter_async_context(mcpc.listen(server, uri, **options))
+    except mcpc.MCPCError as exc:
+        text = str(exc)
+        for argument, flag in FLAGS.items():
+            text = text.replace(argument, flag)
+        raise UserMistake(text) from exc
+
+
+async def _wait_for_signal(over: anyio.Event) -> None:
+    await until_signal()
+    over.set()
+
+
+async def _wait_for_end(served: mcpc.Served, over: anyio.Event) -> None:
+    await served.finished()
+    over.set()
+
+
+def _announce(served: mcpc.Served) -> None:
+    own = parse_uri(served.uri).scheme == "stdio"
+    say(f"serving {served.name} {'on stdin and stdout' if own else f'at {served.uri}'}")

@@ -1,0 +1,78 @@
+"""What is typed, as values: JSON where it is JSON, `NAME=VALUE` pairs, objects; and values as one line."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NoReturn, cast
+
+from mcpc.cli.mistakes import UserMistake
+
+__all__ = ["assignments", "compact", "read_object", "read_value", "token_from"]
+
+
+def compact(value: Any) -> str:
+    """A JSON value in one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_value(text: str) -> Any:
+    """A value as it was typed: JSON where it is JSON, else the text."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def read_object(text: str | None, flag: str) -> dict[str, Any] | None:
+    """What an option holds that takes a JSON object; None where it was not given.
+
+    Raises:
+        UserMistake: it is not one.
+    """
+    if text is None:
+        return None
+    try:
+        value: Any = json.loads(text)
+    except ValueError as exc:
+        raise UserMistake(f"{flag} is not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise UserMistake(f"{flag} must be a JSON object, like '{{\"n\": 3}}'")
+    return cast("dict[str, Any]", value)
+
+
+def assignments(items: Sequence[str] | None, what: str, *, secret: bool = False) -> dict[str, str]:
+    """`NAME=VALUE` items as a dictionary.
+
+    Args:
+        items: The items.
+        what: What they are, for the error.
+        secret: Keep them out of the error.
+
+    Raises:
+        UserMistake: one has no name or no `=`, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for item in items or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise UserMistake(f"{what} must look like NAME=VALUE" + ("" if secret else f", not {item!r}"))
+        if name in found:
+            raise UserMistake(f"{what} {name!r} is given twice")
+        found[name] = value
+    return found
+
+
+def token_from(variable: str) -> str:
+    """The token in an environment variable.
+
+    Raises:
+        UserMistake: it is not set, or empty.
+    """
+    token = os.environ.get(variable)
+    if not token:
+        raise UserMistake(f"--token-env: the environment variable {variable!r} is not set, or is empty")
+    return token
