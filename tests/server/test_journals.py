@@ -1,0 +1,84 @@
+"""The journals of a server: whose they are, how many there may be, and which one goes."""
+
+import pytest
+
+import mcpc
+from mcpc.server.journals import JournalTable
+from mcpc.server.limits import Limits
+
+
+class Time:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def table(time: Time, max_channels: int = 2, channel_ttl: float = 10.0) -> JournalTable:
+    return JournalTable(Limits(max_channels=max_channels, channel_ttl=channel_ttl), time, lambda key: [{"of": key}])
+
+
+def test_a_key_opens_its_own_journal_and_another_principal_gets_none() -> None:
+    journals = table(Time())
+    first = journals.open("k", "alice")
+    assert first is not None
+    assert journals.open("k", "alice") is first
+    assert journals.open("k", "bob") is None
+    assert journals.find("k", "bob") is None
+    assert journals.find("k", "alice") is first
+    assert journals.find("other", "alice") is None
+    assert first.describe_tasks() == [{"of": "k"}]
+
+
+def test_at_the_bound_the_one_that_is_idle_for_longest_makes_room() -> None:
+    time = Time()
+    journals = table(time)
+    for now, key in enumerate(("a", "b", "a", "c")):
+        time.now = now
+        journals.open(key, None)
+    assert sorted(journal.key for journal in journals) == ["a", "c"]
+
+
+def test_where_none_is_idle_a_new_client_is_refused_and_the_others_stay() -> None:
+    journals = table(Time())
+    for key in ("a", "b"):
+        journal = journals.open(key, None)
+        assert journal is not None
+        journal.running = 1
+    with pytest.raises(mcpc.MCPCError, match="2 channels are open"):
+        journals.open("c", None)
+    assert len(journals) == 2
+
+
+def test_a_journal_that_was_idle_for_too_long_is_forgotten_and_not_a_moment_before() -> None:
+    time = Time()
+    journals = table(time)
+    busy = journals.open("busy", None)
+    assert busy is not None
+    busy.running = 1
+    journals.open("idle", None)
+    time.now = 9.9
+    journals.expire()
+    assert len(journals) == 2
+    time.now = 10.0
+    journals.expire()
+    assert [journal.key for journal in journals] == ["busy"]
+
+
+def test_last_messages_whose_time_is_over_go_from_journals_that_stay() -> None:
+    time = Time()
+    journals = table(time)
+    journal = journals.open("k", None)
+    assert journal is not None
+    journal.running = 1
+    journal.mailbox.max_messages = 1
+    journal.post(b"1", expires_at=5.0)
+    journal.post(b"2")
+    journals.expire()
+    assert journal.mailbox.kept == 1
+    time.now = 5.0
+    journals.expire()
+    assert journal.mailbox.kept == 0
