@@ -1,0 +1,128 @@
+"""What other processes ring: one pub/sub subscription a handle, kept up, and what was heard until it is read.
+
+A bell may be lost (pub/sub is at most once), so after each new subscription, and every so often, `look` is said: the
+truth is what the store says when it is read.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import AsyncIterator
+
+import anyio
+
+from mcpc.errors import StoreUnavailable
+from mcpc.stored import Change
+from mcpc_stores.redis.engine import Engine, Subscription
+from mcpc_stores.redis.keys import Keys
+
+__all__ = ["Bells"]
+
+logger = logging.getLogger("mcpc.stores.redis")
+
+MAX_BELLS = 1000
+"""Bells that wait for a slow reader; beyond it they become one: `look`."""
+RETRY = 0.5
+"""Seconds between attempts to subscribe anew."""
+
+
+class Bells:
+    """The bells of one handle.
+
+    Args:
+        engine: The client.
+        keys: The names.
+        poll: Seconds after which `look` is said anyway.
+    """
+
+    def __init__(self, engine: Engine, keys: Keys, poll: float) -> None:
+        self._engine = engine
+        self._keys = keys
+        self.poll = poll
+        self._waiting: dict[Change, None] = {}
+        self._came = anyio.Event()
+        self._names: set[str] = set()
+        self._new: deque[str] = deque()
+        self._wanted = anyio.Event()
+
+    def listen_for(self, name: str) -> None:
+        """What rings for that process rings here, too."""
+        if name not in self._names:
+            self._names.add(name)
+            self._new.append(name)
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """Keep the subscription up, until cancelled."""
+        while True:
+            try:
+                await self._subscription()
+            except StoreUnavailable as exc:
+                logger.debug("%s", exc)
+            self._hear(Change("look"))
+            await anyio.sleep(RETRY)
+
+    async def _subscription(self) -> None:
+        self._new.clear()
+        names = [self._keys.ring, *map(self._keys.inbox, self._names)]
+        async with self._engine.subscribed(names) as heard, anyio.create_task_group() as group:
+            group.start_soon(self._follow_names, heard)
+            async for data in heard:
+                self._hear(Change("look") if data is None else _change(data))
+            group.cancel_scope.cancel()
+
+    async def _follow_names(self, heard: Subscription) -> None:
+        while True:
+            while self._new:
+                await heard.add(self._keys.inbox(self._new.popleft()))
+            self._wanted = anyio.Event()
+            await self._wanted.wait()
+
+    def _hear(self, change: Change) -> None:
+        if change.kind == "look" or len(self._waiting) >= MAX_BELLS:
+            self._waiting.clear()
+            change = Change("look")
+        self._waiting[change] = None
+        self._came.set()
+
+    def changes(self) -> AsyncIterator[Change]:
+        """See `Store.changes`."""
+        return _Changes(self)
+
+    async def next(self, look_at: float) -> Change | None:
+        """The bell that has waited longest; None if there is none by `look_at`, on the loop's clock."""
+        while not self._waiting:
+            self._came = anyio.Event()
+            with anyio.move_on_after(look_at - anyio.current_time()):
+                await self._came.wait()
+                continue
+            return None
+        change = next(iter(self._waiting))
+        del self._waiting[change]
+        return change
+
+
+class _Changes:
+    """Iterates over bells. Not a generator: an `anext` that is cancelled ends nothing."""
+
+    def __init__(self, bells: Bells) -> None:
+        self._bells = bells
+        self._look_at = -math.inf
+
+    def __aiter__(self) -> AsyncIterator[Change]:
+        return self
+
+    async def __anext__(self) -> Change:
+        now = anyio.current_time()
+        change = None if now >= self._look_at else await self._bells.next(self._look_at)
+        if change is None:
+            self._look_at = anyio.current_time() + self._bells.poll
+            return Change("look")
+        return change
+
+
+def _change(data: bytes) -> Change:
+    kind, subject = data[:1], data[1:].decode()
+    if kind == b"c":
+        return Change("channel", subject)
+    return Change("task" if kind == b"t" else "signal", subject)

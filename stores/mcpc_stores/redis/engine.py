@@ -1,0 +1,196 @@
+"""The commands that the store uses, through `coredis`: the only file that knows it, so that another client could serve.
+
+Nothing is tried twice here: whether a call that was cut took effect is for the store's caller to settle.
+"""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import coredis
+from coredis import exceptions as redis_errors
+from coredis.retry import NoRetryPolicy
+from coredis.tokens import PureToken
+
+from mcpc.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
+
+__all__ = ["Call", "Engine", "Subscription", "connected", "engine_errors", "script"]
+
+Call = tuple[str, Sequence[str], Sequence[str | bytes | int]]
+"""A script by name, its keys and its arguments."""
+
+CONNECT_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 10.0
+"""Seconds."""
+OWN_HEAD = frozenset(("lease", "dead", "bury", "due"))
+"""Scripts that are about no channel."""
+
+
+@cache
+def script(name: str) -> str:
+    """The text of a script."""
+    folder = files("mcpc_stores.redis") / "lua"
+    text = (folder / f"{name}.lua").read_text(encoding="utf-8")
+    return text if name in OWN_HEAD else (folder / "common.lua").read_text(encoding="utf-8") + text
+
+
+@contextmanager
+def engine_errors() -> Generator[None]:
+    """What the client raises, as what a store raises. Most specific first."""
+    try:
+        yield
+    except (redis_errors.AuthenticationError, redis_errors.AuthorizationError) as exc:
+        raise StoreRefused(f"redis refuses us: {_text(exc)}") from exc
+    except (redis_errors.ConnectionError, redis_errors.ReadOnlyError, TimeoutError, OSError) as exc:
+        raise StoreUnavailable(f"redis cannot be reached: {_text(exc)}") from exc
+    except redis_errors.RedisError as exc:
+        raise _response_error(exc) from exc
+
+
+def _response_error(exc: Exception) -> StoreError:
+    text = _text(exc)
+    if "OOM" in text:
+        return StoreFull(f"redis has no memory left: {text}")
+    if re.search(r"LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY|READONLY|UNBLOCKED|MISCONF", text):
+        return StoreUnavailable(f"redis cannot serve now: {text}")
+    if "NOPERM" in text or "NOAUTH" in text:
+        return StoreRefused(f"redis refuses us: {text}")
+    return StoreError(f"redis answered with an error: {text}")
+
+
+def _text(exc: BaseException) -> str:
+    # A failed command of a pipeline is quoted with its arguments, which are the application's data.
+    text = str(exc.args[0]) if exc.args else type(exc).__name__
+    return text.rpartition("caused error: ")[2][:300]
+
+
+@asynccontextmanager
+async def connected(address: str, **options: Any) -> AsyncGenerator["Engine"]:
+    """A client for that address, closed at the end.
+
+    Raises:
+        StoreUnavailable: nobody answers there.
+        StoreRefused: the server does not let us in.
+    """
+    client: Any = coredis.Redis.from_url(
+        address,
+        decode_responses=False,
+        retry_policy=NoRetryPolicy(),
+        connect_timeout=CONNECT_TIMEOUT,
+        stream_timeout=ANSWER_TIMEOUT,
+        **options,
+    )
+    with engine_errors():
+        await client.__aenter__()
+    try:
+        yield Engine(client)
+    finally:
+        await client.__aexit__(None, None, None)
+
+
+class Engine:
+    """A connected client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._scripts = {name: client.register_script(script(name)) for name in _names()}
+
+    async def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int] = ()) -> Any:
+        """Run a script."""
+        with engine_errors():
+            return await self._scripts[name](keys=list(keys), args=list(args))
+
+    async def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        """Run scripts one after the other, in one round trip.
+
+        Raises:
+            StoreError: the first that failed; those after it may have run.
+        """
+        if len(calls) == 1:
+            return [await self.run(*calls[0])]
+        with engine_errors():
+            answers = await self._pipe(calls)
+            missing = [n for n, answer in enumerate(answers) if isinstance(answer, redis_errors.NoScriptError)]
+            if missing:  # a restarted server knows no scripts: none of these has run
+                for name in {calls[n][0] for n in missing}:
+                    await self._client.script_load(script(name))
+                for n, answer in zip(missing, await self._pipe([calls[n] for n in missing]), strict=True):
+                    answers[n] = answer
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+        return answers
+
+    async def _pipe(self, calls: Iterable[Call]) -> list[Any]:
+        async with self._client.pipeline(transaction=False, raise_on_error=False) as pipe:
+            for name, keys, args in calls:
+                pipe.evalsha(self._scripts[name].sha, keys=list(keys), args=list(args))
+        return list(pipe.results or ())
+
+    async def command(self, name: str, *args: Any, **options: Any) -> Any:
+        """Run one command, by the name that the client has for it."""
+        with engine_errors():
+            return await getattr(self._client, name)(*args, **options)
+
+    async def set_new(self, key: str, value: str, seconds: int) -> bool:
+        """Set a key for so many seconds, if it is not there; whether it was not."""
+        return bool(await self.command("set", key, value, ex=seconds, condition=PureToken.NX))
+
+    async def scored_below(self, key: str, score: int) -> list[bytes]:
+        """The members of a sorted set with at most that score."""
+        return list(await self.command("zrange", key, 0, score, sortby=PureToken.BYSCORE))
+
+    async def commands(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run commands (a name and arguments each) in one round trip."""
+        if not calls:
+            return []
+        with engine_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for name, *args in calls:
+                    getattr(pipe, name)(*args)
+            return list(pipe.results or ())
+
+    @asynccontextmanager
+    async def subscribed(self, channels: Sequence[str]) -> AsyncGenerator["Subscription"]:
+        """Listen to pub/sub channels, until the connection is cut.
+
+        Raises:
+            StoreUnavailable: it was, or there was none.
+        """
+        try:
+            async with self._client.pubsub(channels=list(channels), retry_policy=NoRetryPolicy()) as pubsub:
+                yield Subscription(pubsub)
+        except (redis_errors.RedisError, OSError) as exc:
+            raise StoreUnavailable(f"the bells of redis cannot be heard: {_text(exc)}") from exc
+        except ExceptionGroup as group:  # what the client runs in the background fails in a group
+            cut, other = group.split((redis_errors.RedisError, OSError, StoreUnavailable))
+            if other is not None:
+                raise
+            raise StoreUnavailable("the bells of redis cannot be heard: the connection was cut") from cut
+
+
+class Subscription:
+    """What is heard on pub/sub channels: None for each subscription that begins, else the text of a message."""
+
+    def __init__(self, pubsub: Any) -> None:
+        self._pubsub = pubsub
+
+    async def add(self, channel: str) -> None:
+        """Listen to one more."""
+        await self._pubsub.subscribe(channel)
+
+    async def __aiter__(self) -> AsyncIterator[bytes | None]:
+        async for message in self._pubsub:
+            found: Mapping[str, Any] = message
+            if found["type"] == "message":
+                yield found["data"]
+            elif found["type"] == "subscribe":
+                yield None
+
+
+def _names() -> list[str]:
+    folder = files("mcpc_stores.redis") / "lua"
+    return [each.name.removesuffix(".lua") for each in folder.iterdir() if each.name.endswith(".lua")]

@@ -1,0 +1,185 @@
+"""A handle of a store in Redis: its log, its tasks and its bells as one. See `mcpc.store.Store` for the methods."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+
+from mcpc.stored import (
+    Appended,
+    Change,
+    ChannelState,
+    Claim,
+    Counts,
+    Entered,
+    Entry,
+    NewTask,
+    Page,
+    Receipt,
+    Signal,
+    StoredTask,
+    StoreLimits,
+)
+from mcpc_stores.redis.bells import Bells
+from mcpc_stores.redis.engine import Engine
+from mcpc_stores.redis.keys import Keys
+from mcpc_stores.redis.log import RedisLog
+from mcpc_stores.redis.runners import RedisRunners
+from mcpc_stores.redis.tasks import RedisTasks
+
+__all__ = ["RedisStore"]
+
+WAIT_TIMEOUT = 1000
+"""Milliseconds to wait for replicas."""
+
+
+class RedisStore:
+    """A handle of a store in Redis.
+
+    Args:
+        engine: The connected client.
+        keys: The names.
+        limits: The bounds.
+        bells: What other processes ring.
+        wait: Replicas that must have an end or a checkpoint before it is acknowledged, if they answer in a second.
+    """
+
+    shared = True
+
+    def __init__(self, engine: Engine, keys: Keys, limits: StoreLimits, bells: Bells, wait: int) -> None:
+        self.limits = limits
+        self._engine = engine
+        self._bells = bells
+        self._wait = wait
+        self._log = RedisLog(engine, keys, limits)
+        self._tasks = RedisTasks(engine, keys, limits)
+        self._running = RedisRunners(engine, keys, limits)
+        self._holders: dict[str, str] = {}
+        """Who runs the tasks that were claimed through this handle, by id."""
+        self._runners: set[str] = set()
+
+    async def close(self) -> None:
+        """Tasks that this handle's runners held are orphans from now on."""
+        await self._running.bury(self._runners)
+
+    # --- channels and logs ---
+
+    async def open(
+        self,
+        channel: str,
+        *,
+        principal: str | None,
+        session: str | None = None,
+        listener: str | None = None,
+        after: int = 0,
+        epoch: str | None = None,
+    ) -> ChannelState | None:
+        """See `Store.open`."""
+        if listener is not None:
+            self._bells.listen_for(listener)
+        return await self._log.open(channel, principal, session, listener, after, epoch)
+
+    async def leave(self, channel: str, listener: str) -> None:
+        """See `Store.leave`."""
+        await self._log.leave(channel, listener)
+
+    async def append(self, batch: Sequence[Entry]) -> list[Receipt]:
+        """See `Store.append`."""
+        receipts = await self._log.append(batch)
+        landed = [entry for entry, receipt in zip(batch, receipts, strict=True) if isinstance(receipt, Appended)]
+        ended = [entry.claim for entry in landed if entry.end is not None and entry.claim is not None]
+        if self._wait and any(entry.end is not None or entry.checkpoint is not None for entry in landed):
+            await self._engine.command("wait", self._wait, WAIT_TIMEOUT)
+        if ended:
+            await self._running.note_ends([(claim.channel, claim.task_id) for claim in ended], self._holders)
+            for claim in ended:
+                self._holders.pop(claim.task_id, None)
+        return receipts
+
+    async def read(self, channel: str, after: int, *, max_messages: int, max_bytes: int) -> Page | None:
+        """See `Store.read`."""
+        return await self._log.read(channel, after, max_messages, max_bytes)
+
+    async def sent(self, listener: str, cursors: Mapping[str, int]) -> None:
+        """See `Store.sent`."""
+        await self._log.sent(listener, cursors)
+
+    async def channels(self, session: str) -> list[str]:
+        """See `Store.channels`."""
+        return await self._log.channels(session)
+
+    # --- tasks ---
+
+    async def enter(self, task: NewTask, *, runner: str | None) -> Entered:
+        """See `Store.enter`."""
+        if runner is not None:
+            self._note_runner(runner)
+            await self._running.hold(runner, task.channel, task.task_id)
+        else:  # and again below: if we die in between it is found, and nobody has taken it for nothing meanwhile
+            await self._running.queue(task.tool_name, task.channel, task.task_id)
+        entered = await self._tasks.enter(task, runner)
+        if runner is None and entered.is_new:
+            await self._running.queue(task.tool_name, task.channel, task.task_id)
+        elif runner is not None and entered.claim is not None:
+            self._holders[task.task_id] = runner
+        return entered
+
+    def _note_runner(self, runner: str) -> None:
+        self._runners.add(runner)
+        self._bells.listen_for(runner)
+
+    async def task(self, task_id: str) -> StoredTask | None:
+        """See `Store.task`."""
+        return await self._tasks.task(task_id)
+
+    async def tasks(self, channel: str, *, limit: int = 1000) -> list[StoredTask]:
+        """See `Store.tasks`."""
+        return await self._tasks.tasks(channel, limit)
+
+    async def keyed(self, channel: str, key: str) -> StoredTask | None:
+        """See `Store.keyed`."""
+        return await self._tasks.keyed(channel, key)
+
+    async def signal(self, task_id: str, signal: Signal) -> int:
+        """See `Store.signal`."""
+        return await self._tasks.signal(task_id, signal)
+
+    async def signals(self, claim: Claim, after: int) -> list[Signal]:
+        """See `Store.signals`."""
+        return await self._tasks.signals(claim, after)
+
+    # --- runners ---
+
+    async def claim(self, runner: str, tools: Collection[str]) -> tuple[Claim, StoredTask] | None:
+        """See `Store.claim`."""
+        self._note_runner(runner)
+        claimed = await self._running.claim(runner, tools)
+        if claimed is not None:
+            self._holders[claimed[0].task_id] = runner
+        return claimed
+
+    async def beat(self, runner: str, ttl: float, claims: Collection[Claim]) -> set[str]:
+        """See `Store.beat`."""
+        self._note_runner(runner)
+        mine = await self._running.beat(runner, ttl, claims)
+        for claim in claims:
+            if claim.task_id not in mine:
+                self._holders.pop(claim.task_id, None)
+        return mine
+
+    async def release(self, claim: Claim) -> None:
+        """See `Store.release`."""
+        await self._running.release(claim)
+        self._holders.pop(claim.task_id, None)
+
+    async def reap(self) -> list[StoredTask]:
+        """See `Store.reap`."""
+        return await self._running.reap()
+
+    async def sweep(self) -> Counts:
+        """See `Store.sweep`."""
+        tasks = await self._running.forget()
+        old = await self._log.used_before(self.limits.channel_ttl)
+        gone = [name for name in old if await self._log.tidy(name, idle_for=self.limits.channel_ttl)]
+        return Counts(channels=len(gone), tasks=tasks)
+
+    def changes(self) -> AsyncIterator[Change]:
+        """See `Store.changes`."""
+        return self._bells.changes()

@@ -1,0 +1,264 @@
+"""Redis and Valkey as a store: the contract, its addresses, and what goes wrong with servers. Real servers, always."""
+
+import gc
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from mcpc.errors import DuplicateTask, StoreFull, StoreRefused, StoreUnavailable, UnknownOption, URIError
+from mcpc.store import Store
+from mcpc.store_uri import open_store
+from mcpc.stored import Appended, Change, Entry, NewTask, StoreLimits, channel_id
+from mcpc.testing import store_checks
+from mcpc.testing.store_subject import StoreSubject
+from mcpc_stores.redis.engine import Engine, script
+from mcpc_stores.redis.keys import Keys
+from redis_kit import ENGINES, RedisServer, redis_server
+
+pytestmark = [
+    pytest.mark.anyio,
+    # The client leaves streams of its own open where it cannot connect; they are collected in the test's own time.
+    pytest.mark.filterwarnings("ignore:.*MemoryObject:pytest.PytestUnraisableExceptionWarning"),
+]
+
+CHANNEL = channel_id("a secret key of a channel")
+
+
+@pytest.fixture(scope="module", params=sorted(ENGINES))
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
+    with redis_server(request.param, tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Generator[None]:
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Generator[RedisServer]:
+    """A server that the test may harm."""
+    with redis_server("valkey", tmp_path) as running:
+        yield running
+
+
+async def write(store: Store, *messages: bytes, writer: str = "w", seq: int = 1) -> int:
+    (receipt,) = await store.append([Entry(CHANNEL, writer, seq, messages)])
+    assert isinstance(receipt, Appended), receipt
+    return receipt.first
+
+
+async def written(store: Store) -> list[bytes]:
+    found: list[bytes] = []
+    while (page := await store.read(CHANNEL, len(found), max_messages=1000, max_bytes=1 << 20)) is not None:
+        found += page.messages
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(store_checks()))
+async def test_it_keeps_the_contract_of_a_store(name: str, server: RedisServer) -> None:
+    await store_checks()[name](StoreSubject(server.uri, options={"poll": 0.2}))
+
+
+# --- addresses ---
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("redis:tasks", "write redis://host:6379/0"),
+        ("redis:///0", "write redis://host:6379/0"),
+        ("redis://127.0.0.1/tasks", "the path is the number of the database"),
+        ("redis://127.0.0.1/0?poll=0", "poll must be more than 0"),
+        ("redis://127.0.0.1/0?wait=many", "wait cannot be 'many'"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_told_before_anything_is_dialled(uri: str, told: str) -> None:
+    with pytest.raises(URIError, match=told):
+        open_store(uri)
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(UnknownOption, match="does not take 'pol'; it takes: wait, poll"):
+        open_store("redis://127.0.0.1/0?pol=1")
+
+
+async def test_where_nobody_answers_it_is_unavailable() -> None:
+    with pytest.raises(StoreUnavailable, match="redis cannot be reached"):
+        async with open_store("redis://127.0.0.1:1/0"):
+            pass
+
+
+async def test_a_password_is_needed_and_shows_in_no_error(tmp_path: Path) -> None:
+    with redis_server("valkey", tmp_path, "--requirepass", "hunter2") as server:
+        with pytest.raises(StoreRefused) as refused:
+            async with open_store(server.uri.replace("//", "//:wrong-secret@")):
+                pass
+        assert "wrong-secret" not in str(refused.value)
+        async with open_store(server.uri.replace("//", "//:hunter2@")) as store:
+            assert await store.open(CHANNEL, principal=None) is not None
+
+
+async def test_a_server_that_may_drop_tasks_is_refused_unless_that_is_wanted(tmp_path: Path) -> None:
+    with redis_server("valkey", tmp_path, "--maxmemory-policy", "allkeys-lru") as server:
+        with pytest.raises(StoreRefused, match=r"allkeys-lru.*noeviction"):
+            async with open_store(server.uri):
+                pass
+        async with open_store(f"{server.uri}?allow_eviction=1") as store:
+            assert await store.open(CHANNEL, principal=None) is not None
+
+
+async def test_a_server_without_an_append_only_file_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server("valkey", tmp_path, "--appendonly", "no") as server:
+        async with open_store(server.uri):
+            pass
+    assert "keeps no append-only file" in caplog.text
+
+
+def test_all_keys_of_a_script_are_in_one_slot_and_below_one_prefix() -> None:
+    names = Keys().channel("abc", "task")
+    assert {name.partition("{")[2].partition("}")[0] for name in names} == {"abc"}
+    assert {name.startswith("mcpc:1:") for name in names} == {True}
+    assert "KEYS[" not in script("append").partition("local SIGNALS")[2].partition("KEYS[10]")[2]
+
+
+# --- what goes wrong with servers ---
+
+
+async def test_what_was_acknowledged_survives_the_servers_death(own: RedisServer) -> None:
+    async with open_store(own.uri) as store:
+        await store.open(CHANNEL, principal=None)
+        await write(store, b"1", b"2")
+        own.kill()
+        with pytest.raises(StoreUnavailable):
+            await write(store, b"3", seq=2)
+        own.start()
+        with anyio.fail_after(20):
+            assert await write(store, b"3", seq=2) == 3
+            assert await written(store) == [b"1", b"2", b"3"]
+
+
+async def test_bells_are_heard_again_after_the_servers_death(own: RedisServer) -> None:
+    async with open_store(own.uri, poll=1000) as store, open_store(own.uri) as other:
+        await store.open(CHANNEL, principal=None, listener="here")
+        changes = aiter(store.changes())
+        with anyio.fail_after(30):
+            assert await anext(changes) == Change("look")
+            own.kill()
+            while await anext(changes) != Change("look"):
+                pass
+            own.start()
+            sent = 0
+            while True:  # until the subscription stands again
+                sent += 1
+                await write(other, b"x", seq=sent)
+                with anyio.move_on_after(0.3):
+                    if await anext(changes) == Change("channel", CHANNEL):
+                        break
+
+
+async def test_a_server_that_has_forgotten_the_scripts_is_told_them_again(own: RedisServer) -> None:
+    async with open_store(own.uri) as store:
+        await store.open(CHANNEL, principal=None)
+        await write(store, b"1")
+        own.say("SCRIPT FLUSH")
+        batch = [Entry(CHANNEL, f"w{n}", 1, [b"%d" % n]) for n in range(2, 5)]
+        receipts = await store.append(batch)
+        assert [receipt.first for receipt in receipts if isinstance(receipt, Appended)] == [2, 3, 4]
+        own.say("SCRIPT FLUSH")
+        assert await written(store) == [b"1", b"2", b"3", b"4"]
+
+
+async def test_a_full_server_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
+    with redis_server("valkey", tmp_path, "--maxmemory", "8mb") as server:
+        async with open_store(server.uri) as store:
+            await store.open(CHANNEL, principal=None)
+            seq = 0
+            full = None
+            while full is None and seq < 200:
+                try:
+                    await write(store, b"%03d" % seq + b"x" * 100_000, seq=seq + 1)
+                    seq += 1
+                except StoreFull as exc:
+                    full = exc
+            assert "no memory left" in str(full)
+            assert 5 < seq < 200
+            page = await store.read(CHANNEL, 0, max_messages=1, max_bytes=1)
+            assert page is not None
+            assert page.messages[0][:3] == b"000"
+            server.say("CONFIG SET maxmemory 0")
+            assert await write(store, b"room again", seq=seq + 1) == seq + 1
+
+
+async def test_a_killed_subscription_says_look_and_goes_on(own: RedisServer) -> None:
+    async with open_store(own.uri, poll=1000) as store:
+        changes = aiter(store.changes())
+        with anyio.fail_after(20):
+            await anext(changes)
+            own.say("CLIENT KILL TYPE pubsub")
+            assert await anext(changes) == Change("look")
+
+
+async def test_an_id_is_used_once_whichever_channel_it_is_on(own: RedisServer) -> None:
+    async with open_store(own.uri) as store:
+        for channel in ("a", "b"):
+            await store.open(channel, principal=None)
+        new: dict[str, Any] = {"tool_name": "t", "session_id": "s", "state": b"{}"}
+        await store.enter(NewTask("one", "a", **new), runner="r")
+        with pytest.raises(DuplicateTask):
+            await store.enter(NewTask("one", "b", **new), runner="r")
+
+
+async def test_nothing_is_left_of_a_channel_and_a_task_whose_time_is_over(own: RedisServer) -> None:
+    limits = StoreLimits(task_ttl=0.05, channel_ttl=0.05)
+    async with open_store(own.uri, limits=limits) as store:
+        await store.open(CHANNEL, principal=None, session="s")
+        new = NewTask("one", CHANNEL, tool_name="t", session_id="s", state=b"{}", key="k")
+        claim = (await store.enter(new, runner="r")).claim
+        (receipt,) = await store.append([Entry(CHANNEL, "w", 1, [b"end"], claim=claim, end="complete")])
+        assert isinstance(receipt, Appended)
+        with anyio.fail_after(20):
+            while own.say("KEYS *where*") != b"*0\r\n" or own.say("KEYS *{*") != b"*0\r\n":
+                await store.sweep()
+                await anyio.sleep(0.02)
+        assert await store.channels("s") == []
+
+
+async def test_a_command_that_fails_is_quoted_without_the_applications_data(own: RedisServer) -> None:
+    async with open_store(own.uri) as store:
+        await store.open(CHANNEL, principal=None)
+        own.say(f"SET {Keys().channel(CHANNEL)[1]} x")  # the log is not a stream any more
+        with pytest.raises(Exception, match="redis answered with an error") as failed:
+            await store.append([Entry(CHANNEL, f"w{n}", 1, [b"a secret"]) for n in range(2)])
+        assert "a secret" not in str(failed.value)
+
+
+def test_the_engine_is_the_only_file_that_knows_the_client() -> None:
+    folder = Path(str(Engine.run.__globals__["__file__"])).parent
+    knowing = [file.name for file in folder.glob("*.py") if "coredis" in file.read_text(encoding="utf-8")]
+    assert set(knowing) <= {"engine.py", "__init__.py"}
+
+
+@pytest.mark.parametrize("lost", ["queue", "where"])
+async def test_what_a_process_that_died_in_the_middle_left_out_is_made_good(lost: str, own: RedisServer) -> None:
+    async with open_store(own.uri) as store:
+        await store.open(CHANNEL, principal=None)
+        async with open_store(own.uri) as gone:
+            new = NewTask("one", CHANNEL, tool_name="t", session_id="s", state=b"{}", on_interrupt="restart")
+            claim = (await gone.enter(new, runner="gone")).claim
+            assert claim is not None
+            await gone.release(claim)
+        own.say(f"DEL {Keys().queue('t') if lost == 'queue' else Keys().where('one')}")
+        await store.reap()
+        task = await store.task("one")
+        assert task is not None
+        assert task.status == "queued"
+        claimed = await store.claim("r", ["t"])
+        assert claimed is not None
+        assert claimed[0].task_id == "one"
