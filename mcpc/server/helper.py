@@ -167,7 +167,7 @@ class MCPCHelper:
         call = current_call.get()
         workshop = self.binding.workshop
         running = self._enter(workshop, call, task_id)
-        work = functools.partial(run_plain, running, worker_func, args, dict(kwargs or {}), workshop.thread_limiter)
+        work = functools.partial(run_plain, running, worker_func, args, dict(kwargs or {}), workshop.threads)
         workshop.run(running, work)
         if call is not None and call.journal is not None:
             call.when_answered(running.started.set)

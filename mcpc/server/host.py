@@ -6,6 +6,7 @@ outlives a drop. The host is a task of its own, there for as long as anything
 holds it.
 """
 
+import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ from mcpc.detached import spawn_detached
 from mcpc.errors import MCPCError
 
 __all__ = ["Host"]
+
+logger = logging.getLogger("mcpc")
 
 T = TypeVar("T")
 
@@ -86,14 +89,14 @@ class Host:
         return self._tasks is not None
 
     def spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run `main` in the background. It must not raise.
+        """Run `main` in the background. What it raises is logged, and harms nothing else.
 
         Raises:
             MCPCError: the server is not being served.
         """
         if self._tasks is None:
             raise MCPCError("the server is not being served, so nothing can run in the background")
-        self._tasks.start_soon(main)
+        self._tasks.start_soon(_guarded, main)
 
     @property
     def is_here(self) -> bool:
@@ -111,3 +114,11 @@ class Host:
         if self.is_here or self._token is None:
             return function()
         return await anyio.to_thread.run_sync(self.call, function)
+
+
+async def _guarded(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `main`; an error of one must not end the others."""
+    try:
+        await main()
+    except Exception:
+        logger.exception("background work of the server failed")

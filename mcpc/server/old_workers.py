@@ -2,15 +2,17 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import anyio
-import anyio.to_thread
+import anyio.from_thread
+import anyio.lowlevel
+from anyio.lowlevel import EventLoopToken
 
 from mcpc.errors import MessageError
 from mcpc.messages import MCPCMessage, check_message
 from mcpc.server.execution import Execution
+from mcpc.server.threads import Threads
 
 __all__ = ["run_plain"]
 
@@ -20,7 +22,7 @@ async def run_plain(
     worker: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    threads: Callable[[], anyio.CapacityLimiter],
+    threads: Threads,
 ) -> Any:
     """Run a coroutine function, a plain function (in a thread), or a generator of either kind.
 
@@ -35,13 +37,18 @@ async def run_plain(
     if inspect.iscoroutinefunction(worker):
         return await worker(*args, **kwargs)
     if inspect.isgeneratorfunction(worker):
-        messages = iter(worker(*args, **kwargs))
-        end = object()
-        while (message := await anyio.to_thread.run_sync(next, messages, end, limiter=threads())) is not end:
-            await _post(running, _yielded(message))
-        return None
-    call = functools.partial(worker, *args, **kwargs)
-    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=threads())
+        post = functools.partial(_post_from_thread, running, anyio.lowlevel.current_token())
+        return await threads.run(lambda: _post_each(post, worker(*args, **kwargs)))
+    return await threads.run(functools.partial(worker, *args, **kwargs))
+
+
+def _post_each(post: Callable[[MCPCMessage], None], messages: Iterable[Any]) -> None:
+    for message in messages:
+        post(_yielded(message))
+
+
+def _post_from_thread(running: Execution, token: EventLoopToken, message: MCPCMessage) -> None:
+    anyio.from_thread.run(_post, running, message, token=token)
 
 
 async def _post(running: Execution, message: MCPCMessage) -> None:

@@ -41,7 +41,7 @@ class BackgroundTool:
         call = current_call.get()
 
         async def worker(running: Execution) -> Any:
-            return await run_worker(self.signature, running, arguments, self.binding.workshop.thread_limiter)
+            return await run_worker(self.signature, running, arguments, self.binding.workshop.threads)
 
         if call is None or call.invocation is None or call.invocation.running is not None:
             return await self._run_alone(worker)

@@ -6,12 +6,10 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
-import anyio
-import anyio.to_thread
-
 from mcpc.server.execution import Execution
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.task import SyncTask, Task
+from mcpc.server.threads import Threads
 
 __all__ = ["run_worker"]
 
@@ -20,7 +18,7 @@ async def run_worker(
     signature: WorkerSignature,
     running: Execution,
     arguments: dict[str, Any],
-    threads: Callable[[], anyio.CapacityLimiter],
+    threads: Threads,
 ) -> Any:
     """Run a worker with its task, and return its result.
 
@@ -31,7 +29,7 @@ async def run_worker(
         signature: The worker.
         running: Its task.
         arguments: What the caller gave, checked.
-        threads: Gives the bound on threads.
+        threads: Where a sync worker runs.
 
     Raises:
         Exception: what the worker raised.
@@ -41,7 +39,7 @@ async def run_worker(
         value = call()
     else:
         in_thread = functools.partial(_call_in_thread, call, SyncTask(running))
-        (value,) = await anyio.to_thread.run_sync(in_thread, abandon_on_cancel=True, limiter=threads())
+        value = await threads.run(in_thread)
     if inspect.isasyncgen(value):
         return await _follow(value, Task(running))
     return await value if inspect.isawaitable(value) else value
@@ -53,10 +51,9 @@ async def _follow(values: AsyncGenerator[Any, Any], task: Task) -> None:
             await task.update(value)
 
 
-def _call_in_thread(call: Callable[[], Any], task: SyncTask) -> tuple[Any]:
-    """What the call returns, in a tuple: trio takes an awaitable that comes out of a thread for a mistake."""
+def _call_in_thread(call: Callable[[], Any], task: SyncTask) -> Any:
     value = call()
-    return (_follow_in_thread(value, task) if inspect.isgenerator(value) else value,)
+    return _follow_in_thread(value, task) if inspect.isgenerator(value) else value
 
 
 def _follow_in_thread(values: Generator[Any, Any, Any], task: SyncTask) -> Any:

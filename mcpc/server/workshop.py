@@ -23,6 +23,7 @@ from mcpc.server.journals import JournalTable
 from mcpc.server.limits import Limits
 from mcpc.server.outlet import Outlet
 from mcpc.server.outlets import JournalOutlet
+from mcpc.server.threads import Threads
 from mcpc.tasks import TaskRegistry, TaskState
 from mcpc.wire.callbacks import encode_message
 
@@ -72,7 +73,8 @@ class Workshop:
         """How many of our listeners serve it."""
         self._executions: dict[str, Execution] = {}
         """What runs, by the ids of its tasks."""
-        self._threads: anyio.CapacityLimiter | None = None
+        self.threads = Threads(limits.max_tasks)
+        """Where sync workers run: as many as tasks may."""
 
     # --- its life ---
 
@@ -83,7 +85,7 @@ class Workshop:
         async with self.host.hold():
             if first:
                 self.shutting_down = False
-                self._threads = None  # a limiter belongs to its event loop
+                self.threads.reset()
                 self.host.spawn(self._sweep)
             try:
                 yield
@@ -96,12 +98,6 @@ class Workshop:
             await anyio.sleep(SWEEP_INTERVAL)
             self.registry.forget_expired()
             self.journals.expire()
-
-    def thread_limiter(self) -> anyio.CapacityLimiter:
-        """Bounds the threads of sync workers: as many as tasks may run."""
-        if self._threads is None:
-            self._threads = anyio.CapacityLimiter(self.limits.max_tasks)
-        return self._threads
 
     def _end_all(self) -> None:
         for execution in list(self._executions.values()):

@@ -1,0 +1,97 @@
+"""The threads of sync workers: bounded, and none of them keeps the process alive.
+
+A thread cannot be stopped. Who waits for one may be cancelled all the same: then the thread is left to itself, and what
+it returns is dropped. anyio's own threads are waited for when the interpreter exits, so a blocked worker would hold
+the process for ever; these are not.
+"""
+
+import contextlib
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+from anyio._core._eventloop import claim_worker_thread  # what makes `anyio.from_thread` work in a thread
+
+__all__ = ["Threads"]
+
+T = TypeVar("T")
+
+
+class Threads:
+    """Threads for functions that block.
+
+    Args:
+        max_running: How many are waited for at once; a further function waits for its turn.
+    """
+
+    def __init__(self, max_running: int) -> None:
+        self.running: set[threading.Thread] = set()
+        """Those that have not ended, whether somebody still waits for them or not."""
+        self._max_running = max_running
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    def reset(self) -> None:
+        """Another event loop begins: a limiter belongs to its own."""
+        self._limiter = None
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Call `function` in a thread, in a copy of this context, and return what it returns.
+
+        Raises:
+            BaseException: what it raised, whatever that is. It is carried here as a value: an event loop's future
+                takes neither `StopIteration` nor `GeneratorExit`, nor a cancellation, for what they are.
+        """
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._max_running)
+        async with self._limiter:
+            call = _Call(function, self.running)
+            call.start()
+            await call.done.wait()
+        return call.outcome()
+
+
+class _Call:
+    """One function in one thread."""
+
+    def __init__(self, function: Callable[[], Any], running: set[threading.Thread]) -> None:
+        self.done = anyio.Event()
+        self._function = function
+        self._running = running
+        self._token = anyio.lowlevel.current_token()
+        self._context = contextvars.copy_context()
+        self._value: Any = None
+        self._raised: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="mcpc worker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._running.add(self._thread)
+        self._thread.start()
+
+    def _main(self) -> None:
+        try:
+            with claim_worker_thread(self._token.backend_class, self._token.native_token):
+                self._value = self._context.run(self._function)
+        except BaseException as exc:
+            self._raised = exc
+        self._running.discard(self._thread)
+        with contextlib.suppress(Exception):  # the event loop may be gone
+            anyio.from_thread.run_sync(self.done.set, token=self._token)
+
+    def outcome(self) -> Any:
+        """What the function returned.
+
+        Raises:
+            BaseException: what it raised.
+        """
+        raised, self._raised = self._raised, None
+        if raised is None:
+            return self._value
+        try:
+            raise raised
+        finally:
+            del raised  # or this frame and the error would keep each other alive
