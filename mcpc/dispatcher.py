@@ -20,7 +20,7 @@ from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
 __all__ = ["Dispatcher", "Registration", "Spawn"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 ListenerFn = Callable[[MCPCMessage], Any]
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
@@ -181,7 +181,7 @@ class Dispatcher:
         self._offers: tuple[Callable[[MCPCMessage], None], ...] = ()
         self._direct = True
         """Whether every listener is sync and wants every message."""
-        self.changes = 0
+        self.changes: int = 0
         """How often the listeners have changed."""
 
     def __len__(self) -> int:

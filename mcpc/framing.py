@@ -38,7 +38,7 @@ __all__ = [
     "current_response",
 ]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 HIGH_WATER = 256 * 1024
 """Bytes of the SDK's messages that wait for the writer before `send` waits."""
@@ -86,17 +86,17 @@ class Connection:
     def __init__(self, channel: FrameChannel, *, side: Literal["client", "server"], peer: Peer | None = None) -> None:
         self.channel = channel
         self.side: Literal["client", "server"] = side
-        self.peer = peer or Peer()
-        self.tap = CallbackTap()
+        self.peer: Peer = peer or Peer()
+        self.tap: CallbackTap = CallbackTap()
         """Where callbacks leave."""
-        self.bad_frames = 0
+        self.bad_frames: int = 0
         """Frames that were not sound MCP messages."""
         self.state: dict[str, Any] = {}
         """Room for what serves this connection."""
-        self.closed = False
+        self.closed: bool = False
         """Whether nothing more will be read."""
-        self.reader = FrameReader(self)
-        self.writer = FrameWriter(self)
+        self.reader: FrameReader = FrameReader(self)
+        self.writer: FrameWriter = FrameWriter(self)
         self._queue: list[bytes] = []
         self._queued = 0
         self._is_writing = False
@@ -348,7 +348,7 @@ class FrameReader(_Stream):
         context.run(current_connection.set, connection)
         self.last_context = context
         """What the SDK runs a message's handler in: it holds `current_connection`."""
-        self.tap = connection.tap
+        self.tap: CallbackTap = connection.tap
 
     async def receive(self) -> SessionMessage:
         """The next message.

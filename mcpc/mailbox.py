@@ -53,13 +53,13 @@ class Mailbox:
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.max_kept = max_kept
-        self.head = 0
+        self.head: int = 0
         """The number of the newest message; 0 where there was none."""
-        self.oldest = 1
+        self.oldest: int = 1
         """The number from which the log is whole, up to `head`; `head + 1` where it is empty."""
-        self.size = 0
+        self.size: int = 0
         """Bytes of the messages in the log."""
-        self.evicted = 0
+        self.evicted: int = 0
         """How many messages were let go of (terminal ones set aside not counted)."""
         self._ring: list[bytes] = []
         """Message `n` is at `(n - 1) % max_messages`; it grows up to that length as messages come."""

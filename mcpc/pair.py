@@ -25,7 +25,7 @@ class _Pipe:
 
     def __init__(self, limit: int, max_message_size: int) -> None:
         self.frames: deque[bytes] = deque()
-        self.size = 0
+        self.size: int = 0
         self.limit = limit
         self.max_message_size = max_message_size
         self.ended = False

@@ -63,7 +63,7 @@ class Queue:
             raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}; got {overflow!r}")
         self.capacity = capacity
         self.overflow: Overflow = overflow
-        self.counts = ListenerStats()
+        self.counts: ListenerStats = ListenerStats()
         self._flow = flow
         self._items: deque[MCPCMessage] = deque()
 

@@ -24,7 +24,7 @@ __all__ = ["SCHEME", "Registry", "options_of", "refuse_unknown"]
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 """What a scheme looks like: RFC 3986, section 3.1."""
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

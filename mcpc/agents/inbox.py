@@ -68,7 +68,7 @@ class Inbox:
         self.budget = budget
         self.settle = settle
         self.stay = stay
-        self.board = Board()
+        self.board: Board = Board()
         """The open tasks and questions."""
         self._wake = wake or Wakes()
         self._pending = Pending(max_updates, max_events, budget)

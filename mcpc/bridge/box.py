@@ -23,8 +23,8 @@ class Box:
     """
 
     def __init__(self) -> None:
-        self.closed = False
-        self.overflowed = False
+        self.closed: bool = False
+        self.overflowed: bool = False
         """Whether it was closed because its reader was too slow."""
         self._items: deque[tuple[dict[str, Any], int]] = deque()
         self._size = 0

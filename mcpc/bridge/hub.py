@@ -26,7 +26,7 @@ from mcpc.wire.names import SUBSCRIPTION_META
 
 __all__ = ["Call", "Hub", "HubKeeper"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 FOR_ALL = frozenset(
     (
@@ -74,7 +74,7 @@ class Hub(Upstream):
         self._shaking: list[tuple[Box, RequestId]] | None = None
         """Who waits for the server's first answer to `initialize`; None while that is not on its way."""
         self._confirmed = False
-        self.undelivered = 0
+        self.undelivered: int = 0
         """Messages from the server that could not be told whose they are."""
 
     # --- from the clients ---

@@ -32,7 +32,7 @@ from mcpc.wire.rpc import decode_frame, rpc_message
 
 __all__ = ["FrameLink", "Link", "Message", "Parcel", "StreamLink", "Target", "error_message", "id_of", "is_request"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 Message = dict[str, Any]
 """A decoded JSON-RPC message whose envelope is sound."""
@@ -193,7 +193,8 @@ class Target:
     """
 
     def __init__(self, uri: str | URI, options: Mapping[str, Any]) -> None:
-        self.uri, _ = prepare(uri, "connect", options)
+        parsed, _ = prepare(uri, "connect", options)
+        self.uri: URI = parsed
         self._options = dict(options)
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ from mcpc.errors import FrameError, MCPCError, TransportError
 
 __all__ = ["GONE", "LINGER", "MAX_PENDING", "UNREACHABLE", "Pipe", "refusal"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 MAX_PENDING = 10_000
 """Requests of one client that may wait for their answers."""

@@ -31,7 +31,7 @@ from mcpc.routing import TASK_METHODS, check_task_name
 
 __all__ = ["ProxyServer"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 Context = ServerRequestContext[Any, Any]
 

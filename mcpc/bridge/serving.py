@@ -20,7 +20,7 @@ from mcpc.uri import listen_at
 
 __all__ = ["BridgeEndpoint", "bridge", "bridging"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 
 class BridgeEndpoint:

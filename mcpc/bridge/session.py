@@ -20,7 +20,7 @@ from mcpc.wire.names import LISTEN_METHOD, SUBSCRIPTION_META
 
 __all__ = ["Answer", "PrivateSession", "SharedSession"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 
 class Answer:

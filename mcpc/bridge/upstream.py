@@ -13,7 +13,7 @@ from mcpc.errors import ConnectionLost, FrameError, MCPCError, TransportError
 
 __all__ = ["Upstream"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 
 class Upstream:

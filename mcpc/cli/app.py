@@ -24,7 +24,7 @@ else:
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="mcpc",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -20,7 +20,7 @@ class Backoff:
     def __init__(self, first: float = 0.1, maximum: float = 5.0, random: Callable[[], float] = random.random) -> None:
         self.first = first
         self.maximum = maximum
-        self.failures = 0
+        self.failures: int = 0
         self._random = random
 
     def succeeded(self) -> None:

@@ -15,6 +15,7 @@ import anyio
 import anyio.abc
 import mcp
 from mcp.client import ClientExtension, ClientSession, advertise
+from mcp.client.client import ConnectMode
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
@@ -41,7 +42,7 @@ from mcpc.wire.names import CALLBACKS_EXTENSION
 
 __all__ = ["Client"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 _SDK_OPTIONS = frozenset(f.name for f in fields(mcp.Client) if f.init) - {"server"}
 
@@ -104,7 +105,7 @@ class Client(mcp.Client):
         extensions = _with_ours(sdk_options.pop("extensions", None) or (), self._remote.extension)
         super().__init__(cast("Any", _TappedTransport(transport, self._tap)), extensions=extensions, **sdk_options)
         self.provider = provider
-        self.reconnect = can_redial if reconnect is None else bool(reconnect)
+        self.reconnect: bool = can_redial if reconnect is None else bool(reconnect)
         self.reconnect_timeout = reconnect_timeout
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
@@ -178,7 +179,7 @@ class Client(mcp.Client):
         if self.mode != "auto" or not self._can_redial:
             return False
         logger.info("the server closed the connection when probed for the newer protocol; trying the older one")
-        self.mode = "legacy"
+        self.mode: ConnectMode = "legacy"
         return True
 
     async def _begin(self, group: anyio.abc.TaskGroup) -> None:

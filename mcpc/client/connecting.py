@@ -52,7 +52,8 @@ class Connector(_Transport):
 
     def __init__(self, uri: str | URI, options: Mapping[str, Any]) -> None:
         super().__init__()
-        self.uri, transport = prepare(uri, "connect", options)
+        parsed, transport = prepare(uri, "connect", options)
+        self.uri: URI = parsed
         self.redialled = traits_of(transport).redialled
         """Dialling again reaches the same server."""
         self._options = dict(options)

@@ -58,7 +58,7 @@ class TaskHandle:
         self.task_id = task_id
         self.tool_name = tool_name
         self.session_id = session_id
-        self.status = "running"
+        self.status: str = "running"
         """The last status heard of: `running`, `waiting`, `complete`, `failed` or `lost`."""
         self.prompts: dict[str, MCPCMessage] = {}
         """The messages that asked something and were not answered by us yet, by prompt id."""

@@ -24,7 +24,7 @@ from mcpc.transport import StreamPair
 
 __all__ = ["MCPCHandler"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 
 class MCPCHandler:
@@ -41,7 +41,7 @@ class MCPCHandler:
     def __init__(self, provider_name: str, **config: Any) -> None:
         self.provider_name = provider_name
         self.config = config
-        self.supports_mcpc = False
+        self.supports_mcpc: bool = False
         self.protocol_version: str | None = VERSION
         self._form: Form = ""
         flow = Flow()

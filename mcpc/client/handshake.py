@@ -18,7 +18,7 @@ from mcpc.wire.originals import HANDSHAKE_TOOLS
 
 __all__ = ["Form", "shake_hands"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 Form = Literal["", "meta", "0.2.6", "0.2.1"]
 """How a server takes a call's metadata: `meta`, `0.2.6`, `0.2.1`; empty for a standard server."""

@@ -23,7 +23,7 @@ from mcpc.wire.originals import decode_direct
 
 __all__ = ["EVERY_SESSION", "GAP_EVENT", "Inbox"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 GAP_EVENT = "gap"
 MAX_BACKLOG = 100_000
@@ -51,15 +51,15 @@ class Inbox:
     """
 
     def __init__(self, deliver: Deliver, flow: Flow) -> None:
-        self.last = 0
+        self.last: int = 0
         """The highest number delivered."""
         self.epoch: str | None = None
-        self.bad_messages = 0
+        self.bad_messages: int = 0
         """What came in a callback and was not an MCPC message."""
-        self.dropped = 0
+        self.dropped: int = 0
         """Messages without a number (the original's form) for which there was no room for too long."""
-        self.gaps = 0
-        self.listening = anyio.Event()
+        self.gaps: int = 0
+        self.listening: anyio.Event = anyio.Event()
         """Set when the server has confirmed that we listen."""
         self.on_lost_tasks: Callable[[set[str]], None] | None = None
         """Called when the server's log was lost, with the ids of the tasks that it still knows."""

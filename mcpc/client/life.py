@@ -16,7 +16,7 @@ from mcpc.errors import ConnectFailed
 
 __all__ = ["Life", "Steps", "unwrapped"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 CLOSED_EARLY = "the server closed the connection during the handshake"
 

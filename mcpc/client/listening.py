@@ -20,7 +20,7 @@ from mcpc.flow import Flow
 
 __all__ = ["Listening"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 MAX_REFUSALS = 4
 """How often in a row a listen stream may end before it began, on a connection that seems to stand."""

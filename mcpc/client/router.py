@@ -28,7 +28,7 @@ __all__ = ["LOST_EVENT", "PromptHandler", "Router"]
 LOST_EVENT = "lost"
 """The server event that a client makes when the connection is lost for good."""
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 PromptHandler = Callable[[Prompt], Any]
 """Answers a prompt: its return value (or what it awaits to) is the answer."""
@@ -45,7 +45,7 @@ class Router:
 
     def __init__(self, spawn: Spawn, flow: Flow, steer: Callable[[str], Steering]) -> None:
         self.spawn = spawn
-        self.listeners = Dispatcher(spawn, flow)
+        self.listeners: Dispatcher = Dispatcher(spawn, flow)
         self.handles: WeakValueDictionary[str, TaskHandle] = WeakValueDictionary()
         """The handles of tasks that have not ended, by id. One that nobody holds is gone."""
         self.prompt_handlers: list[PromptHandler] = []

@@ -100,7 +100,7 @@ class RemoteTasks:
     """
 
     def __init__(self, host: Host, router: Router, call: Callable[..., Awaitable[CallToolResult]]) -> None:
-        self.streams = TaskStreams()
+        self.streams: TaskStreams = TaskStreams()
         self.extension: ClientExtension = _Extension(self.resolve)
         self._host = host
         self._router = router

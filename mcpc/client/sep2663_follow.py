@@ -46,7 +46,7 @@ from mcpc.wire.sep2663 import (
 
 __all__ = ["Follower", "TaskStreams", "undeclared"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 MAX_STREAMS = 32
 """Subscriptions of one client at once; tasks beyond that are polled. Over HTTP each is a connection of its own."""

@@ -28,7 +28,7 @@ from mcpc.wire.sep2663 import TaskState
 
 __all__ = ["CalledTask", "Host", "RemoteTask"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 GOODBYE = 1.0
 """Seconds that telling the server to cancel may take, when a call is cancelled here."""
@@ -65,7 +65,7 @@ class _Followed:
 
     def __init__(self, host: Host, router: Router, streams: TaskStreams, task_id: str) -> None:
         self.task_id = task_id
-        self.tool_name = ""
+        self.tool_name: str = ""
         self.session_id: str | None = None
         self._host = host
         self._router = router

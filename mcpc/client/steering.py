@@ -126,7 +126,7 @@ class CallSteering(Unsteered):
 
     def __init__(self, tool_name: str) -> None:
         super().__init__(tool_name)
-        self.scope = anyio.CancelScope()
+        self.scope: anyio.CancelScope = anyio.CancelScope()
         """What the call runs in."""
 
     async def stop(self) -> None:

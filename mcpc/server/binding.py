@@ -53,8 +53,8 @@ class Binding:
         """The names of the tools made with `@callbacks.tool()`."""
         self.task_required_tools: set[str] = set()
         """Those of them that refuse a caller who can follow no task."""
-        self.workshop = Workshop(limits)
-        self.sep2663 = TasksExtension(self.workshop, lowlevel)
+        self.workshop: Workshop = Workshop(limits)
+        self.sep2663: TasksExtension = TasksExtension(self.workshop, lowlevel)
         """The same tasks, for clients that know the tasks extension."""
         self._direct = DirectForm(self.workshop)
 

@@ -28,7 +28,7 @@ from mcpc.wire.prompts import describe_prompt, prompt_update
 
 __all__ = ["Execution", "Observer"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 ANSWER_TIMEOUT = 10.0
 """Seconds after which a worker starts even if the `created` answer was never sent (its request was cancelled)."""
@@ -69,14 +69,14 @@ class Execution:
         self.state = state
         self.outlet = outlet
         self.limits = limits
-        self.stop = anyio.Event()
+        self.stop: anyio.Event = anyio.Event()
         """Set when the task shall stop."""
-        self.ended = anyio.Event()
-        self.started = anyio.Event()
+        self.ended: anyio.Event = anyio.Event()
+        self.started: anyio.Event = anyio.Event()
         """Set when the worker may start: the `created` answer is on its way."""
-        self.scope = anyio.CancelScope()
+        self.scope: anyio.CancelScope = anyio.CancelScope()
         self.observers: list[Observer] = []
-        self.inputs = Inputs(limits.max_inputs)
+        self.inputs: Inputs = Inputs(limits.max_inputs)
         self._registry = registry
         self._on_end = on_end
         self._questions = Questions(state, registry, limits.max_prompts, self._changed)

@@ -25,7 +25,7 @@ from mcpc.wire.callbacks import decode_message, encode_message
 
 __all__ = ["MCPCHelper", "StartedTask"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 WorkerT = TypeVar("WorkerT", bound=Callable[..., Any])
 
@@ -77,7 +77,7 @@ class MCPCHelper:
         self.background_tasks: dict[str, dict[str, Any]] = {}
         """The tasks made with `start_task`, until `cleanup_task`."""
         if isinstance(server, str):
-            self.provider_name = server
+            self.provider_name: str = server
         else:
             self._binding = bind(server, self._limits if limits else None)
             self.provider_name = self._binding.name

@@ -32,7 +32,7 @@ class Host:
     """A home for background tasks; `async with host.hold():` keeps it open."""
 
     def __init__(self) -> None:
-        self.holders = 0
+        self.holders: int = 0
         """How many hold it open."""
         self._tasks: anyio.abc.TaskGroup | None = None
         self._token: Any = None

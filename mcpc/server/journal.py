@@ -29,9 +29,9 @@ class Journal:
     def __init__(self, key: str, principal: Hashable | None, limits: Limits, clock: Callable[[], float]) -> None:
         self.key = key
         self.principal = principal
-        self.epoch = secrets.token_hex(8)
+        self.epoch: str = secrets.token_hex(8)
         """Names this log: another epoch under the same key means that the log was lost."""
-        self.mailbox = Mailbox(
+        self.mailbox: Mailbox = Mailbox(
             max_messages=limits.max_messages, max_bytes=limits.max_bytes, max_kept=limits.max_ended_tasks
         )
         self.reader: Reader | None = None
@@ -40,10 +40,10 @@ class Journal:
         """The highest number that any listener was sent."""
         self.running = 0
         """Tasks of the journal that have not ended."""
-        self.touched = 0.0
+        self.touched: float = 0.0
         """When it was last used, in seconds."""
         self.describe_tasks: Callable[[], list[dict[str, Any]]] = list
-        self.pressure = Pressure(self, limits.stall_timeout)
+        self.pressure: Pressure = Pressure(self, limits.stall_timeout)
         self._waiting = self.pressure.waiting
         """Who waits for room; looked at for every message."""
         self._clock = clock

@@ -38,7 +38,7 @@ __all__ = ["add_methods", "open_journal"]
 Context = ServerRequestContext[Any, Any]
 ParamsT = TypeVar("ParamsT", bound=RequestParams)
 
-ChannelKey = Field(min_length=16, max_length=256)
+ChannelKey: Any = Field(min_length=16, max_length=256)
 
 
 class _Params(RequestParams):

@@ -21,7 +21,7 @@ class OpenPrompt:
     def __init__(self, prompt: Prompt) -> None:
         self.prompt = prompt
         """What is asked."""
-        self.answered = anyio.Event()
+        self.answered: anyio.Event = anyio.Event()
         """Set when nobody needs to answer any more: it was answered or refused, or its task ends."""
         self.answer: Any = None
         self.refused: str | None = None

@@ -22,13 +22,13 @@ class Reader:
         """The number of the last message sent."""
         self.stalled = False
         """It has not read for too long: nobody waits for it, until it reads again."""
-        self.ended = anyio.Event()
+        self.ended: anyio.Event = anyio.Event()
         """Set when there will be no more: replaced, finished, or the connection closed."""
-        self.progressed_at = anyio.current_time()
+        self.progressed_at: float = anyio.current_time()
         """When it was last sent something while somebody waited for room, on the loop's clock."""
-        self.awake = True
+        self.awake: bool = True
         """Whether there may be something to take, as far as the taker knows: the announcement, at first."""
-        self.finishing = False
+        self.finishing: bool = False
         """Whether it ends once everything has been sent."""
         self._wake: Callable[[], None] | None = None
         self._ready: anyio.Event | None = None

@@ -12,7 +12,7 @@ Specification: modelcontextprotocol/ext-tasks, specification/draft/tasks.md.
 
 import uuid
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import anyio
 from mcp.server import Server
@@ -59,7 +59,7 @@ Context = ServerRequestContext[Any, Any]
 class _TaskParams(RequestParams):
     """Of `tasks/get`, `tasks/update` and `tasks/cancel`. Checked by the handlers, after the version and the caller."""
 
-    model_config = ConfigDict(populate_by_name=True, extra="ignore")
+    model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="ignore")
 
     task_id: Any = Field(default=None, alias="taskId")
     input_responses: Any = Field(default=None, alias="inputResponses")

@@ -40,9 +40,9 @@ class TaskStream:
     def __init__(
         self, tasks: Sequence[TaskState], running: Sequence[Execution], *, max_size: int, with_details: bool
     ) -> None:
-        self.ended = anyio.Event()
+        self.ended: anyio.Event = anyio.Event()
         """Set when nothing more is sent."""
-        self.task_ids = [state.task_id for state in tasks]
+        self.task_ids: list[str] = [state.task_id for state in tasks]
         """The tasks being followed."""
         self._running = running
         self._max_size = max_size
@@ -118,7 +118,7 @@ class AcknowledgingSession:
     """
 
     def __init__(self, inner: ServerSession, task_ids: list[str]) -> None:
-        self.acknowledged = anyio.Event()
+        self.acknowledged: anyio.Event = anyio.Event()
         """Set when the acknowledgement is sent: now others may send on the stream."""
         self._inner = inner
         self._task_ids = task_ids

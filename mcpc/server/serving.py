@@ -18,7 +18,7 @@ from mcpc.uri import listen_at, parse_uri, resolve
 
 __all__ = ["ServerEndpoint", "listen", "run", "serve"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 
 class ServerEndpoint:

@@ -53,7 +53,7 @@ class ListenStream(Reader):
             return self._announce(gap=self._fresh or self.cursor < mailbox.oldest - 1)
         batch = mailbox.read(self.cursor, max_messages=BATCH_MESSAGES, max_bytes=BATCH_BYTES)
         if batch is None:
-            self.awake = False
+            self.awake: bool = False
             if self.finishing:
                 self.end()
             return None

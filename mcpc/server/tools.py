@@ -29,7 +29,7 @@ class BackgroundTool:
     def __init__(self, binding: Binding, signature: WorkerSignature) -> None:
         self.binding = binding
         self.signature = signature
-        self.name = signature.name
+        self.name: str = signature.name
 
     async def call(self, arguments: dict[str, Any]) -> Any:
         """Run the worker as a task, and return what it returns: the server makes the result of it.

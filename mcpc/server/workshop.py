@@ -57,18 +57,18 @@ class Workshop:
 
     def __init__(self, limits: Limits, clock: Clock = SYSTEM_CLOCK) -> None:
         self.limits = limits
-        self.host = Host()
+        self.host: Host = Host()
         self.clock = clock
-        self.registry = TaskRegistry(
+        self.registry: TaskRegistry = TaskRegistry(
             clock,
             max_running=limits.max_tasks,
             time_to_live=limits.task_ttl,
             max_ended=limits.max_ended_tasks,
         )
-        self.journals = JournalTable(limits, clock.steady, self._describe_journal)
+        self.journals: JournalTable = JournalTable(limits, clock.steady, self._describe_journal)
         self.followers: list[Follower] = []
         """Who else is sent what happens, beside the journals' readers."""
-        self.shutting_down = False
+        self.shutting_down: bool = False
         self.listeners = 0
         """How many of our listeners serve it."""
         self._executions: dict[str, Execution] = {}

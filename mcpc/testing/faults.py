@@ -91,9 +91,9 @@ class FaultyTransport:
         self._cuts = list(cuts)
         self._refusals = frozenset(refusals)
         _check(self._faults, self._cuts)
-        self.attempts = 0
+        self.attempts: int = 0
         """Dials, refused ones too."""
-        self.connections = 0
+        self.connections: int = 0
         """Connections that were made."""
         self.cuts = 0
         """Connections that were cut."""

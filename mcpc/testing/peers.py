@@ -125,11 +125,11 @@ class Sender:
         self.channel = channel
         self.size = size
         self.limit = limit
-        self.sent = 0
+        self.sent: int = 0
         """Frames whose send has returned."""
         self.stopping = False
         self.failure: Exception | None = None
-        self.done = anyio.Event()
+        self.done: anyio.Event = anyio.Event()
 
     async def run(self) -> None:
         """Send; an error ends it, and is kept."""
@@ -348,7 +348,7 @@ class PeerEndpoint:
 
     def __init__(self, *, own_process: bool = False) -> None:
         self.server: Server[Any] = make_server()
-        self.idle = anyio.Event()
+        self.idle: anyio.Event = anyio.Event()
         """Set when a connection has ended."""
         self._own_process = own_process
 

@@ -76,10 +76,10 @@ class FaultyStore:
         self._at = dict(at or {})
         self.down = False
         self.full = False
-        self.lost_replies = 0.0
-        self.delay = 0.0
+        self.lost_replies: float = 0.0
+        self.delay: float = 0.0
         self.fenced: set[str] = set()
-        self.lost_bells = 0.0
+        self.lost_bells: float = 0.0
         self.calls: dict[str, int] = {}
 
         @wraps(self._inner.open)  # whoever looks at the options must see those of the inner store

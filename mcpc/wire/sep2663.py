@@ -6,7 +6,7 @@ Specification: modelcontextprotocol/ext-tasks, specification/draft/tasks.md.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from mcp_types import Result
 from pydantic import ConfigDict
@@ -83,7 +83,7 @@ def acknowledged_ids(params: Mapping[str, Any]) -> list[Any]:
 class CreateTaskResult(Result):
     """The answer of a call that became a task."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     result_type: Literal["task"]
     task_id: str

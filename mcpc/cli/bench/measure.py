@@ -56,10 +56,10 @@ class Arrivals:
     """Counts what a listener gets."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.reordered = 0
+        self.count: int = 0
+        self.reordered: int = 0
         self.delays: list[int] = []
-        self.last = 0.0
+        self.last: float = 0.0
         self._expected = 0
 
     def take(self, message: mcpc.MCPCMessage) -> None:

@@ -1,6 +1,7 @@
 """The server of `mcpc bench`: one background tool that sends for a while, at a rate or as fast as it may."""
 
 import time
+from typing import Any
 
 import anyio
 from mcp.server import MCPServer
@@ -9,7 +10,7 @@ import mcpc
 
 __all__ = ["server"]
 
-server = MCPServer("bench", log_level="ERROR")
+server: MCPServer[Any] = MCPServer("bench", log_level="ERROR")
 callbacks = mcpc.MCPCHelper(server)
 
 
