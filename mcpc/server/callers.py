@@ -13,7 +13,8 @@ from pydantic_core import from_json
 from mcpc.server.call import Call, current_principal
 from mcpc.server.execution import Execution
 from mcpc.server.invocation import Invocation
-from mcpc.server.outlets import ProgressOutlet
+from mcpc.server.plain import PlainCaller
+from mcpc.server.rounds import RoundTable
 from mcpc.server.sep2663_extension import TasksExtension
 from mcpc.server.workshop import Workshop
 
@@ -40,13 +41,13 @@ class Caller(Protocol):
         ...
 
 
-def caller_of(call: Call, workshop: Workshop, sep2663: TasksExtension) -> Caller:
+def caller_of(call: Call, workshop: Workshop, sep2663: TasksExtension, rounds: RoundTable) -> Caller:
     """Who makes a call."""
     if call.journal is not None:
         return _Listening(call, workshop)
     if call.task_extension:
         return _Following(call, sep2663)
-    return _Waiting(call, workshop)
+    return PlainCaller(call, workshop, rounds)
 
 
 class _Listening:
@@ -101,37 +102,6 @@ class _Following:
             return invocation.answer()
         self._call.when_answered(running.started.set)
         return self._call.outcome
-
-
-class _Waiting:
-    """Anyone else: gets progress while the worker runs, and the final result as the answer.
-
-    The task is stopped if the call is cancelled.
-    """
-
-    def __init__(self, call: Call, workshop: Workshop) -> None:
-        self._call = call
-        self._workshop = workshop
-
-    def enter(self, tool_name: str) -> Execution:
-        """Enter a task that lives as long as the call."""
-        call = self._call
-        running = self._workshop.start(
-            tool_name=tool_name,
-            session_id=call.metadata.session_id,
-            principal=current_principal(),
-            outlet=ProgressOutlet(call.session, call.request_id),
-        )
-        running.started.set()
-        return running
-
-    async def answer(self, invocation: Invocation) -> HandlerResult:
-        """The result."""
-        try:
-            await invocation.over.wait()
-        finally:
-            invocation.scope.cancel()
-        return invocation.answer()
 
 
 async def _begun(invocation: Invocation) -> Execution | None:

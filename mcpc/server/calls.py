@@ -13,7 +13,8 @@ from typing import Any
 from mcp.server import MCPServer, Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult
+from mcp_types import INVALID_PARAMS, SERVER_INFO_META_KEY, CallToolResult
+from mcp_types.methods import is_input_required
 
 from mcpc.errors import MCPCError, MessageError
 from mcpc.framing import Connection, current_connection
@@ -25,9 +26,11 @@ from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
 from mcpc.server.methods import open_journal
 from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
+from mcpc.server.rounds import RoundTable, is_ours
 from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
 from mcpc.server.workshop import Workshop
 from mcpc.wire.calls import CallMetadata, read_call
+from mcpc.wire.jsontext import as_object
 
 __all__ = ["CallReader"]
 
@@ -64,6 +67,7 @@ class CallReader:
         self._sep2663 = sep2663
         self._background_tools = background_tools
         self._task_required_tools = task_required_tools
+        self._rounds = RoundTable(workshop.limits.round_ttl)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Handle one request or notification."""
@@ -95,12 +99,27 @@ class CallReader:
         try:
             if not self._may_be_background(call.tool_name):
                 return await call_next(ctx)
-            answer = await self._invoke(call, partial(call_next, ctx))
+            if is_ours(params.get("requestState")):
+                answer = await self._resume(call, params)
+            else:
+                answer = await self._invoke(call, partial(call_next, ctx))
         finally:
             current_call.reset(token)
+        return self._on_the_wire(answer, ctx.protocol_version)
+
+    def _on_the_wire(self, answer: HandlerResult, version: str) -> HandlerResult:
+        """An answer of ours, with what the SDK adds to its own."""
+        stamp = self._lowlevel.server_info_stamp
         if isinstance(answer, CallToolResult):
-            return on_the_wire(answer, ctx.protocol_version, self._lowlevel.server_info_stamp)
+            return on_the_wire(answer, version, stamp)
+        if is_input_required(answer):
+            return {**as_object(answer), "_meta": {SERVER_INFO_META_KEY: stamp}}
         return answer
+
+    async def _resume(self, call: Call, params: dict[str, Any]) -> HandlerResult:
+        """A call that was answered with questions comes back."""
+        waiting = self._rounds.take(params["requestState"], current_principal(), call.tool_name)
+        return await waiting.resume(call, as_object(params.get("inputResponses")))
 
     def _may_be_background(self, tool_name: str) -> bool:
         """Whether a call may be one of a background tool: FastMCP may have mounted some that we know nothing of."""
@@ -108,7 +127,7 @@ class CallReader:
 
     async def _invoke(self, call: Call, proceed: Callable[[], Awaitable[HandlerResult]]) -> HandlerResult:
         """Let the call run in the host, and answer it in its caller's way."""
-        caller = caller_of(call, self._workshop, self._sep2663)
+        caller = caller_of(call, self._workshop, self._sep2663, self._rounds)
         invocation = call.invocation = Invocation(caller.enter)
         self._workshop.host.spawn(partial(invocation.run, proceed))
         return await caller.answer(invocation)

@@ -40,6 +40,7 @@ class Invocation:
         """The task; None while there is none. A call with bad arguments never has one."""
         self.scope = anyio.CancelScope()
         self._enter = enter
+        self._tell: list[Callable[[], None]] = []
         self._value: Any = None
         self._failure: BaseException | None = None
         self._refusal: MCPCError | None = None
@@ -63,6 +64,8 @@ class Invocation:
                 self.running.stopped()
             self.begun.set()
             self.over.set()
+            for tell in self._tell:
+                tell()
 
     async def work(self, tool_name: str, worker: Callable[[Execution], Awaitable[Any]]) -> Any:
         """Enter the task and run the worker with it: what the tool's function does.
@@ -119,6 +122,10 @@ class Invocation:
         self.running.state.answer = self._result = answer
 
     # --- for who waits ---
+
+    def when_over(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when the call is over."""
+        self._tell.append(tell)
 
     def returned(self) -> Any:
         """What the worker returned.

@@ -27,6 +27,10 @@ class Limits:
     """Inputs that wait in one task; over it the sender gets an error."""
     max_prompts: int = 100
     """Prompts of one task that may be open at once."""
+    max_rounds: int = 10
+    """Times that one plain call is answered with questions; clients go along with no more."""
+    round_ttl: float = 600.0
+    """Seconds for which a plain call's questions wait for its caller to come back; then its task is stopped."""
     max_channels: int = 10_000
     """Channels at once; the one idle for longest makes room, and where none is idle the client is refused."""
     channel_ttl: float = 300.0

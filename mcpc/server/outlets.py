@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from anyio.lowlevel import checkpoint
 from mcp.server.session import ServerSession
+from mcp.shared.exceptions import MCPError
 from mcp_types import ClientCapabilities, ElicitationCapability, RequestId
 
 from mcpc.errors import PromptError
@@ -19,7 +20,10 @@ from mcpc.wire.callbacks import decode_message
 from mcpc.wire.jsontext import encode_json
 from mcpc.wire.prompts import answer_from_form, form_schema
 
-__all__ = ["CollectOutlet", "JournalOutlet", "NullOutlet", "ProgressOutlet"]
+__all__ = ["CollectOutlet", "JournalOutlet", "NullOutlet", "ProgressOutlet", "asked_again", "can_be_asked"]
+
+MAX_ASKED = 10
+"""Times that one question is asked by elicitation before its answers are given up."""
 
 
 class NullOutlet:
@@ -87,8 +91,9 @@ class ProgressOutlet:
     """For a plain MCP caller: progress notifications on its request, if it sent a token; prompts as elicitations."""
 
     def __init__(self, session: ServerSession | None, request_id: RequestId | None) -> None:
-        self._session = session
-        self._request_id = request_id
+        self.session = session
+        """That of the request which waits; None while none does."""
+        self.request_id = request_id
         self._last = -math.inf
 
     def offer(self, data: bytes) -> bool:
@@ -97,11 +102,11 @@ class ProgressOutlet:
 
     async def update(self, data: bytes, result: Any) -> None:
         """Report progress; the SDK leaves it out where there is no token."""
-        if self._session is None:
+        if self.session is None:
             await checkpoint()
             return
         progress, total, text = self._read(result)
-        await self._session.report_progress(progress, total, text)
+        await self.session.report_progress(progress, total, text)
 
     def post(self, data: bytes) -> None:
         """Left out: progress is sent by `update`, which may wait."""
@@ -121,22 +126,43 @@ class ProgressOutlet:
         return progress, _number(members.get("total")), str(text)
 
     async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
-        """Ask by elicitation, where the caller declared that it can be asked so."""
-        can = ClientCapabilities(elicitation=ElicitationCapability())
-        session = self._session
-        if session is None or not session.can_send_request or not session.check_client_capability(can):
+        """Ask by elicitation, where the caller declared that; again, as long as the answer is none."""
+        session = self.session
+        if session is None or not session.can_send_request or not can_be_asked(session):
             raise PromptError("this caller cannot be asked: it speaks no MCPC and declared no elicitation")
         asked = prompt.prompt
-        outcome = await session.elicit_form(asked.message, form_schema(asked), related_request_id=self._request_id)
-        if outcome.action != "accept":
-            raise PromptError(f"the user chose to {outcome.action} the question")
-        prompt.accept(answer_from_form(asked, dict(outcome.content or {})))
+        message = asked.message
+        for _ in range(MAX_ASKED):
+            try:
+                outcome = await session.elicit_form(message, form_schema(asked), related_request_id=self.request_id)
+            except MCPError as exc:
+                raise PromptError(f"the caller could not be asked: {exc}") from exc
+            if outcome.action != "accept":
+                prompt.refuse(outcome.action)
+            if prompt.answered.is_set():
+                return
+            try:
+                prompt.accept(answer_from_form(asked, dict(outcome.content or {})))
+                return
+            except PromptError as exc:
+                message = asked_again(asked.message, str(exc))
+        raise PromptError(f"the question was asked {MAX_ASKED} times, and no answer was one")
 
     async def ready(self, size: int) -> None:
         """Go on."""
 
     def end(self, data: bytes, event: str, result: Any) -> None:
         """Nothing is sent: the result is the call's answer."""
+
+
+def can_be_asked(session: ServerSession) -> bool:
+    """Whether a caller declared that it can be asked by elicitation."""
+    return session.check_client_capability(ClientCapabilities(elicitation=ElicitationCapability()))
+
+
+def asked_again(message: str, why: str) -> str:
+    """A question whose last answer was refused."""
+    return f"{message}\n(Once more: {why}.)"
 
 
 def _number(value: Any) -> float | None:

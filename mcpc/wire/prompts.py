@@ -70,9 +70,11 @@ def answer_from_form(prompt: Question, content: dict[str, Any]) -> Any:
     return read_form(prompt.schema, prompt.choices, content)
 
 
-def input_request(question: Question) -> dict[str, Any]:
-    """The elicitation that asks `question`, as a member of SEP-2663's `inputRequests`."""
-    params = {"mode": "form", "message": question.message, "requestedSchema": form_schema(question)}
+def input_request(question: Question, message: str | None = None) -> dict[str, Any]:
+    """The elicitation that asks `question` (in other words, where `message` is given), as a member of
+    `inputRequests` (SEP-2322, SEP-2663).
+    """
+    params = {"mode": "form", "message": message or question.message, "requestedSchema": form_schema(question)}
     return {"method": ELICITATION_METHOD, "params": params}
 
 
