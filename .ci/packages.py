@@ -1,7 +1,8 @@
-"""What users install, built and tried: `python .ci/packages.py [sdist] [wheel] [lowest] [newest]`; all without a word.
+"""What users install, built and tried: `python .ci/packages.py [sdist] [wheel] [lowest] …`; all without a word.
 
 - `sdist`: the source distribution, unpacked, passes lint and a part of the tests in an environment of its own.
 - `wheel`: installed alone on each Python that is found, serves and calls over several transports.
+- `websockets`: the WebSocket tests with each major version of `websockets` that is allowed.
 - `lowest`, `newest`: a part of the tests, with the lowest versions that `pyproject.toml` allows, and with the newest.
 """
 
@@ -20,6 +21,9 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 SUBSET = ("tests/core", "tests/wire", "tests/client/test_inbox.py", "tests/promises/test_every_transport.py")
 """Tests that are quick and reach every dependency."""
+
+WEBSOCKETS = (15, 16, 17)
+"""Major versions of `websockets` that are supported."""
 
 TOOLS = ("pytest>=9", "pytest-timeout", "trio", "trustme", "hypothesis")
 """What the tests need, not the library."""
@@ -143,7 +147,29 @@ def check_versions(which: str, unpacked: Path, wheel: Path, warnings: str) -> No
     run(python, "-P", "-m", "pytest", "-W", warnings, *SUBSET, cwd=tests)
 
 
-CHECKS = {"sdist": check_sdist, "wheel": check_wheel, "lowest": check_lowest, "newest": check_newest}
+def check_websockets(unpacked: Path, wheel: Path) -> None:
+    """Each major version of `websockets` that is allowed: frameworks that people use beside us pin it."""
+    for major in WEBSOCKETS:
+        python = environment(f"websockets-{major}")
+        uv(wheel, f"websockets=={major}.*", *TOOLS, python=python)
+        tests = WORK / f"tests-websockets-{major}"
+        shutil.rmtree(tests, ignore_errors=True)
+        shutil.copytree(unpacked / "tests", tests / "tests")
+        shutil.copy(unpacked / "pyproject.toml", tests)
+        found = [
+            path for path in sorted(tests.glob("tests/transports/test_websocket_*.py")) if "peers" not in path.name
+        ]
+        run(python, "-P", "-m", "pytest", "-W", "default", *found, cwd=tests)
+        print(f"  the WebSocket tests pass with websockets {major}", flush=True)
+
+
+CHECKS = {
+    "sdist": check_sdist,
+    "wheel": check_wheel,
+    "lowest": check_lowest,
+    "newest": check_newest,
+    "websockets": check_websockets,
+}
 
 
 def main(names: list[str]) -> None:

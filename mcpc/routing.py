@@ -18,7 +18,10 @@ TASK_METHODS = frozenset(("tasks/get", "tasks/update", "tasks/cancel"))
 
 
 def check_task_name(headers: Mapping[str, str] | None, task_id: Any) -> None:
-    """See that `Mcp-Name` is the task's id.
+    """See that `Mcp-Name`, where there is one, is the task's id.
+
+    SEP-2663 asks for the header; clients that are in use send none, and without one nobody can be misled. A listener
+    that takes the letter (`strict_headers`) has refused those already.
 
     The SDK has checked `Mcp-Method` where that is due (Streamable HTTP); other transports that carry an HTTP request
     have no such headers.
@@ -28,9 +31,9 @@ def check_task_name(headers: Mapping[str, str] | None, task_id: Any) -> None:
         task_id: The `taskId` in the body. What is not a text is for others to refuse.
 
     Raises:
-        MCPError: it is not.
+        MCPError: it names another.
     """
-    if headers is None or MCP_METHOD_HEADER not in headers or not isinstance(task_id, str):
+    if headers is None or not {MCP_METHOD_HEADER, MCP_NAME_HEADER} <= {*headers} or not isinstance(task_id, str):
         return
     if decode_header_value(headers.get(MCP_NAME_HEADER)) != task_id:
         raise MCPError(

@@ -343,9 +343,11 @@ async def test_a_client_of_2025_finds_no_such_methods_and_gets_no_task(tmp_path:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_over_http_the_header_must_name_the_task(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strict", [False, True])
+async def test_over_http_the_header_must_name_the_task_where_there_is_one(tmp_path: Path, strict: bool) -> None:
+    """SEP-2663 asks for it, and clients in use send none: a request without one is taken where nobody is strict."""
     async with (
-        serving("http", tmp_path, make_server()) as served,
+        serving("http", tmp_path, make_server(), strict_headers=strict) as served,
         by_hand(served.uri) as client,
         httpx2.AsyncClient() as http,
     ):
@@ -367,11 +369,16 @@ async def test_over_http_the_header_must_name_the_task(tmp_path: Path) -> None:
         for method in ("tasks/get", "tasks/update", "tasks/cancel"):
             status, answer = await post(method, task_id, said="tools/list")
             assert (status, answer["error"]["code"]) == (400, -32020)
-            for names in ((), ("another",), (task_id, task_id), (f"{task_id} x",)):
+            for names in (("another",), (task_id, task_id), (f"{task_id} x",)):
                 status, answer = await post(method, *names)
                 assert (status, answer["error"]["code"]) == (400, -32020)
             status, answer = await post(method, task_id)
             assert (status, answer["result"]["resultType"]) == (200, "complete")
+            status, answer = await post(method)
+            if strict:
+                assert (status, answer["error"]["code"], answer["id"]) == (400, -32020, 1)
+            else:
+                assert (status, answer["result"]["resultType"]) == (200, "complete")
 
 
 class Tokens:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
+from mcpc_transports.websocket.core import frame_limit
 from mcpc_transports.websocket.frames import FrameSplitter, text_head
 
 LIMIT = 70_000
@@ -17,7 +18,7 @@ BOUNDARIES = (0, 1, 125, 126, 127, 65_535, 65_536, LIMIT, LIMIT + 1)
 
 
 def core() -> Protocol:
-    return Protocol(Side.CLIENT, state=OPEN, max_size=(None, LIMIT))
+    return Protocol(Side.CLIENT, state=OPEN, max_size=frame_limit(LIMIT))
 
 
 def texts(protocol: Protocol) -> list[bytes]:

@@ -6,11 +6,13 @@ ASGI layers, outermost first: `Door` (Host and Origin), `Paths`, `authenticated`
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import anyio
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.provider import TokenVerifier, principal_components
+from mcp_types import HEADER_MISMATCH
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.middleware.authentication import AuthenticationMiddleware
@@ -18,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcpc.errors import FrameError, FrameTooLarge
 from mcpc.framing import current_response
+from mcpc.routing import TASK_METHODS
 from mcpc.transport import Peer
 from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.rpc import decode_frame, encode_error
@@ -98,9 +101,13 @@ class MessageCheck:
         app: The SDK's app.
         methods: The HTTP methods that the path takes.
         max_message_size: Bytes of the largest body; a larger one is answered 413.
+        strict_headers: Refuse requests about a task without `Mcp-Name` too (SEP-2663).
     """
 
-    def __init__(self, app: ASGIApp, *, methods: Sequence[str], max_message_size: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, methods: Sequence[str], max_message_size: int, strict_headers: bool = False
+    ) -> None:
+        self._strict = strict_headers
         self._app = app
         self._methods = methods
         self._allow = ", ".join(methods).encode()
@@ -120,6 +127,7 @@ class MessageCheck:
             if body is None:
                 return  # the client left in the middle of its message: nobody is there to answer
             message = decode_frame(body)
+            self._check_headers(scope, message)
         except FrameTooLarge as exc:
             await refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(exc))
         except FrameError as exc:
@@ -134,6 +142,10 @@ class MessageCheck:
                 current_response.set(response)
                 send = response.relay
             await self._app(scope, _replay(body, receive), send)
+
+    def _check_headers(self, scope: Scope, message: Mapping[str, Any]) -> None:
+        if self._strict and message.get("method") in TASK_METHODS and "mcp-name" not in Headers(scope=scope):
+            raise FrameError("the Mcp-Name header is missing", code=HEADER_MISMATCH, request_id=message.get("id"))
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body; None where the client left before its end."""

@@ -119,6 +119,7 @@ class StreamableHttpTransport:
         session_idle_timeout: float | None = DEFAULT_SESSION_IDLE_TIMEOUT,
         event_store: EventStore | None = None,
         retry_interval: int | None = None,
+        strict_headers: bool = False,
     ) -> AbstractAsyncContextManager[Listener]:
         """Serve the endpoint's server at `uri` (`/mcp`, where it has no path).
 
@@ -137,13 +138,13 @@ class StreamableHttpTransport:
             max_message_size: Bytes of the largest message from a client; a larger one is answered 413.
             max_sessions: Sessions (of clients up to 2025-11-25) at a time; one more is answered 503.
             backlog: Connections that wait to be accepted.
-            json_response: Answer each request with one JSON body, not an event stream: no progress on the
-                way.
+            json_response: Answer each request with one JSON body, not an event stream: no progress then.
             stateless: Keep no sessions.
             session_idle_timeout: Seconds after which a session that is not used ends; None for never.
             event_store: Keeps the events of clients up to 2025-11-25, which can then resume a stream by its
                 last event's id (callbacks resume without it).
             retry_interval: Milliseconds after which such a client shall come back, as it is told.
+            strict_headers: Refuse requests about a task without the header `Mcp-Name`, as SEP-2663 has it.
         """
         site = Site(
             uri,
@@ -161,8 +162,7 @@ class StreamableHttpTransport:
         )
         if session_idle_timeout is not None and not 0 < session_idle_timeout < math.inf:
             raise URIError("session_idle_timeout must be a positive number of seconds, or None")
-        # Made when the listener opens, not here: its locks belong to the loop that runs then.
-        make_manager = partial(
+        make_manager = partial(  # called when the listener opens: its locks belong to the loop that runs then
             StreamableHTTPSessionManager,
             endpoint.server,
             json_response=json_response,
@@ -173,17 +173,18 @@ class StreamableHttpTransport:
             event_store=event_store,
             retry_interval=retry_interval,
         )
-        return self._listen(site, make_manager)
+        return self._listen(site, make_manager, strict_headers)
 
     @asynccontextmanager
     async def _listen(
-        self, site: Site, make_manager: Callable[[], StreamableHTTPSessionManager]
+        self, site: Site, make_manager: Callable[[], StreamableHTTPSessionManager], strict_headers: bool
     ) -> AsyncGenerator[Listener]:
         manager = make_manager()
         checked = MessageCheck(
             StreamableHTTPASGIApp(manager),
             methods=("GET", "POST", "DELETE"),
             max_message_size=site.max_message_size,
+            strict_headers=strict_headers,
         )
         async with site.serve(site.guarded({site.path: checked}), _running(manager)) as listener:
             yield listener

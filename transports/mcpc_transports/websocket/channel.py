@@ -27,7 +27,7 @@ from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, TransportErr
 from mcpc_transports.websocket.frames import FrameSplitter, text_head
 from mcpc_transports.websocket.stream import Stream
 
-__all__ = ["STREAM_ERRORS", "WebSocketChannel", "background", "frame_limit"]
+__all__ = ["STREAM_ERRORS", "WebSocketChannel", "background"]
 
 STREAM_ERRORS = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.BusyResourceError, OSError)
 """What a byte stream raises when the connection is gone. TLS errors are OSErrors; anyio's TLS stream is busy
@@ -38,18 +38,6 @@ CLOSE_TIMEOUT = 1.0
 
 SLICE = 256 * 1024
 """Bytes of one write. A longer one goes out in slices, each of which shows that the peer lives."""
-
-_CONTROL_MAX = 125
-
-
-def frame_limit(max_message_size: int) -> tuple[None, int]:
-    """The `max_size` of a protocol whose channel bounds messages to `max_message_size` bytes.
-
-    The protocol bounds the single frame, before it buffers any of it; the channel bounds what fragments add up
-    to. Left to the protocol, the second bound would refuse a ping between the fragments of a long message, and
-    the first would refuse control frames where messages are small.
-    """
-    return None, max(max_message_size, _CONTROL_MAX)
 
 
 @asynccontextmanager
@@ -72,7 +60,7 @@ class WebSocketChannel:
     Args:
         stream: The connection; the channel closes it.
         protocol: Its protocol core, in the state OPEN and between two frames, made with
-            `frame_limit(max_message_size)`.
+            `core.frame_limit(max_message_size)`.
         tasks: Where a control frame is written from when nobody else writes; must outlive the channel.
         max_message_size: Bytes of the largest message accepted.
     """

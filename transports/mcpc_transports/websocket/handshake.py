@@ -27,7 +27,8 @@ from websockets.uri import WebSocketURI
 from mcpc.errors import ConnectFailed, URIError
 from mcpc.transport import URI
 from mcpc_transports.addresses import Guests
-from mcpc_transports.websocket.channel import STREAM_ERRORS, frame_limit
+from mcpc_transports.websocket.channel import STREAM_ERRORS
+from mcpc_transports.websocket.core import checked_value, frame_limit, status_of
 from mcpc_transports.websocket.stream import Stream
 
 __all__ = [
@@ -123,7 +124,7 @@ async def _read_request(stream: Stream, protocol: ServerProtocol) -> Request:
         events = protocol.events_received()
     if protocol.handshake_exc is not None:
         # The core answers headers over its bounds, but not what is no HTTP at all.
-        answer = protocol.reject(HTTPStatus.BAD_REQUEST, f"{protocol.handshake_exc}\n").serialize()
+        answer = protocol.reject(status_of(protocol.handshake_exc), f"{protocol.handshake_exc}\n").serialize()
         await stream.send(b"".join(protocol.data_to_send()) or answer)
         await _linger(stream)
         raise HandshakeError(str(protocol.handshake_exc))
@@ -230,9 +231,8 @@ def _add_header(uri: URI, request: Request, name: str, value: str) -> None:
     if name in request.headers or name.lower().startswith("sec-websocket-"):
         raise URIError(f"{uri.scheme}: the header {name!r} is set already, by the transport or by another option")
     try:
-        value.encode("iso-8859-1")
-        request.headers[name] = value
-    except (InvalidHeaderValue, UnicodeEncodeError):
+        request.headers[name] = checked_value(value)
+    except (InvalidHeaderValue, ValueError):
         raise URIError(f"{uri.scheme}: the value given for the header {name!r} cannot be sent") from None
 
 
