@@ -37,7 +37,7 @@ Three endings of a channel are told apart (as in anyio's streams), so that a
 caller can treat "I closed it" and "the cable was cut" differently.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 
@@ -49,6 +49,7 @@ __all__ = [
     "ConnectionLost",
     "DuplicateTask",
     "FrameError",
+    "FrameKind",
     "FrameTooLarge",
     "InputRefused",
     "ListenFailed",
@@ -73,6 +74,10 @@ __all__ = [
     "UnknownScheme",
     "UnknownTask",
 ]
+
+
+FrameKind = Literal["request", "notification", "answer", "noise"]
+"""What a frame was: one of JSON-RPC's three kinds, or no message at all."""
 
 
 class MCPCError(Exception):
@@ -128,13 +133,22 @@ class FrameError(MCPCError, ValueError):
 
     Attributes:
         code: The JSON-RPC error code to answer with.
-        request_id: The id to answer, or None where the frame had none that can be used.
+        request_id: The id of the message, or None where it had none that can be used.
+        kind: What the message was, as far as that can be seen; None where it cannot.
     """
 
-    def __init__(self, message: str, *, code: int = -32600, request_id: str | int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int = -32600,
+        request_id: str | int | None = None,
+        kind: FrameKind | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.request_id = request_id
+        self.kind: FrameKind | None = kind
 
 
 class FrameTooLarge(FrameError):
@@ -144,8 +158,8 @@ class FrameTooLarge(FrameError):
         limit: The limit that was passed, in bytes.
     """
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"message is over the limit of {limit} bytes")
+    def __init__(self, limit: int, *, request_id: str | int | None = None, kind: FrameKind | None = None) -> None:
+        super().__init__(f"message is over the limit of {limit} bytes", request_id=request_id, kind=kind)
         self.limit = limit
 
 

@@ -26,7 +26,7 @@ from mcpc.detached import call_soon, callback_context
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
 from mcpc.taps import CallbackTap, is_callback
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
-from mcpc.wire.rpc import decode_frame, encode_error, encode_rpc, rpc_message
+from mcpc.wire.rpc import decode_frame, encode_error, encode_rpc, failed_answer, rpc_message
 
 __all__ = [
     "Connection",
@@ -292,7 +292,8 @@ class Connection:
             try:
                 message = decode_frame(await self.channel.receive())
             except FrameError as exc:
-                await self._refuse(exc)
+                if (answer := await self._refuse(exc)) is not None:
+                    return SessionMessage(answer)
                 continue
             except TransportError:
                 self.closed = True
@@ -302,20 +303,23 @@ class Connection:
                 continue
             return SessionMessage(rpc_message(message))
 
-    async def _refuse(self, error: FrameError) -> None:
+    async def _refuse(self, error: FrameError) -> JSONRPCError | None:
+        """A bad frame: whoever sent it is told, or whoever waits for it, with the answer that is returned."""
         self.bad_frames += 1
-        if self.side == "server":
+        if error.request_id is not None and error.kind == "answer":
+            return failed_answer(error)
+        if self.side == "server" or (error.request_id is not None and error.kind == "request"):
             logger.debug("refused a frame: %s", error)
             await self.send(encode_error(error))
-            return
-        if isinstance(error, FrameTooLarge):
-            # Something that was waited for is lost, so the connection cannot be trusted any more.
+        elif isinstance(error, FrameTooLarge) and error.kind is None:
+            # It may have been what somebody waits for, so the connection cannot be trusted any more.
             self.closed = True
             await self.channel.aclose()
             raise ChannelBroken(f"the server sent a message over the limit: {error}") from error
-        if self.bad_frames == 1:
+        elif self.bad_frames == 1:
             logger.warning("skipped something from the server that is not an MCP message: %s (said once)", error)
         await checkpoint()
+        return None
 
 
 class _Stream:

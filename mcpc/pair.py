@@ -11,8 +11,10 @@ from collections.abc import Callable
 import anyio
 from anyio.lowlevel import checkpoint
 
-from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameTooLarge
+from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
+from mcpc.wire.envelope import BEGINNING, END
+from mcpc.wire.rpc import too_large
 
 __all__ = ["MemoryChannel", "memory_pair"]
 
@@ -52,7 +54,7 @@ class _Pipe:
         self.size -= len(frame)
         self.change()
         if len(frame) > self.max_message_size:
-            raise FrameTooLarge(self.max_message_size)
+            raise too_large(self.max_message_size, frame[:BEGINNING], frame[-END:])
         return frame
 
     def change(self) -> None:
@@ -131,13 +133,18 @@ class MemoryChannel:
 
 
 def memory_pair(
-    *, buffer: int = DEFAULT_BUFFER, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
+    *,
+    buffer: int = DEFAULT_BUFFER,
+    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    max_answer_size: int | None = None,
 ) -> tuple[MemoryChannel, MemoryChannel]:
     """Two connected channels; what one sends, the other receives.
 
     Args:
         buffer: Bytes that one direction holds before `send` waits.
         max_message_size: Bytes of the largest frame that `receive` lets through.
+        max_answer_size: The same for the first of the two, where it is another.
     """
-    there, back = _Pipe(buffer, max_message_size), _Pipe(buffer, max_message_size)
+    there = _Pipe(buffer, max_message_size)
+    back = _Pipe(buffer, max_message_size if max_answer_size is None else max_answer_size)
     return MemoryChannel(back, there), MemoryChannel(there, back)

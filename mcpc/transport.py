@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # a shell that completes an address needs no SDK
     from mcp.shared.message import SessionMessage
 
 __all__ = [
+    "DEFAULT_MAX_ANSWER_SIZE",
     "DEFAULT_MAX_MESSAGE_SIZE",
     "URI",
     "Endpoint",
@@ -74,6 +75,9 @@ __all__ = [
 
 DEFAULT_MAX_MESSAGE_SIZE = 4 * 1024 * 1024
 """Bytes of the largest message accepted unless `max_message_size` says otherwise (the SDK's bound for HTTP too)."""
+
+DEFAULT_MAX_ANSWER_SIZE = 64 * 1024 * 1024
+"""The same for whoever dials: the server was chosen by its user, and what it answers is wanted."""
 
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)

@@ -57,19 +57,19 @@ def read_apart(frame: bytes | bytearray) -> dict[str, Any] | None:
         name: str = from_json(head.group(2))
     except ValueError:
         return None
-    if len(inside) != 1 or has_doubled(shell):
+    if len(inside) != 1 or has_doubled(shell, unknown_too=True):
         return None
     message[name] = inside[0]
     return message
 
 
-def has_doubled(frame: bytes | bytearray) -> bool:
-    """Whether a member of the envelope stands twice in a JSON object, in whatever spelling."""
+def has_doubled(frame: bytes | bytearray, *, unknown_too: bool = False) -> bool:
+    """Whether a member of the envelope, or any at all, stands twice in a JSON object, in whatever spelling."""
     doubled = False
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal doubled
-        names = [name for name, _ in pairs if name in ENVELOPE_NAMES]
+        names = [name for name, _ in pairs if unknown_too or name in ENVELOPE_NAMES]
         # json.loads calls this innermost first: what counts is the last call, the envelope.
         doubled = len(names) != len(set(names))
         return {}

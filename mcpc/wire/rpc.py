@@ -5,9 +5,11 @@ request whose id is 1.5 becomes a notification and its sender hangs; 1e999 becom
 null; of two equal members the last wins), so they are refused here.
 """
 
+from collections.abc import Container
 from typing import Any, cast
 
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_REQUEST,
     PARSE_ERROR,
     ErrorData,
@@ -20,12 +22,12 @@ from mcp_types import (
 )
 from pydantic_core import from_json, to_json
 
-from mcpc.errors import FrameError
+from mcpc.errors import FrameError, FrameKind, FrameTooLarge
 from mcpc.wire.envelope import BEGINNING, END, ENVELOPE_NAMES, has_doubled, read_apart, read_cut
 from mcpc.wire.jsontext import has_infinity, may_overflow
 from mcpc.wire.names import MESSAGES_METHOD
 
-__all__ = ["cut_id", "decode_frame", "encode_error", "encode_rpc", "rpc_message"]
+__all__ = ["decode_frame", "encode_error", "encode_rpc", "failed_answer", "rpc_message", "too_large"]
 
 _ENVELOPE = tuple(f'"{name}"'.encode() for name in ENVELOPE_NAMES)
 _BUSY = b'{"jsonrpc":"2.0","method":"%b"' % MESSAGES_METHOD.encode()
@@ -59,7 +61,7 @@ def decode_frame(frame: bytes | bytearray) -> dict[str, Any]:
     if apart is None:
         _check_duplicates(frame, message)
     if may_overflow(frame) and has_infinity(message):
-        raise FrameError("a number is out of range", code=PARSE_ERROR, request_id=_usable_id(message))
+        raise _refused(message, "a number is out of range", PARSE_ERROR)
     return message
 
 
@@ -67,17 +69,47 @@ def _parse(frame: bytes | bytearray) -> dict[str, Any]:
     try:
         decoded: Any = from_json(frame, allow_inf_nan=False)
     except ValueError as exc:
-        request_id = cut_id(frame[:BEGINNING], frame[-END:])
-        raise FrameError(f"invalid JSON: {exc}", code=PARSE_ERROR, request_id=request_id) from exc
+        request_id, kind = _about(frame[:BEGINNING], frame[-END:])
+        raise FrameError(f"invalid JSON: {exc}", code=PARSE_ERROR, request_id=request_id, kind=kind) from exc
     if not isinstance(decoded, dict):
-        raise FrameError("a message must be one JSON object (batches are not part of MCP)", code=INVALID_REQUEST)
+        raise FrameError(
+            "a message must be one JSON object (batches are not part of MCP)", code=INVALID_REQUEST, kind="noise"
+        )
     return cast("dict[str, Any]", decoded)
 
 
-def cut_id(beginning: bytes | bytearray, end: bytes | bytearray = b"") -> RequestId | None:
-    """The id of a frame of which no more is known than its beginning and its end."""
+def too_large(limit: int, beginning: bytes | bytearray, end: bytes | bytearray = b"") -> FrameTooLarge:
+    """The error for a frame over `limit` of which only its beginning and its end were kept (`BEGINNING`, `END`)."""
+    request_id, kind = _about(beginning[:BEGINNING], end[-END:])
+    return FrameTooLarge(limit, request_id=request_id, kind=kind)
+
+
+def _about(beginning: bytes | bytearray, end: bytes | bytearray) -> tuple[RequestId | None, FrameKind | None]:
+    """The id and the kind of a frame of which no more is known than its beginning and its end."""
+    if beginning and not beginning.lstrip().startswith(b"{"):
+        return None, "noise"
     cut = read_cut(beginning, end)
-    return None if cut is None or cut.members.get("jsonrpc") != "2.0" else _usable_id(cut.members)
+    if cut is None or cut.members.get("jsonrpc") != "2.0":
+        return None, None
+    return _usable_id(cut.members), _kind(cut.members, {*cut.members, cut.name})
+
+
+def _kind(message: dict[str, Any], names: Container[str]) -> FrameKind | None:
+    if "method" in names:
+        return "request" if "id" in message else "notification"
+    return "answer" if "result" in names or "error" in names else None
+
+
+def failed_answer(error: FrameError) -> JSONRPCError:
+    """What whoever waits is given in the place of an answer that could not be read.
+
+    Raises:
+        ValueError: it is not known whose it was.
+    """
+    if error.kind != "answer" or error.request_id is None:
+        raise ValueError("not an answer to anybody")
+    data = ErrorData(code=INTERNAL_ERROR, message=f"the answer cannot be read: {error}")
+    return JSONRPCError(jsonrpc="2.0", id=error.request_id, error=data)
 
 
 def _drop_nulls(message: dict[str, Any]) -> None:
@@ -91,6 +123,10 @@ def _drop_nulls(message: dict[str, Any]) -> None:
                 break
 
 
+def _refused(message: dict[str, Any], why: str, code: int = INVALID_REQUEST) -> FrameError:
+    return FrameError(why, code=code, request_id=_usable_id(message), kind=_kind(message, message))
+
+
 def _usable_id(message: dict[str, Any]) -> RequestId | None:
     found = message.get("id")
     return found if isinstance(found, str | int) and not isinstance(found, bool) else None
@@ -101,7 +137,7 @@ def _check_envelope(message: dict[str, Any]) -> None:
     request_id = _usable_id(message)
 
     def refuse(why: str) -> FrameError:
-        return FrameError(why, code=INVALID_REQUEST, request_id=request_id)
+        return _refused(message, why)
 
     if message.get("jsonrpc") != "2.0":
         raise refuse('"jsonrpc" must be "2.0"')
@@ -149,7 +185,7 @@ def _check_duplicates(frame: bytes | bytearray, message: dict[str, Any]) -> None
         why = "a member of the message stands twice"
     else:
         return
-    raise FrameError(why, code=INVALID_REQUEST, request_id=_usable_id(message))
+    raise _refused(message, why)
 
 
 def _may_hold_duplicates(frame: bytes | bytearray) -> bool:

@@ -381,7 +381,9 @@ async def test_a_server_answers_each_bad_frame_and_takes_the_next_good_one() -> 
     assert connection.bad_frames == len(BAD)
 
 
-async def test_a_client_skips_bad_frames_counts_them_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_skips_bad_frames_says_so_once_and_refuses_requests(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     connection, peer = pair("client")
     async with connection.open():
         with caplog.at_level(logging.WARNING, logger="mcpc"):
@@ -390,6 +392,8 @@ async def test_a_client_skips_bad_frames_counts_them_and_says_so_once(caplog: py
                 assert isinstance((await connection.reader.receive()).message, JSONRPCRequest)
     assert connection.bad_frames == len(BAD)
     assert len(caplog.records) == 1
+    for request_id in ("q", 5):
+        assert (await answer_of(peer))["id"] == request_id
     with pytest.raises(ChannelEnded):
         await peer.receive()
 
@@ -403,6 +407,86 @@ async def test_a_frame_that_is_too_large_is_a_bad_frame() -> None:
         answer = await answer_of(peer)
         assert answer["id"] is None
         assert answer["error"] == {"code": FrameTooLarge(200).code, "message": str(FrameTooLarge(200))}
+
+
+def of_size(size: int, beginning: bytes, end: bytes) -> bytes:
+    """A frame of that many bytes, with one long text inside."""
+    return beginning + b"x" * (size - len(beginning) - len(end)) + end
+
+
+LARGE = {
+    "an answer": (b'{"jsonrpc":"2.0","id":7,"result":{"a":"', b'"}}'),
+    "an error": (b'{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"', b'"}}'),
+    "an answer as the TypeScript SDK writes it": (b'{"result":{"a":"', b'"},"jsonrpc":"2.0","id":7}'),
+}
+REQUESTS = {
+    "a request": (b'{"jsonrpc":"2.0","id":7,"method":"x","params":{"a":"', b'"}}'),
+    "a request as the TypeScript SDK writes it": (b'{"method":"x","params":{"a":"', b'"},"jsonrpc":"2.0","id":7}'),
+}
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+@pytest.mark.parametrize("kind", LARGE)
+async def test_an_answer_over_the_limit_fails_its_own_request_and_the_next_message_comes(
+    kind: str, side: Literal["server", "client"]
+) -> None:
+    connection, peer = pair(side, max_message_size=2000)
+    async with connection.open():
+        await peer.send(of_size(2000, *LARGE[kind]), of_size(2001, *LARGE[kind]), PING)
+        with anyio.fail_after(5):
+            assert (await connection.reader.receive()).message.id == 7  # pyright: ignore
+            failed = (await connection.reader.receive()).message
+            assert isinstance((await connection.reader.receive()).message, JSONRPCRequest)
+    assert isinstance(failed, JSONRPCError)
+    assert failed.id == 7
+    assert "limit of 2000 bytes" in failed.error.message
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+@pytest.mark.parametrize("kind", REQUESTS)
+async def test_a_request_over_the_limit_is_refused_with_its_id_and_the_next_one_comes(
+    kind: str, side: Literal["server", "client"]
+) -> None:
+    connection, peer = pair(side, max_message_size=2000)
+    async with connection.open():
+        await peer.send(of_size(2000, *REQUESTS[kind]), of_size(2001, *REQUESTS[kind]), PING)
+        with anyio.fail_after(5):
+            for method in ("x", "ping"):
+                message = (await connection.reader.receive()).message
+                assert isinstance(message, JSONRPCRequest)
+                assert message.method == method
+        answer = await answer_of(peer)
+    assert answer["id"] == 7
+    assert "limit of 2000 bytes" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("frame", [b"noise " * 500, b'{"jsonrpc":"2.0","method":"n","params":{"a":"' + b"x" * 3000])
+async def test_noise_and_notifications_over_the_limit_are_passed_over_by_a_client(frame: bytes) -> None:
+    connection, peer = pair("client", max_message_size=2000)
+    async with connection.open():
+        await peer.send(frame, PING)
+        with anyio.fail_after(5):
+            assert isinstance((await connection.reader.receive()).message, JSONRPCRequest)
+    assert connection.bad_frames == 1
+
+
+async def test_what_may_have_been_an_answer_ends_the_connection_of_a_client() -> None:
+    connection, peer = pair("client", max_message_size=2000)
+    async with connection.open():
+        await peer.send(b'{"id' + b" " * 3000, PING)
+        with anyio.fail_after(5), pytest.raises(ChannelBroken, match="over the limit"):
+            await connection.reader.receive()
+
+
+async def test_an_unreadable_answer_fails_its_own_request() -> None:
+    connection, peer = pair("client")
+    async with connection.open():
+        await peer.send(b'{"jsonrpc":"2.0","id":7,"result":{"a":NaN}}', b'{"jsonrpc":"2.0","id":8,"result":5}')
+        for request_id in (7, 8):
+            with anyio.fail_after(5):
+                failed = (await connection.reader.receive()).message
+            assert isinstance(failed, JSONRPCError)
+            assert failed.id == request_id
 
 
 # --- endings ----------------------------------------------------------------------------------------------------

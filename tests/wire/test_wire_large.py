@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mcpc.errors import FrameError, MessageError
 from mcpc.wire.callbacks import encode_batch
 from mcpc.wire.jsontext import encode_json, has_infinity
-from mcpc.wire.rpc import LARGE, MAX_SUSPICIOUS, cut_id, decode_frame
+from mcpc.wire.rpc import LARGE, MAX_SUSPICIOUS, decode_frame, too_large
 
 thorough = settings(max_examples=400, deadline=None, database=None)
 
@@ -139,6 +139,7 @@ def frames(draw: st.DrawFn) -> bytes:
 @example(b'{"jsonrpc":"2.0","id":1,"method":"x","params":%b,"params":{}}' % PADDING.encode())
 @example(b'{"jsonrpc":"2.0","id":1,"method":"x","params":%b,"i\\u0064":2}' % PADDING.encode())
 @example(b'{"method":"x","params":%b,"jsonrpc":"2.0","id":1,"id":1}' % PADDING.encode())
+@example(b'{"jsonrpc":"2.0","id":1,"method":"x","extra":%b,"extra":1}' % PADDING.encode())
 @example(b'{"result":%b,"jsonrpc":"2.0","id":1}' % PADDING.encode())
 def test_a_large_frame_is_read_as_the_standard_library_reads_it_or_refused(frame: bytes) -> None:
     try:
@@ -293,11 +294,11 @@ CUT: list[tuple[bytes, bytes, Any]] = [
 def test_the_id_of_a_frame_is_known_from_its_beginning_and_its_end_or_not_at_all(
     beginning: bytes, end: bytes, expected: Any
 ) -> None:
-    assert cut_id(beginning, end) == expected
+    assert too_large(1, beginning, end).request_id == expected
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
 @settings(max_examples=100, deadline=None, database=None)
 def test_no_beginning_and_no_end_does_harm(beginning: bytes, end: bytes) -> None:
-    cut_id(b'{"jsonrpc":"2.0",' + beginning, end)
-    cut_id(beginning, b',"jsonrpc":"2.0"' + end)
+    too_large(1, b'{"jsonrpc":"2.0",' + beginning, end)
+    too_large(1, beginning, b',"jsonrpc":"2.0"' + end)

@@ -14,9 +14,12 @@ from typing import Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
+from pydantic_core import from_json
 
-from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameTooLarge, MCPCError, TransportError
+from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, MCPCError, TransportError
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
+from mcpc.wire.envelope import BEGINNING, END, read_cut
+from mcpc.wire.rpc import too_large
 from mcpc_transports.polled import Consume
 
 __all__ = ["Bytes", "LineChannel", "LineSplitter"]
@@ -54,6 +57,9 @@ class LineSplitter:
         self._tail = bytearray()
         self._discarding = False
         """The line that has begun is over the limit; the rest of it is dropped."""
+        self._cut: bytes | None = None
+        """The beginning of the line that is dropped, while its end is to tell what it was."""
+        self._end = b""
         self._begun = False
         """The first byte that is not blank of the unfinished line has been seen."""
 
@@ -61,6 +67,12 @@ class LineSplitter:
     def unfinished(self) -> bool:
         """A line has begun and not ended."""
         return self._discarding or bool(self._tail.strip())
+
+    def end(self) -> None:
+        """The stream has ended: a message that is whole but for its newline is a line all the same."""
+        with suppress(ValueError):
+            if self._tail and not self._discarding and isinstance(from_json(self._tail), dict):
+                self.feed(b"\n")
 
     def feed(self, chunk: bytes) -> None:
         """Take what was read."""
@@ -93,7 +105,7 @@ class LineSplitter:
             if self._objects_only and line[0] != BRACE and line.lstrip()[0] != BRACE:
                 raise _foreign()
             if len(line) > self._limit:
-                raise FrameTooLarge(self._limit)
+                raise too_large(self._limit, line[:BEGINNING], line[-END:])
             return line
         return None
 
@@ -115,12 +127,13 @@ class LineSplitter:
         if self._objects_only and not self._begun:
             self._look_at_beginning(piece)
         if self._discarding:
+            if self._cut is not None:
+                self._end = (self._end + piece[-END:])[-END:]
             return
         # One byte more than the limit may be the "\r" of the ending.
         if len(self._tail) + len(piece) > self._limit + 1:
-            self._tail = bytearray()
-            self._discarding = True
-            self._ready.append(FrameTooLarge(self._limit))
+            self._discard(self._tail + piece[: max(BEGINNING, END)])
+            self._end = piece[-END:]
         else:
             self._tail += piece
 
@@ -131,9 +144,22 @@ class LineSplitter:
             if text[0] != BRACE:
                 self._ready.append(_foreign())
 
+    def _discard(self, line: bytearray) -> None:
+        """Drop the line that has begun. Its error waits for its end, where the beginning does not tell its id."""
+        self._tail = bytearray()
+        self._discarding = True
+        error = too_large(self._limit, line[:BEGINNING])
+        if error.kind is None and read_cut(line[:BEGINNING]) is not None:
+            self._cut = bytes(line[:BEGINNING])
+        else:
+            self._ready.append(error)
+
     def _finish(self) -> bytes:
         """The unfinished line is whole: hand it out. One that was discarded leaves a blank."""
         line = bytes(self._tail)
+        if self._cut is not None:
+            self._ready.append(too_large(self._limit, self._cut, self._end))
+        self._cut, self._end = None, b""
         self._tail.clear()
         self._discarding = False
         self._begun = False
@@ -234,6 +260,8 @@ class LineChannel:
             raise
 
     def _judge(self, ending: ChannelEnded | ChannelBroken) -> TransportError:
+        if isinstance(ending, ChannelEnded):
+            self._splitter.end()
         if isinstance(ending, ChannelEnded) and self._splitter.unfinished:
             return ChannelBroken("the peer closed the connection in the middle of a message")
         return ending

@@ -13,7 +13,16 @@ import anyio.abc
 
 from mcpc.errors import ConnectFailed, ListenFailed, URIError
 from mcpc.pair import DEFAULT_BUFFER, MemoryChannel, memory_pair
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer, Traits
+from mcpc.transport import (
+    DEFAULT_MAX_ANSWER_SIZE,
+    DEFAULT_MAX_MESSAGE_SIZE,
+    URI,
+    Endpoint,
+    FrameChannel,
+    Listener,
+    Peer,
+    Traits,
+)
 
 __all__ = ["MemoryTransport"]
 
@@ -37,7 +46,7 @@ class MemoryTransport:
         self._serving: dict[str, _Serving] = {}
 
     def connect(
-        self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE, buffer: int = DEFAULT_BUFFER
+        self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_ANSWER_SIZE, buffer: int = DEFAULT_BUFFER
     ) -> AbstractAsyncContextManager[FrameChannel]:
         """Connect to the listener named in `uri`."""
         return self._connect(_name(uri), max_message_size, buffer)
@@ -47,8 +56,9 @@ class MemoryTransport:
         serving = self._serving.get(name)
         if serving is None:
             raise ConnectFailed(f"nobody listens at memory://{name} in this process")
-        limit = min(max_message_size, serving.max_message_size)
-        ours, theirs = memory_pair(buffer=buffer, max_message_size=limit)
+        ours, theirs = memory_pair(
+            buffer=buffer, max_message_size=serving.max_message_size, max_answer_size=max_message_size
+        )
         serving.tasks.start_soon(serving.endpoint.serve_channel, theirs, Peer(address=f"memory://{name}"))
         try:
             yield ours

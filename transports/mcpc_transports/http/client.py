@@ -24,7 +24,7 @@ from pydantic_core import from_json, to_json
 
 from mcpc.errors import ConnectFailed, FrameTooLarge, MCPCError, URIError
 from mcpc.taps import CallbackTap
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI
+from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI
 from mcpc_transports.http.event_tap import EventTap
 
 __all__ = ["CallClient", "Target", "connecting", "explain", "reach", "read_whole", "status_line", "unwrapped"]
@@ -47,7 +47,7 @@ class Target:
     auth: httpx2.Auth | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     ssl_context: ssl.SSLContext | None = None
-    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
+    max_message_size: int = DEFAULT_MAX_ANSWER_SIZE
     open_timeout: float | None = 10.0
     read_timeout: float | None = 60.0
 

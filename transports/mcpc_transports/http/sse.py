@@ -19,7 +19,15 @@ from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcpc.errors import URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Listener, StreamPair, Traits
+from mcpc.transport import (
+    DEFAULT_MAX_ANSWER_SIZE,
+    DEFAULT_MAX_MESSAGE_SIZE,
+    URI,
+    Endpoint,
+    Listener,
+    StreamPair,
+    Traits,
+)
 from mcpc_transports.http.client import Target, unwrapped
 from mcpc_transports.http.edge import MessageCheck, peer_of, refuse
 from mcpc_transports.http.server import DEFAULT_BACKLOG
@@ -50,7 +58,7 @@ class SseTransport:
         auth: httpx2.Auth | None = None,
         token: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        max_message_size: int = DEFAULT_MAX_ANSWER_SIZE,
         open_timeout: float | None = 10.0,
         read_timeout: float | None = 60.0,
     ) -> AbstractAsyncContextManager[StreamPair]:

@@ -25,7 +25,15 @@ from mcp.server.streamable_http_manager import (
 
 from mcpc.errors import URIError
 from mcpc.taps import TappedReader
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, Listener, StreamPair, Traits
+from mcpc.transport import (
+    DEFAULT_MAX_ANSWER_SIZE,
+    DEFAULT_MAX_MESSAGE_SIZE,
+    URI,
+    Endpoint,
+    Listener,
+    StreamPair,
+    Traits,
+)
 from mcpc_transports.http.client import CallClient, Target, connecting, reach, unwrapped
 from mcpc_transports.http.edge import MessageCheck
 from mcpc_transports.http.server import DEFAULT_BACKLOG
@@ -55,7 +63,7 @@ class StreamableHttpTransport:
         auth: httpx2.Auth | None = None,
         token: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        max_message_size: int = DEFAULT_MAX_ANSWER_SIZE,
         open_timeout: float | None = 10.0,
         read_timeout: float | None = 60.0,
     ) -> AbstractAsyncContextManager[StreamPair]:

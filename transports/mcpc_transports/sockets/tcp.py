@@ -15,7 +15,15 @@ from typing import Any
 import anyio
 
 from mcpc.errors import ListenFailed, URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Traits
+from mcpc.transport import (
+    DEFAULT_MAX_ANSWER_SIZE,
+    DEFAULT_MAX_MESSAGE_SIZE,
+    URI,
+    Endpoint,
+    FrameChannel,
+    Listener,
+    Traits,
+)
 from mcpc_transports.addresses import authority, dialable, is_loopback
 from mcpc_transports.sockets.dialling import OPEN_TIMEOUT, channel_over, dialling, open_tcp
 from mcpc_transports.sockets.serving import BACKLOG, Serving, binding, run
@@ -29,7 +37,7 @@ class TcpTransport:
     traits = Traits(place="{scheme}://127.0.0.1:0")
 
     def connect(
-        self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE, open_timeout: float = OPEN_TIMEOUT
+        self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_ANSWER_SIZE, open_timeout: float = OPEN_TIMEOUT
     ) -> AbstractAsyncContextManager[FrameChannel]:
         """Connect to `uri`.
 

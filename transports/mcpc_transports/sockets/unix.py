@@ -14,7 +14,15 @@ from urllib.parse import quote, unquote_to_bytes
 import anyio
 
 from mcpc.errors import URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Traits
+from mcpc.transport import (
+    DEFAULT_MAX_ANSWER_SIZE,
+    DEFAULT_MAX_MESSAGE_SIZE,
+    URI,
+    Endpoint,
+    FrameChannel,
+    Listener,
+    Traits,
+)
 from mcpc_transports.sockets.dialling import OPEN_TIMEOUT, channel_over, connect_socket, dialling
 from mcpc_transports.sockets.serving import BACKLOG, Serving, binding, run
 from mcpc_transports.sockets.socket_file import bind_unix, remove_if, remove_stale, starting_alone
@@ -31,7 +39,7 @@ class UnixTransport:
     traits = Traits(guarded=True, example="{scheme}:///tmp/mcp.sock", place="{scheme}://{directory}/mcpc.sock")
 
     def connect(
-        self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE, open_timeout: float = OPEN_TIMEOUT
+        self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_ANSWER_SIZE, open_timeout: float = OPEN_TIMEOUT
     ) -> AbstractAsyncContextManager[FrameChannel]:
         """Connect to the socket file that `uri` names.
 

@@ -18,7 +18,16 @@ import anyio
 from mcp.client.stdio import get_default_environment
 
 from mcpc.errors import ListenFailed, URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Peer, Traits
+from mcpc.transport import (
+    DEFAULT_MAX_ANSWER_SIZE,
+    DEFAULT_MAX_MESSAGE_SIZE,
+    URI,
+    Endpoint,
+    FrameChannel,
+    Listener,
+    Peer,
+    Traits,
+)
 from mcpc_transports.lines import LineChannel
 from mcpc_transports.polled import PolledStream
 from mcpc_transports.stdio.child import STDERR, Spawn, has_stderr
@@ -53,7 +62,7 @@ class StdioTransport:
         cwd: str | os.PathLike[str] | None = None,
         errlog: _HasFileno | int | None = STDERR,
         terminate_timeout: float = TERMINATE_TIMEOUT,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        max_message_size: int = DEFAULT_MAX_ANSWER_SIZE,
     ) -> AbstractAsyncContextManager[FrameChannel]:
         """Run the server that `uri` names; stop it when the context ends.
 

@@ -27,7 +27,15 @@ from websockets.http11 import Request
 from websockets.uri import WebSocketURI
 
 from mcpc.errors import ConnectFailed, URIError
-from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, Endpoint, FrameChannel, Listener, Traits
+from mcpc.transport import (
+    DEFAULT_MAX_ANSWER_SIZE,
+    DEFAULT_MAX_MESSAGE_SIZE,
+    URI,
+    Endpoint,
+    FrameChannel,
+    Listener,
+    Traits,
+)
 from mcpc_transports.addresses import Guests
 from mcpc_transports.sockets.connection import SocketBytes
 from mcpc_transports.sockets.dialling import open_tcp
@@ -71,7 +79,7 @@ class WebSocketTransport:
         token: str | None = None,
         origin: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        max_message_size: int = DEFAULT_MAX_ANSWER_SIZE,
         open_timeout: float = DEFAULT_OPEN_TIMEOUT,
         ping_interval: float | None = DEFAULT_PING_INTERVAL,
         ping_timeout: float | None = DEFAULT_PING_TIMEOUT,
