@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
 import anyio
@@ -21,12 +21,13 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from mcpc.client.backoff import Backoff
-from mcpc.client.connecting import Connector, InProcess
+from mcpc.client.connecting import Connector
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.inbox import Inbox
 from mcpc.client.life import Life, Steps, unwrapped
 from mcpc.client.listening import Listening
+from mcpc.client.opening import opening_of
 from mcpc.client.router import PromptHandler, Router
 from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
@@ -37,7 +38,7 @@ from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError, UnknownTask
 from mcpc.flow import Flow
 from mcpc.messages import MCPCInformation, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
-from mcpc.transport import URI, StreamPair
+from mcpc.transport import StreamPair
 from mcpc.wire.names import CALLBACKS_EXTENSION
 
 __all__ = ["Client"]
@@ -93,8 +94,7 @@ class Client(mcp.Client):
         **options: Any,
     ) -> None:
         sdk_options = {name: value for name, value in options.items() if name in _SDK_OPTIONS}
-        transport_options = {name: value for name, value in options.items() if name not in _SDK_OPTIONS}
-        transport, can_redial = _transport_of(server, transport_options)
+        opening = opening_of(server, {name: value for name, value in options.items() if name not in sdk_options})
         self._flow = Flow()
         self._router = Router(self._spawn, self._flow, self._steer)
         self._inbox = Inbox(self._router.deliver, self._flow)
@@ -103,15 +103,16 @@ class Client(mcp.Client):
         self._remote = RemoteTasks(self, self._router, super().call_tool)
         self._starter = Starter(self._router, self._remote, self.call_tool, self._steer)
         extensions = _with_ours(sdk_options.pop("extensions", None) or (), self._remote.extension)
-        super().__init__(cast("Any", _TappedTransport(transport, self._tap)), extensions=extensions, **sdk_options)
+        tapped: Any = _TappedTransport(opening.transport, self._tap)
+        super().__init__(tapped, extensions=extensions, **sdk_options)
         self.provider = provider
-        self.reconnect: bool = can_redial if reconnect is None else bool(reconnect)
+        self.reconnect: bool = opening.redialled if reconnect is None else bool(reconnect)
         self.reconnect_timeout = reconnect_timeout
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
         steps = Steps(self._connection, self._begin, self._fall_back, self._report)
-        self._life = Life(steps, reconnect if isinstance(reconnect, Backoff) else Backoff())
-        self._can_redial = isinstance(transport, Connector)
+        self._life = Life(steps, reconnect if isinstance(reconnect, Backoff) else Backoff(), opening.patience)
+        self._can_redial = isinstance(opening.transport, Connector)
         self._form: Form = ""
         self._on_connection = on_connection
         self._tasks_group: anyio.abc.TaskGroup | None = None
@@ -367,18 +368,3 @@ def _with_ours(extensions: Sequence[ClientExtension], tasks: ClientExtension) ->
     known = {extension.identifier for extension in extensions}
     ours = (advertise(CALLBACKS_EXTENSION), tasks)
     return (*extensions, *(extension for extension in ours if extension.identifier not in known))
-
-
-def _transport_of(server: Any, options: dict[str, Any]) -> tuple[Any, bool]:
-    """A transport for what a client was given, and whether it can be dialled again."""
-    if isinstance(server, str | URI):
-        connector = Connector(server, options)
-        return connector, connector.redialled
-    if options:
-        names = ", ".join(map(repr, options))
-        raise TypeError(f"Client does not take {names} where the server is not given by a URI")
-    if isinstance(server, Connector):
-        return server, server.redialled
-    if hasattr(server, "__aenter__"):
-        return server, False
-    return InProcess(server), False

@@ -56,10 +56,11 @@ class Connector(_Transport):
         self.uri: URI = parsed
         self.redialled = traits_of(transport).redialled
         """Dialling again reaches the same server."""
-        self._options = dict(options)
+        self.options = dict(options)
+        """What it is dialled with."""
 
     async def _open(self, stack: AsyncExitStack) -> StreamPair:
-        opened = await stack.enter_async_context(dial(self.uri, **self._options))
+        opened = await stack.enter_async_context(dial(self.uri, **self.options))
         if isinstance(opened, FrameChannel):
             connection = Connection(opened, side="client")
             return (await stack.enter_async_context(connection.open())).streams

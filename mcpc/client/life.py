@@ -19,6 +19,7 @@ __all__ = ["Life", "Steps", "unwrapped"]
 logger: logging.Logger = logging.getLogger("mcpc")
 
 CLOSED_EARLY = "the server closed the connection during the handshake"
+TOO_LATE = "the server took the connection, and did not answer in time (see open_timeout)"
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class Life:
     Args:
         steps: What is done for each.
         backoff: How long to wait before dialling again.
+        patience: Seconds from dialling to the end of the handshakes; None for any time.
     """
 
-    def __init__(self, steps: Steps, backoff: Backoff) -> None:
+    def __init__(self, steps: Steps, backoff: Backoff, patience: float | None = None) -> None:
+        self._patience = float("inf") if patience is None else patience
         self._steps = steps
         self._backoff = backoff
         self._lost = anyio.Event()
@@ -81,7 +84,7 @@ class Life:
         while anyio.current_time() < give_up_at:
             await self._backoff.wait()
             try:
-                await self._hold(status)
+                await self._hold(status, give_up_at)
             except Exception as exc:
                 logger.debug("dialling again failed: %s", unwrapped(exc))
             if status.was_started:
@@ -89,15 +92,20 @@ class Life:
                 return True
         return False
 
-    async def _hold(self, status: "_Started") -> None:
+    async def _hold(self, status: "_Started", give_up_at: float = float("inf")) -> None:
         """One connection, from dialling to its loss."""
         self._lost = anyio.Event()
-        async with self._steps.connection(), anyio.create_task_group() as group:
-            group.start_soon(self._until_lost, group.cancel_scope)
-            await self._steps.begin(group)
-            self._steps.report("connected")
-            status.started()
-            await anyio.sleep_forever()
+        # One scope around everything: scopes nest, and what is opened in this one outlives the opening.
+        with anyio.CancelScope(deadline=min(anyio.current_time() + self._patience, give_up_at)) as opening:
+            async with self._steps.connection(), anyio.create_task_group() as group:
+                group.start_soon(self._until_lost, group.cancel_scope)
+                await self._steps.begin(group)
+                opening.deadline = float("inf")
+                self._steps.report("connected")
+                status.started()
+                await anyio.sleep_forever()
+        if opening.cancelled_caught:
+            raise ConnectFailed(TOO_LATE)
         if not status.was_started:
             raise ConnectFailed(CLOSED_EARLY)
         self._steps.report("lost")
