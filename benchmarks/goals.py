@@ -6,8 +6,10 @@ from typing import Literal
 
 from benchmarks.runner import Result
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.scenarios.base import Case, Metric
+from benchmarks.scenarios.base import Case, Metric, Scale
+from benchmarks.scenarios.endings import ending
 from benchmarks.scenarios.latency import LOADED
+from benchmarks.scenarios.shapes import HEADLINE, HELD
 from benchmarks.stats import Ratio, compare
 
 __all__ = ["GOALS", "Goal", "Judgement", "is_judged", "judge"]
@@ -31,11 +33,21 @@ class Goal:
     smaller_is_better: bool = False
     difference: bool = False
     """Subtract instead of dividing."""
+    second_variant: str | None = None
+    """Of the second; None: the same as of the first."""
+    measure: str | None = None
+    """The name of the number that is compared; None: the scenario's first."""
 
     @property
     def metric(self) -> Metric:
         """The number that is compared."""
-        return SCENARIOS[self.scenario].metrics[0]
+        metrics = SCENARIOS[self.scenario].metrics
+        return next((metric for metric in metrics if metric.name == self.measure), metrics[0])
+
+    @property
+    def sides(self) -> tuple[tuple[str, str, str | None], tuple[str, str, str | None]]:
+        """Peer, transport and variant of both."""
+        return (*self.first, self.variant), (*self.second, self.second_variant or self.variant)
 
     def how(self) -> Callable[[float, float], float]:
         """Of two numbers, the one that is judged."""
@@ -58,12 +70,55 @@ class Judgement:
     verdict: Verdict
 
 
+def _shape(title: str, variant: str, at_least: float, aim: float, against: str = HEADLINE) -> Goal:
+    """A shape of use, relative to another."""
+    ours = ("mcpc", "unix")
+    return Goal(title, "shapes", ours, ours, at_least, aim, variant=variant, second_variant=against)
+
+
+def _size(title: str, transport: str, peer: str, size: str, at_least: float, aim: float) -> Goal:
+    """Messages of one size, relative to a peer."""
+    return Goal(title, "payloads", ("mcpc", transport), (peer, transport), at_least, aim, variant=size)
+
+
+def _smaller(title: str, scenario: str, ours: str, theirs: tuple[str, str], at_least: float, aim: float) -> Goal:
+    """What a peer does in less time is better."""
+    return Goal(title, scenario, ("mcpc", ours), theirs, at_least, aim, smaller_is_better=True)
+
+
+WS, UNIX = ("mcpc", "ws"), ("mcpc", "unix")
+
 GOALS = (
-    Goal("stdio callbacks/s ÷ original 0.2.6", "throughput", ("mcpc", "stdio"), ("original 0.2.6", "stdio"), 20, 40),
+    _shape("handle held ÷ headline shape", HELD, 0.85, 0.95),
+    _shape("`async for` ÷ headline shape", "async for", 0.85, 0.95),
+    _shape("async listener ÷ headline shape", "async listener", 0.6, 0.7),
+    _shape("one filter ÷ headline shape", "one filter", 0.8, 0.9),
+    _shape("ten listeners ÷ headline shape", "ten listeners", 0.4, 0.5),
+    _shape("sync worker ÷ async worker", "sync worker", 0.6, 0.9, against=HELD),
+    _shape("nested JSON ÷ headline shape", "nested JSON", 0.28, 0.35),
+    _shape("160 small lists ÷ headline shape", "160 small lists", 0.05, 0.06),
+    _size("64 KiB over WebSocket ÷ mcp 1.30", "ws", "mcp 1.30", "64 KiB", 2, 3),
+    _size("64 KiB over stdio ÷ mcp 1.30", "stdio", "mcp 1.30", "64 KiB", 1.5, 2.5),
+    _size("64 KiB over stdio ÷ original 0.2.6", "stdio", "original 0.2.6", "64 KiB", 1.5, 2.5),
+    _size("64 KiB over HTTP ÷ mcp 2.3", "http", "mcp 2.3", "64 KiB", 1.5, 2.5),
+    _size("64 KiB over unix ÷ raw", "unix", "raw", "64 KiB", 0.3, 0.5),
+    _size("1 MiB over unix ÷ raw", "unix", "raw", "1024 KiB", 0.6, 0.8),
+    _smaller("5 MB tool result ÷ SDK's time, stdio", "results", "stdio", ("mcp 2.3", "stdio"), 0.6, 0.35),
+    _smaller("5 MB tool result ÷ SDK's time, http", "results", "http", ("mcp 2.3", "http"), 1, 0.9),
+    Goal(
+        "CPU of a callback ÷ raw line, unix, both sides",
+        "throughput",
+        UNIX,
+        ("raw", "unix"),
+        1.05,
+        0.9,
+        smaller_is_better=True,
+        measure="cpu_us",
+    ),
+    Goal("stdio callbacks/s ÷ original 0.2.6", "throughput", ("mcpc", "stdio"), ("original 0.2.6", "stdio"), 35, 45),
     Goal("stdio ÷ mcp 2.3 notifications", "throughput", ("mcpc", "stdio"), ("mcp 2.3", "stdio"), 35, 80),
-    Goal("WebSocket ÷ mcp 1.30 WebSocket", "throughput", ("mcpc", "ws"), ("mcp 1.30", "ws"), 15, 40),
-    Goal("Streamable HTTP ÷ mcp 2.3 over HTTP", "throughput", ("mcpc", "http"), ("mcp 2.3", "http"), 10, 30),
-    Goal("unix ÷ raw, one write each", "throughput", ("mcpc", "unix"), ("raw", "unix"), 0.5, 1),
+    Goal("WebSocket ÷ mcp 1.30 WebSocket", "throughput", WS, ("mcp 1.30", "ws"), 35, 45),
+    Goal("Streamable HTTP ÷ mcp 2.3 over HTTP", "throughput", ("mcpc", "http"), ("mcp 2.3", "http"), 45, 60),
     Goal("in memory ÷ mcp 2.3 in memory (auto)", "throughput", ("mcpc", "memory"), ("mcp 2.3", "memory"), 1, 2),
     Goal(
         "p50 at 1 000/s, stdio: original ÷ ours",
@@ -74,44 +129,59 @@ GOALS = (
         5,
         variant=LOADED,
     ),
+    Goal("p50 at 1 000/s, WebSocket: mcp 1.30 ÷ ours", "latency", ("mcp 1.30", "ws"), WS, 2.5, 4, variant=LOADED),
     Goal(
-        "p50 at 1 000/s, WebSocket: mcp 1.30 ÷ ours",
+        "p50 at 1 000/s: HTTP ÷ WebSocket",
         "latency",
-        ("mcp 1.30", "ws"),
-        ("mcpc", "ws"),
-        2.5,
-        4,
+        ("mcpc", "http"),
+        WS,
+        1.6,
+        1.2,
         variant=LOADED,
-    ),
-    Goal("many WebSocket connections ÷ mcp 1.30", "connections", ("mcpc", "ws"), ("mcp 1.30", "ws"), 25, 50),
-    Goal("fan-out ÷ `websockets.broadcast`", "fanout", ("mcpc, thin clients", "ws"), ("websockets", "ws"), 1, 1.4),
-    *(
-        Goal(
-            f"tool call through us ÷ SDK alone, {transport}",
-            "roundtrip",
-            ("mcpc", transport),
-            ("mcp 2.3", transport),
-            1.1,
-            1.0,
-            smaller_is_better=True,
-        )
-        for transport in ("stdio", "http", "memory")
+        smaller_is_better=True,
     ),
     Goal(
-        "tool call through us ÷ SDK over its own streams, memory",
-        "roundtrip",
-        ("mcpc", "memory"),
-        ("mcp 2.3 streams", "memory"),
+        "many WebSocket connections ÷ mcp 1.30",
+        "connections",
+        WS,
+        ("mcp 1.30", "ws"),
+        25,
+        50,
+        variant=f"{Scale.connections[0]} connections",
+    ),
+    Goal(
+        "4 000 WebSocket connections: client CPU of setting one up ÷ at 100",
+        "connections",
+        WS,
+        WS,
+        1.5,
         1.1,
-        1.0,
+        variant="4000 connections",
+        second_variant="100 connections",
+        smaller_is_better=True,
+        measure="set_up_us",
+    ),
+    Goal("fan-out ÷ `websockets.broadcast`", "fanout", ("mcpc, thin clients", "ws"), ("websockets", "ws"), 1, 1.4),
+    _smaller("tool call through us ÷ SDK alone, memory", "roundtrip", "memory", ("mcp 2.3", "memory"), 1.3, 1.15),
+    _smaller("tool call through us ÷ SDK alone, http", "roundtrip", "http", ("mcp 2.3", "http"), 1.0, 0.85),
+    _smaller("tool call through us ÷ SDK alone, stdio", "roundtrip", "stdio", ("mcp 2.3", "stdio"), 0.6, 0.5),
+    Goal(
+        "ending 30 000 tasks: µs of each ÷ at 1 000",
+        "endings",
+        UNIX,
+        UNIX,
+        2,
+        1,
+        variant=ending(30_000),
+        second_variant=ending(1000),
         smaller_is_better=True,
     ),
     Goal(
         "memory of an idle WebSocket above the SDK's own server, KiB",
         "memory",
-        ("mcpc", "ws"),
+        WS,
         ("mcp 2.3", "memory"),
-        25,
+        20,
         16,
         smaller_is_better=True,
         difference=True,
@@ -121,18 +191,19 @@ GOALS = (
 
 def is_judged(case: Case) -> bool:
     """Whether a goal is about this case."""
-    who = (case.peer.name, case.transport)
-    return any(
-        goal.scenario == case.scenario and who in (goal.first, goal.second) and goal.variant in (None, case.variant)
-        for goal in GOALS
-    )
+    return any(goal.scenario == case.scenario and any(_fits(case, side) for side in goal.sides) for goal in GOALS)
+
+
+def _fits(case: Case, side: tuple[str, str, str | None]) -> bool:
+    peer, transport, variant = side
+    return (case.peer.name, case.transport) == (peer, transport) and variant in (None, case.variant)
 
 
 def judge(results: Mapping[str, Result]) -> list[Judgement]:
     """The goals of which both sides were measured."""
     judgements: list[Judgement] = []
     for goal in GOALS:
-        first, second = _find(results.values(), goal, goal.first), _find(results.values(), goal, goal.second)
+        first, second = (_find(results.values(), goal, side) for side in goal.sides)
         if first is None or second is None:
             continue
         ratio = compare(first.values(goal.metric), second.values(goal.metric), goal.how())
@@ -141,12 +212,6 @@ def judge(results: Mapping[str, Result]) -> list[Judgement]:
     return judgements
 
 
-def _find(results: Iterable[Result], goal: Goal, who: tuple[str, str]) -> Result | None:
-    for result in results:
-        case = result.case
-        if (case.scenario, case.peer.name, case.transport) == (goal.scenario, *who) and goal.variant in (
-            None,
-            case.variant,
-        ):
-            return result
-    return None
+def _find(results: Iterable[Result], goal: Goal, side: tuple[str, str, str | None]) -> Result | None:
+    found = (one for one in results if one.case.scenario == goal.scenario and _fits(one.case, side))
+    return next(found, None)

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -50,6 +51,14 @@ class Job:
     """Call tools with the SDK's own client, over our transport."""
     follow = "callback"
     """How a client learns of the end of a task: by `callback`, or as SEP-2663 has it, `pushed` or `polled`."""
+    shape = ""
+    """How our client takes what comes; the handle held and a plain listener, where nothing is said."""
+    worker = "async"
+    """Whether our worker is `async`, or `sync` in a thread."""
+    payload = "flat"
+    """What a result has beside its number: `flat` padding, something `nested`, or many small `lists`."""
+    delay = 0.0
+    """Seconds that the network takes one way."""
     path = ""
     """Where a Unix socket is to be."""
     cuts = 0
@@ -76,6 +85,16 @@ def padding(size: int) -> str:
     """What makes a whole message `size` bytes long."""
     empty = json.dumps(message(1000, CLOCK(), ""), separators=(",", ":"))
     return "x" * max(0, size - len(empty))
+
+
+def payload(kind: str, size: int):
+    """The padding of a result in another form than one string."""
+    if kind == "lists":
+        return [[number, number + 1] for number in range(160)]
+    if kind == "nested":
+        row = {"id": 7, "name": "a row", "tags": ["a", "b"], "at": {"line": 3, "column": 14}, "open": True}
+        return {"rows": [{**row, "id": number} for number in range(max(1, size // 90))]}
+    return padding(size)
 
 
 def result(number: int, pad: str) -> dict:
@@ -361,7 +380,8 @@ class CpuTime:
         """Microseconds for each of `count` messages, on either side."""
         client = time.process_time() - self._client
         server = sum(map(cpu_seconds, self._pids)) - self._server
-        return {"client_cpu_us": client / max(count, 1) * 1e6, "server_cpu_us": server / max(count, 1) * 1e6}
+        each = {"client_cpu_us": client, "server_cpu_us": server, "cpu_us": client + server}
+        return {name: seconds / max(count, 1) * 1e6 for name, seconds in each.items()}
 
 
 class ServerProcess:
@@ -410,6 +430,12 @@ def serve_asgi(uvicorn, app, todo: Job, path: str = "/mcp") -> None:
     loop = "uvloop" if todo.uvloop else "asyncio"
     config = uvicorn.Config(app, log_level="error", loop=loop, timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def allow_files() -> None:
+    """Let this process, and those that it starts, have as many open files as the system gives."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
 
 
 def here(name: str) -> str:

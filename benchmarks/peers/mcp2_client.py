@@ -161,6 +161,12 @@ async def roundtrip(todo: kit.Job) -> dict:
         return await kit.round_trips(todo, lambda: receiver.client.call_tool("add", {"a": 1, "b": 2}))
 
 
+async def results(todo: kit.Job) -> dict:
+    """Calls of a tool with a large result, one after the other."""
+    async with serving(todo) as target, connected(todo, target, 1) as (receiver,):
+        return await kit.round_trips(todo, lambda: receiver.client.call_tool("blob", {"size": todo.size}))
+
+
 INITIALIZE = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
@@ -197,6 +203,7 @@ SCENARIOS = {
     "connections": connections,
     "latency": latency,
     "roundtrip": roundtrip,
+    "results": results,
     "memory": memory,
 }
 

@@ -58,6 +58,11 @@ def make_server(todo: kit.Job) -> MCPServer:
         """A plain tool."""
         return a + b
 
+    @server.tool()
+    async def blob(size: int) -> str:
+        """A result of so many bytes."""
+        return "x" * size
+
     return server
 
 

@@ -7,6 +7,7 @@ import shlex
 import statistics
 import sys
 import tempfile
+import time
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
@@ -49,8 +50,29 @@ class Counter:
         self.client = client
         self.size = todo.size
         self.rate = todo.rate
+        self.shape = todo.shape
+        self.tool = "flood_in_thread" if todo.worker == "sync" else "flood"
+        self.handle = None
         self.arrivals = kit.Arrivals(0)
-        client.add_event_listener(self._count)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Listen in the way that is measured."""
+        add = self.client.add_event_listener
+        if self.shape == "async for":
+            return
+        if self.shape == "async listener":
+            add(self._count_later)
+        elif self.shape == "one filter":
+            add(self._count, event="update")
+        else:
+            add(self._count)
+        if self.shape == "ten listeners":
+            for _ in range(9):
+                add(lambda message: None)
+
+    async def _count_later(self, message: mcpc.MCPCMessage) -> None:
+        self._count(message)
 
     def _count(self, message: mcpc.MCPCMessage) -> None:
         if message.event == "update":
@@ -67,7 +89,17 @@ class Counter:
     async def begin(self, count: int, gated: bool = False) -> None:
         """Start the task."""
         arguments = {"count": count, "size": self.size, "rate": self.rate, "gated": gated}
-        await self.client.start_task("flood", arguments)
+        capacity = {"capacity": count + 10} if self.shape == "async for" else {}
+        handle = await self.client.start_task(self.tool, arguments, **capacity)
+        if self.shape == "dropped":
+            return
+        self.handle = handle
+        if self.shape == "async for":
+            self.iterating = asyncio.ensure_future(self._iterate(handle))
+
+    async def _iterate(self, handle: mcpc.TaskHandle) -> None:
+        async for message in handle:
+            self._count(message)
 
 
 async def throughput(todo: kit.Job) -> dict:
@@ -80,7 +112,11 @@ async def throughput(todo: kit.Job) -> dict:
 
 async def connections(todo: kit.Job) -> dict:
     """Many connections, one task each; all begin together."""
-    async with serving(todo) as (uri, _), connected(uri, todo.connections) as clients:
+    kit.allow_files()
+    async with serving(todo) as (uri, _), contextlib.AsyncExitStack() as stack:
+        began = time.process_time()
+        clients = await stack.enter_async_context(connected(uri, todo.connections))
+        set_up = (time.process_time() - began) * 1e6 / todo.connections
         counters = [Counter(client, todo) for client in clients]
 
         async def once(count: int) -> tuple:
@@ -94,7 +130,7 @@ async def connections(todo: kit.Job) -> dict:
             await total.wait()
             return total, started
 
-        return await kit.throughput(todo, once)
+        return {**await kit.throughput(todo, once), "set_up_us": set_up}
 
 
 async def latency(todo: kit.Job) -> dict:
@@ -198,15 +234,59 @@ async def _run_tasks(todo: kit.Job, client: mcpc.Client, arrivals: dict, number:
     arrivals.clear()
     began = kit.CLOCK()
     for _ in range(number):
-        arguments = {"count": each, "size": todo.size, "gated": True}
+        arguments = {"count": each, "size": todo.size, "gated": True, "rate": todo.rate}
         handle = await client.start_task("flood", arguments)
         arrivals[handle.task_id] = kit.Arrivals(each)
-    started = kit.CLOCK()
+    busy, started = kit.CpuTime(), kit.CLOCK()
     await client.call_tool("go", {})
     total = kit.Total(list(arrivals.values()))
     await total.wait()
     rate = total.count / (total.finished - started) * 1e9
-    return {"rate": rate, "starts": number / (started - began) * 1e9, **total.report()}
+    return {"rate": rate, "starts": number / (started - began) * 1e9, **busy.report(total.count), **total.report()}
+
+
+async def results(todo: kit.Job) -> dict:
+    """Calls of a tool with a large result, one after the other."""
+    async with serving(todo) as (uri, _), connected(uri, 1) as (client,):
+        return await kit.round_trips(todo, lambda: client.call_tool("blob", {"size": todo.size}))
+
+
+async def endings(todo: kit.Job) -> dict:
+    """Tasks that all end at once: what each end costs, until the last one is told of."""
+    async with serving(todo) as (uri, _), connected(uri, 1) as (client,):
+        arrivals = kit.Arrivals(todo.tasks)
+        ended: set = set()
+
+        def listener(message: mcpc.MCPCMessage) -> None:
+            if message.result["n"] not in ended:  # they end in whatever order the loop has
+                ended.add(message.result["n"])
+                arrivals.take(len(ended) - 1)
+
+        client.add_event_listener(listener, event="complete")
+        for number in range(todo.tasks):
+            await client.start_task("finish", {"number": number, "delay": 0})
+        busy, started = kit.CpuTime(), kit.CLOCK()
+        await client.call_tool("go", {})
+        await arrivals.wait()
+        each = (arrivals.finished - started) / 1e3 / todo.tasks
+        return {"each_us": each, **busy.report(todo.tasks), **arrivals.report()}
+
+
+async def first_call(todo: kit.Job) -> dict:
+    """From dialling to the answer of the first call, over a network that takes its time."""
+    async with serving(todo) as (uri, _):
+        parts = urlsplit(uri)
+        async with relay.Relay(parts.hostname, parts.port, todo.delay) as between:
+            through = urlunsplit(parts._replace(netloc=f"127.0.0.1:{between.port}"))
+            times = []
+            for number in range(todo.count + 1):
+                started = kit.CLOCK()
+                async with mcpc.Client(through) as client:
+                    await client.call_tool("add", {"a": 1, "b": 2})
+                    if number:  # the first one warms up
+                        times.append((kit.CLOCK() - started) / 1e9)
+    middle = statistics.median(times)
+    return {"milliseconds": 1000 * middle, "round_trips": middle / (2 * todo.delay)}
 
 
 async def completion(todo: kit.Job) -> dict:
@@ -229,6 +309,10 @@ async def completion(todo: kit.Job) -> dict:
 SCENARIOS = {
     "throughput": throughput,
     "payloads": throughput,
+    "shapes": throughput,
+    "results": results,
+    "endings": endings,
+    "first call": first_call,
     "connections": connections,
     "latency": latency,
     "roundtrip": roundtrip,

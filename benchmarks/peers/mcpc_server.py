@@ -29,13 +29,20 @@ def make_server(todo: kit.Job) -> MCPServer:
 
     @callbacks.tool()
     async def flood(task: mcpc.Task, count: int, size: int, rate: float = 0, gated: bool = False) -> int:
-        pad, pace = kit.padding(size), kit.Pace(rate)
+        pad, pace = kit.payload(todo.payload, size), kit.Pace(rate)
         if gated:
             await gate.wait()
         for number in range(count):
             if rate:
                 await pace.wait()
             await task.update(kit.result(number, pad))
+        return count
+
+    @callbacks.tool()
+    def flood_in_thread(task: mcpc.SyncTask, count: int, size: int, rate: float = 0, gated: bool = False) -> int:
+        pad = kit.payload(todo.payload, size)
+        for number in range(count):
+            task.update(kit.result(number, pad))
         return count
 
     @callbacks.tool()
@@ -63,6 +70,11 @@ def make_server(todo: kit.Job) -> MCPServer:
     async def add(a: int, b: int) -> int:
         """A plain tool."""
         return a + b
+
+    @server.tool()
+    async def blob(size: int) -> str:
+        """A result of so many bytes."""
+        return "x" * size
 
     return server
 

@@ -6,9 +6,16 @@ import contextlib
 
 
 class Relay:
-    """Carries bytes between whoever connects to `port` and the target. `async with` it."""
+    """Carries bytes between whoever connects to `port` and the target. `async with` it.
 
-    def __init__(self, host: str, port: int) -> None:
+    Args:
+        host: Where the target is.
+        port: Its port.
+        delay: Seconds that everything takes one way, the opening of a connection too.
+    """
+
+    def __init__(self, host: str, port: int, delay: float = 0.0) -> None:
+        self._delay = delay
         self._target = (host, port)
         self._open: set = set()
         self.accepted = 0
@@ -30,16 +37,21 @@ class Relay:
         self._open.clear()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2 * self._delay)
         there, back = await asyncio.open_connection(*self._target)
         self.accepted += 1
         self._open |= {writer, back}
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        await asyncio.gather(_copy(reader, back, self._delay), _copy(there, writer, self._delay))
         self._open -= {writer, back}
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
+    later = asyncio.get_running_loop().call_later
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+            if delay:
+                later(delay, writer.write, data)  # in order: what was read first is due first
+            else:
+                writer.write(data)
+                await writer.drain()
+    later(delay, writer.close)

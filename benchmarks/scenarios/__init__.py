@@ -3,12 +3,16 @@
 from benchmarks.scenarios import (
     completion,
     connections,
+    endings,
     fanout,
+    first_call,
     latency,
     memory,
     payloads,
+    results,
     resume,
     roundtrip,
+    shapes,
     tasks,
     throughput,
 )
@@ -17,5 +21,20 @@ __all__ = ["SCENARIOS"]
 
 SCENARIOS = {
     module.SCENARIO.name: module.SCENARIO
-    for module in (throughput, connections, latency, roundtrip, fanout, payloads, memory, resume, tasks, completion)
+    for module in (
+        throughput,
+        shapes,
+        connections,
+        latency,
+        roundtrip,
+        fanout,
+        payloads,
+        results,
+        memory,
+        resume,
+        first_call,
+        tasks,
+        endings,
+        completion,
+    )
 }

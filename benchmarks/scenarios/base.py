@@ -15,13 +15,18 @@ class Scale:
 
     seconds: float = 1.0
     """Of one throughput measurement."""
-    sizes: tuple[int, ...] = (4096, 65536)
+    sizes: tuple[int, ...] = (4096, 65536, 1024 * 1024)
     """Bytes of a message, besides 280."""
-    connections: int = 100
+    connections: tuple[int, ...] = (100, 1000, 4000)
+    endings: tuple[int, ...] = (1000, 30_000)
+    result_size: int = 5_000_000
+    results: int = 10
+    first_calls: int = 5
     fanout: int = 1000
     idle: int = 500
     tasks: tuple[int, ...] = (1, 100, 10_000)
     task_messages: int = 50_000
+    paced_messages: int = 15_000
     calls: int = 500
     events: int = 20
     latency_seconds: float = 2.5
@@ -32,11 +37,16 @@ class Scale:
 QUICK = Scale(
     seconds=0.15,
     sizes=(4096,),
-    connections=5,
+    connections=(5,),
+    endings=(20,),
+    result_size=50_000,
+    results=2,
+    first_calls=1,
     fanout=20,
     idle=20,
     tasks=(1, 10),
     task_messages=1000,
+    paced_messages=100,
     calls=50,
     events=3,
     latency_seconds=0.2,

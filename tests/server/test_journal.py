@@ -1,6 +1,7 @@
 """A client's log on the server: one listener at a time, posts that wake it, and senders that yield."""
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from mcpc.server.journal import MAX_SESSIONS, YIELD_EVERY, Journal
@@ -65,6 +66,33 @@ async def test_an_offer_is_refused_by_size_too() -> None:
     assert not log.offer(b"1234567")
     reader.cursor = 1
     assert log.offer(b"1234567")
+
+
+async def test_a_large_offer_is_refused_where_it_would_push_out_more_than_what_was_sent() -> None:
+    log, reader = journal(max_bytes=10), Reader(0)
+    log.listen(reader)
+    assert log.offer(b"12345")
+    assert log.offer(b"12345")
+    reader.cursor = 1
+    assert not log.offer(b"1234567"), "the first has been sent, the second has not"
+    assert log.offer(b"12345")
+
+
+async def test_a_sender_that_waits_goes_on_when_the_listener_leaves_or_another_comes() -> None:
+    for then in ("leaves", "is replaced"):
+        log, reader = journal(max_messages=1), Reader(0)
+        log.listen(reader)
+        log.post(b"1")
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                group.start_soon(log.post_with_pressure, b"2")
+                while not log.pressure.waiting:
+                    await anyio.lowlevel.checkpoint()
+                if then == "leaves":
+                    log.leave(reader)
+                else:
+                    log.listen(Reader(1))
+        assert log.mailbox.head == 2
 
 
 async def test_where_nobody_listens_an_offer_is_always_taken_and_the_oldest_goes() -> None:

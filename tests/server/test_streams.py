@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from mcpc.mailbox import Batch
@@ -113,6 +115,20 @@ async def test_a_listener_that_reads_again_is_not_stalled_any_more() -> None:
     post(log, 1)
     assert batches(stream) == [(1, 1)]
     assert not stream.stalled
+
+
+async def test_what_a_listener_is_sent_makes_room_for_who_waits() -> None:
+    log = journal(max_messages=2)
+    stream = listening(log)
+    stream.next()
+    post(log, 2)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(log.post_with_pressure, b"3")
+            while not log.pressure.waiting:
+                await anyio.lowlevel.checkpoint()
+            stream.next()
+    assert batches(stream) == [(3, 3)]
 
 
 async def test_a_stream_that_finishes_ends_after_the_last_message_and_not_before() -> None:
