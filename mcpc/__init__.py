@@ -43,7 +43,19 @@ if TYPE_CHECKING:
     from mcpc.bridge import bridge, bridging
     from mcpc.client import Backoff, Client, MCPCHandler, TaskHandle, connect
     from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt
-    from mcpc.server import Limits, MCPCHelper, Served, SyncTask, Task, is_server, listen, run, serve
+    from mcpc.server import (
+        Limits,
+        MCPCHelper,
+        Served,
+        SyncTask,
+        Task,
+        WebApp,
+        asgi_app,
+        is_server,
+        listen,
+        run,
+        serve,
+    )
     from mcpc.store_uri import open_store, register_store
     from mcpc.uri import register_transport
 
@@ -57,6 +69,8 @@ __all__ = [
     "listen",
     "run",
     "Served",
+    "asgi_app",
+    "WebApp",
     "is_server",
     # bridge
     "bridge",
@@ -116,7 +130,19 @@ _ROOMS = {
     "mcpc.bridge": ("bridge", "bridging"),
     "mcpc.client": ("Backoff", "Client", "MCPCHandler", "TaskHandle", "connect"),
     "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt"),
-    "mcpc.server": ("Limits", "MCPCHelper", "Served", "SyncTask", "Task", "is_server", "listen", "run", "serve"),
+    "mcpc.server": (
+        "Limits",
+        "MCPCHelper",
+        "Served",
+        "SyncTask",
+        "Task",
+        "WebApp",
+        "asgi_app",
+        "is_server",
+        "listen",
+        "run",
+        "serve",
+    ),
     "mcpc.store_uri": ("open_store", "register_store"),
     "mcpc.uri": ("register_transport",),
 }

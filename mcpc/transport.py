@@ -235,7 +235,10 @@ class Listener(Protocol):
 
 
 class Endpoint(Protocol):
-    """What a listener serves: the core's side of an accepted connection."""
+    """What a listener serves: the core's side of an accepted connection.
+
+    It may have an attribute `routes`: further routes of the server's application, for listeners that speak HTTP.
+    """
 
     @property
     def server(self) -> "Server[Any]":
@@ -273,6 +276,8 @@ class Traits:
     """The event loops that its listeners run on; connections run on both."""
     example: str = "{scheme}://127.0.0.1:8765"
     """An address on this machine to dial, for help and completion; `{scheme}` stands for the scheme."""
+    mounted_as: str = ""
+    """The word for it in `mcpc.asgi_app(transports=…)`: it has `mount`, too (see `mcpc.mount`). Empty: it has not."""
     place: str | None = None
     """An address to serve at that nobody else has, for tests and demonstrations; `{directory}` stands for a folder of
     the caller's. None where there is none without preparation (a certificate, say)."""

@@ -6,5 +6,18 @@ from mcpc.server.limits import Limits
 from mcpc.server.served import Served
 from mcpc.server.serving import listen, run, serve
 from mcpc.server.task import SyncTask, Task
+from mcpc.server.web import WebApp, asgi_app
 
-__all__ = ["Limits", "MCPCHelper", "Served", "SyncTask", "Task", "is_server", "listen", "run", "serve"]
+__all__ = [
+    "Limits",
+    "MCPCHelper",
+    "Served",
+    "SyncTask",
+    "Task",
+    "WebApp",
+    "asgi_app",
+    "is_server",
+    "listen",
+    "run",
+    "serve",
+]

@@ -3,13 +3,14 @@
 The three kinds are the SDK's `MCPServer`, its lowlevel `Server`, and `fastmcp.FastMCP`, which is never imported here.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from mcp.server import MCPServer, Server
 
 from mcpc.errors import MCPCError
 
-__all__ = ["is_server", "lowlevel_of", "tool_parameters"]
+__all__ = ["custom_routes", "is_server", "lowlevel_of", "tool_parameters"]
 
 
 def lowlevel_of(server: Any) -> Server[Any]:
@@ -43,3 +44,10 @@ def tool_parameters(server: Any, name: Any) -> dict[str, Any]:
         return {}
     tool = cast("MCPServer[Any]", server)._tool_manager.get_tool(name)  # pyright: ignore[reportPrivateUsage]
     return {} if tool is None else tool.parameters.get("properties", {})
+
+
+def custom_routes(server: Any) -> Sequence[Any]:
+    """The routes that were added with `custom_route`, an `MCPServer`'s or a FastMCP's (Starlette's `Route`s)."""
+    fastmcp_routes: Any = getattr(server, "_get_additional_http_routes", None)
+    routes: Any = fastmcp_routes() if fastmcp_routes is not None else getattr(server, "_custom_starlette_routes", ())
+    return routes

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,9 @@ from mcp.server.runner import serve_dual_era_loop
 
 from mcpc.framing import Connection
 from mcpc.server.binding import Binding, bind
+from mcpc.server.kinds import custom_routes
 from mcpc.server.served import Served
+from mcpc.server.workshop import Workshop
 from mcpc.transport import URI, FrameChannel, Peer, traits_of
 from mcpc.uri import listen_at, parse_uri, resolve
 
@@ -27,6 +29,16 @@ class ServerEndpoint:
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
         self._state: Any = None
+
+    @property
+    def workshop(self) -> Workshop:
+        """Where the server's tasks run."""
+        return self._binding.workshop
+
+    @property
+    def routes(self) -> Sequence[Any]:
+        """What else the server's application serves over HTTP."""
+        return custom_routes(self._binding.server)
 
     @property
     def server(self) -> Server[Any]:

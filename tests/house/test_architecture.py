@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
     {"store"},
     {"taps"},
-    {"framing", "uri", "pair"},
+    {"framing", "uri", "pair", "mount"},
     {"store_uri"},
     {"bridge", "server", "client", "testing"},
     {"agents"},
@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
 """The rooms of the core from the ground up: one imports only from floors below its own. `""` is the package itself."""
 
 ADAPTERS_MAY_USE = {
-    "mcpc_transports": {"errors", "transport", "routing", "framing", "taps", "pair", "wire", "detached"},
+    "mcpc_transports": {"errors", "transport", "routing", "framing", "taps", "pair", "wire", "detached", "mount"},
     "mcpc_stores": {"errors", "transport", "store", "stored"},
 }
 

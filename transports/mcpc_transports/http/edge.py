@@ -1,7 +1,7 @@
 """What every HTTP request passes before the SDK sees it: who may talk to us, and what counts as a message.
 
-ASGI layers, outermost first: `Door` (Host and Origin), `Paths`, `authenticated`
-(the SDK's bearer check), `MessageCheck`. No sockets and no sessions here.
+ASGI layers, outermost first: `Door` (Host and Origin), `readable` (CORS), `Paths`,
+`authenticated` (the SDK's bearer check), `MessageCheck`. No sockets and no sessions here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from mcp_types import HEADER_MISMATCH
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcpc.errors import FrameError, FrameTooLarge
@@ -28,10 +29,22 @@ from mcpc_transports.addresses import Guests
 from mcpc_transports.http.event_response import EventResponse
 from mcpc_transports.http.server import STREAMING, respond
 
-__all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "refuse"]
+__all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "readable", "refuse"]
 
 BODY_TIMEOUT = 30.0
 """Seconds without a byte of a body that has begun, after which the request is refused."""
+
+PAGE_HEADERS = (
+    "Accept",
+    "Authorization",
+    "Content-Type",
+    "Last-Event-ID",
+    "Mcp-Method",
+    "Mcp-Name",
+    "MCP-Protocol-Version",
+    "Mcp-Session-Id",
+)
+"""The request headers of MCP, which the script of a page may send."""
 
 LISTEN_METHODS = (LISTEN_METHOD, "subscriptions/listen")
 
@@ -63,13 +76,19 @@ class Door:
 
 
 class Paths:
-    """Sends a request to the app of its path, with or without a slash at the end; 404 where there is none."""
+    """Sends a request to the app of its path, with or without a slash at the end.
 
-    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+    Args:
+        apps: By path.
+        otherwise: Serves all other paths; without it they are answered 404.
+    """
+
+    def __init__(self, apps: Mapping[str, ASGIApp], otherwise: ASGIApp | None = None) -> None:
         self._apps = {path.rstrip("/"): app for path, app in apps.items()}
+        self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._apps.get(scope["path"].rstrip("/"))
+        app = self._apps.get(scope["path"].rstrip("/"), self._otherwise)
         if app is None:
             await refuse(send, HTTPStatus.NOT_FOUND, "nothing is served at this path")
         else:
@@ -80,6 +99,20 @@ def authenticated(app: ASGIApp, token_verifier: TokenVerifier) -> ASGIApp:
     """`app` for those who bring a bearer token that the verifier knows; 401 for the others."""
     required = AuthContextMiddleware(RequireAuthMiddleware(app, required_scopes=[]))
     return AuthenticationMiddleware(required, backend=BearerAuthBackend(token_verifier))
+
+
+def readable(app: ASGIApp) -> ASGIApp:
+    """`app` for the scripts of web pages too: preflights are answered, and answers may be read (CORS).
+
+    Of any origin, since it stands behind the `Door`, which lets in those that may. Cookies are not part of it.
+    """
+    return CORSMiddleware(
+        app,
+        allow_origin_regex=".*",
+        allow_methods=("GET", "POST", "DELETE"),
+        allow_headers=PAGE_HEADERS,
+        expose_headers=("Mcp-Session-Id", "WWW-Authenticate"),
+    )
 
 
 def peer_of(scope: Scope) -> Peer:

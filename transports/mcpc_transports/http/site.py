@@ -13,15 +13,16 @@ from typing import Any
 from urllib.parse import unquote
 
 from mcp.server.auth.provider import TokenVerifier
+from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from mcpc.errors import ListenFailed, URIError
 from mcpc.transport import URI, Listener
 from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
-from mcpc_transports.http.edge import Door, Paths, authenticated
+from mcpc_transports.http.edge import Door, Paths, authenticated, readable
 from mcpc_transports.http.server import bind, serving
 
-__all__ = ["Site"]
+__all__ = ["Site", "mounted_site"]
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,16 @@ class Site:
         """The path being served, decoded."""
         return unquote(self.uri.path or self.default_path)
 
-    def guarded(self, apps: Mapping[str, ASGIApp]) -> ASGIApp:
-        """The apps of some paths behind the checks that every request passes."""
-        app: ASGIApp = Paths(apps)
+    def guarded(self, apps: Mapping[str, ASGIApp], routes: Sequence[Any] = ()) -> ASGIApp:
+        """The apps of some paths behind the checks that every request passes.
+
+        Args:
+            apps: By path.
+            routes: What is served at other paths. As with the SDK's own apps, no token is asked for there.
+        """
         if self.token_verifier is not None:
-            app = authenticated(app, self.token_verifier)
-        return Door(app, self.guests)
+            apps = {path: authenticated(app, self.token_verifier) for path, app in apps.items()}
+        return Door(readable(Paths(apps, Router(routes) if routes else None)), self.guests)
 
     @asynccontextmanager
     async def serve(self, app: ASGIApp, running: "AbstractAsyncContextManager[Any]") -> AsyncGenerator[Listener]:
@@ -108,3 +113,34 @@ class Site:
 
     def _dialable(self, port: int) -> str:
         return f"{self.uri.scheme}://{authority(dialable(self.uri.host), port)}{self.uri.path or self.default_path}"
+
+
+def mounted_site(
+    scheme: str,
+    path: str,
+    token_verifier: TokenVerifier | None,
+    allowed_hosts: Sequence[str] | None,
+    allowed_origins: Sequence[str] | None,
+    max_message_size: int,
+    max_sessions: int | None,
+) -> Site:
+    """A path in somebody else's web server. Which hosts that one answers for is its own business, unless told.
+
+    Raises:
+        URIError: an option cannot be used.
+    """
+    hosts = ("*",) if allowed_hosts is None else allowed_hosts
+    return Site(
+        URI(scheme=scheme, rest=f"//mounted{path}", host="mounted", path=path),
+        path,
+        None,
+        None,
+        None,
+        token_verifier,
+        hosts,
+        allowed_origins,
+        True,
+        max_message_size,
+        max_sessions,
+        0,
+    )

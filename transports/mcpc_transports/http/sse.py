@@ -19,6 +19,7 @@ from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcpc.errors import URIError
+from mcpc.mount import Mount, routes_of
 from mcpc.transport import (
     DEFAULT_MAX_ANSWER_SIZE,
     DEFAULT_MAX_MESSAGE_SIZE,
@@ -31,7 +32,7 @@ from mcpc.transport import (
 from mcpc_transports.http.client import Target, unwrapped
 from mcpc_transports.http.edge import MessageCheck, peer_of, refuse
 from mcpc_transports.http.server import DEFAULT_BACKLOG
-from mcpc_transports.http.site import Site
+from mcpc_transports.http.site import Site, mounted_site
 from mcpc_transports.http.sse_client import sse_streams
 
 __all__ = ["SseTransport"]
@@ -44,6 +45,7 @@ class SseTransport:
 
     traits = Traits(
         superseded=True,
+        mounted_as="sse",
         listener_loops=frozenset(("asyncio",)),
         example="{scheme}://127.0.0.1:8765/sse",
         place="{scheme}://127.0.0.1:0/sse",
@@ -112,7 +114,28 @@ class SseTransport:
             backlog,
         )
         streams = _EventStreams(endpoint, site)
-        return site.serve(site.guarded(streams.apps), nullcontext())
+        return site.serve(site.guarded(streams.apps, routes_of(endpoint)), nullcontext())
+
+    def mount(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        /,
+        *,
+        token_verifier: TokenVerifier | None = None,
+        allowed_hosts: Sequence[str] | None = None,
+        allowed_origins: Sequence[str] | None = None,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        max_sessions: int | None = DEFAULT_MAX_SESSIONS,
+    ) -> Mount:
+        """What serves the event stream beside `path`, at `sse`. The options are those of `listen`."""
+        beside = f"{path.rstrip('/').rpartition('/')[0]}{SSE_PATH}"
+        site = mounted_site(
+            "sse+http", beside, token_verifier, allowed_hosts, allowed_origins, max_message_size, max_sessions
+        )
+        streams = _EventStreams(endpoint, site)
+        app = site.guarded(streams.apps, routes_of(endpoint))
+        return Mount("http", dict.fromkeys(streams.apps, app), nullcontext())
 
 
 class _EventStreams:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from os import PathLike
+from typing import Any
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
@@ -24,6 +25,7 @@ from mcp.server.streamable_http_manager import (
 )
 
 from mcpc.errors import URIError
+from mcpc.mount import Mount, routes_of
 from mcpc.taps import TappedReader
 from mcpc.transport import (
     DEFAULT_MAX_ANSWER_SIZE,
@@ -37,7 +39,7 @@ from mcpc.transport import (
 from mcpc_transports.http.client import CallClient, Target, connecting, reach, unwrapped
 from mcpc_transports.http.edge import MessageCheck
 from mcpc_transports.http.server import DEFAULT_BACKLOG
-from mcpc_transports.http.site import Site
+from mcpc_transports.http.site import Site, mounted_site
 
 __all__ = ["StreamableHttpTransport"]
 
@@ -49,6 +51,7 @@ class StreamableHttpTransport:
 
     traits = Traits(
         drives_server=True,
+        mounted_as="http",
         listener_loops=frozenset(("asyncio",)),
         example="{scheme}://127.0.0.1:8765/mcp",
         place="{scheme}://127.0.0.1:0/mcp",
@@ -181,21 +184,60 @@ class StreamableHttpTransport:
             event_store=event_store,
             retry_interval=retry_interval,
         )
-        return self._listen(site, make_manager, strict_headers)
+        return self._listen(site, make_manager, strict_headers, routes_of(endpoint))
 
     @asynccontextmanager
     async def _listen(
-        self, site: Site, make_manager: Callable[[], StreamableHTTPSessionManager], strict_headers: bool
+        self,
+        site: Site,
+        make_manager: Callable[[], StreamableHTTPSessionManager],
+        strict_headers: bool,
+        routes: Sequence[Any],
     ) -> AsyncGenerator[Listener]:
         manager = make_manager()
-        checked = MessageCheck(
-            StreamableHTTPASGIApp(manager),
-            methods=("GET", "POST", "DELETE"),
-            max_message_size=site.max_message_size,
-            strict_headers=strict_headers,
-        )
-        async with site.serve(site.guarded({site.path: checked}), _running(manager)) as listener:
+        app = site.guarded({site.path: _checked(manager, site, strict_headers)}, routes)
+        async with site.serve(app, _running(manager)) as listener:
             yield listener
+
+    def mount(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        /,
+        *,
+        token_verifier: TokenVerifier | None = None,
+        allowed_hosts: Sequence[str] | None = None,
+        allowed_origins: Sequence[str] | None = None,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        max_sessions: int | None = DEFAULT_MAX_SESSIONS,
+        json_response: bool = False,
+        stateless: bool = False,
+        event_store: EventStore | None = None,
+        strict_headers: bool = False,
+    ) -> Mount:
+        """What serves `path` in somebody else's web server. The options are those of `listen`; any Host is let in."""
+        site = mounted_site(
+            "http", path, token_verifier, allowed_hosts, allowed_origins, max_message_size, max_sessions
+        )
+        manager = StreamableHTTPSessionManager(
+            endpoint.server,
+            json_response=json_response,
+            stateless=stateless,
+            max_request_body_size=max_message_size,
+            max_sessions=max_sessions,
+            event_store=event_store,
+        )
+        app = site.guarded({path: _checked(manager, site, strict_headers)}, routes_of(endpoint))
+        return Mount("http", {path: app}, _running(manager))
+
+
+def _checked(manager: StreamableHTTPSessionManager, site: Site, strict_headers: bool) -> MessageCheck:
+    return MessageCheck(
+        StreamableHTTPASGIApp(manager),
+        methods=("GET", "POST", "DELETE"),
+        max_message_size=site.max_message_size,
+        strict_headers=strict_headers,
+    )
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from websockets.http11 import Request
 from websockets.uri import WebSocketURI
 
 from mcpc.errors import ConnectFailed, URIError
+from mcpc.mount import Mount
 from mcpc.transport import (
     DEFAULT_MAX_ANSWER_SIZE,
     DEFAULT_MAX_MESSAGE_SIZE,
@@ -42,6 +43,7 @@ from mcpc_transports.sockets.dialling import open_tcp
 from mcpc_transports.websocket.channel import STREAM_ERRORS, WebSocketChannel, background
 from mcpc_transports.websocket.handshake import client_protocol, request_upgrade
 from mcpc_transports.websocket.keepalive import KeepAlive
+from mcpc_transports.websocket.mounted import mounted
 from mcpc_transports.websocket.server import Limits, serve
 from mcpc_transports.websocket.stream import Stream, secured
 
@@ -68,7 +70,7 @@ _AS_IS = "/%?:@!$&'()*+,;=~[]"
 class WebSocketTransport:
     """Serves `ws://` and `wss://`."""
 
-    traits = Traits(example="{scheme}://127.0.0.1:8765/mcp", place="{scheme}://127.0.0.1:0/mcp")
+    traits = Traits(mounted_as="ws", example="{scheme}://127.0.0.1:8765/mcp", place="{scheme}://127.0.0.1:0/mcp")
 
     def connect(
         self,
@@ -168,6 +170,20 @@ class WebSocketTransport:
             guests=Guests.of(address.host, allowed_hosts, allowed_origins),
             allow_remote=allow_remote,
         )
+
+    def mount(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        /,
+        *,
+        token_verifier: TokenVerifier | None = None,
+        allowed_hosts: Sequence[str] | None = None,
+        allowed_origins: Sequence[str] | None = None,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    ) -> Mount:
+        """What serves `path` in somebody else's web server. The options are those of `listen`; any Host is let in."""
+        return mounted(endpoint, path, token_verifier, allowed_hosts, allowed_origins, max_message_size)
 
 
 def _check_served(uri: URI, ssl_context: ssl.SSLContext | None) -> None:
