@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from mcpc.errors import MessageError
 
 __all__ = [
+    "LOG_EVENT",
     "PROTOCOL",
     "TASK_EVENTS",
     "TERMINAL_EVENTS",
@@ -32,6 +33,8 @@ VERSION = "1.0.0"
 MessageType = Literal["task", "server_event"]
 EventType = Literal["created", "update", "complete", "failed"]
 
+LOG_EVENT = "log"
+"""The server event by which a worker's log entry comes: `{"task_id", "tool_name", "level", "data", "logger"?}`."""
 TASK_EVENTS = frozenset(("created", "update", "complete", "failed"))
 TERMINAL_EVENTS = frozenset(("complete", "failed"))
 

@@ -96,7 +96,7 @@ class Client(mcp.Client):
         sdk_options = {name: value for name, value in options.items() if name in _SDK_OPTIONS}
         opening = opening_of(server, {name: value for name, value in options.items() if name not in sdk_options})
         self._flow = Flow()
-        self._router = Router(self._spawn, self._flow, self._steer)
+        self._router = Router(self._spawn, self._flow, self._steer, sdk_options.get("logging_callback"))
         self._inbox = Inbox(self._router.deliver, self._flow)
         self._inbox.on_lost_tasks = self._router.lose_unknown
         self._listening = Listening(self._inbox, self._flow, secrets.token_urlsafe(24))

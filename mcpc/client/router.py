@@ -12,16 +12,18 @@ from itertools import islice
 from typing import Any
 from weakref import WeakValueDictionary
 
+from mcp.client.session import LoggingFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from mcpc.client.handle import TaskHandle, result_value
 from mcpc.client.inbox import EVERY_SESSION
+from mcpc.client.logs import log_teller
 from mcpc.client.steering import Steering
 from mcpc.dispatcher import Dispatcher, Spawn
 from mcpc.errors import ConnectionLost, MCPCError, UnknownTask
 from mcpc.flow import Flow
-from mcpc.messages import MCPCMessage, Prompt, prompt_of
+from mcpc.messages import LOG_EVENT, MCPCMessage, Prompt, prompt_of
 
 __all__ = ["LOST_EVENT", "PromptHandler", "Router"]
 
@@ -41,9 +43,12 @@ class Router:
         spawn: Runs an async function in the background, for as long as the client lives.
         flow: Stopped while there is no room for a message.
         steer: How to reach a task by its id, where nobody holds its handle.
+        on_log: The SDK's callback for log entries: it gets those of background workers too.
     """
 
-    def __init__(self, spawn: Spawn, flow: Flow, steer: Callable[[str], Steering]) -> None:
+    def __init__(
+        self, spawn: Spawn, flow: Flow, steer: Callable[[str], Steering], on_log: LoggingFnT | None = None
+    ) -> None:
         self.spawn = spawn
         self.listeners: Dispatcher = Dispatcher(spawn, flow)
         self.handles: WeakValueDictionary[str, TaskHandle] = WeakValueDictionary()
@@ -51,6 +56,8 @@ class Router:
         self.prompt_handlers: list[PromptHandler] = []
         """What answers prompts; the last one does."""
         self._steer = steer
+        if on_log is not None:
+            self.listeners.add(log_teller(on_log), event=LOG_EVENT)
 
     # --- what arrives ---
 

@@ -4,12 +4,13 @@ One class for each kind of caller; the worker's code is the same for all. Each e
 answers in its way.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from mcp.server.context import HandlerResult
 from mcp_types import CallToolResult, TextContent
 from pydantic_core import from_json
 
+from mcpc.messages import LOG_EVENT, MCPCMessage
 from mcpc.server.call import Call, current_principal
 from mcpc.server.execution import Execution
 from mcpc.server.invocation import Invocation
@@ -17,6 +18,7 @@ from mcpc.server.plain import PlainCaller
 from mcpc.server.rounds import RoundTable
 from mcpc.server.sep2663_extension import TasksExtension
 from mcpc.server.workshop import Workshop
+from mcpc.wire.callbacks import encode_message
 
 __all__ = ["Caller", "caller_of"]
 
@@ -38,6 +40,10 @@ class Caller(Protocol):
         Raises:
             MCPError: the answer is an error of the protocol.
         """
+        ...
+
+    async def log(self, running: Execution, entry: dict[str, Any]) -> None:
+        """Tell who follows the task what its worker logs: `{"level", "data", "logger"?}`."""
         ...
 
 
@@ -83,6 +89,14 @@ class _Listening:
             content=[TextContent(type="text", text=self._created.decode())], structured_content=from_json(self._created)
         )
 
+    async def log(self, running: Execution, entry: dict[str, Any]) -> None:
+        """A server event `log` on the caller's channel."""
+        state, journal = running.state, self._call.journal
+        assert journal is not None
+        result = {"task_id": state.task_id, "tool_name": state.tool_name, **entry}
+        event = MCPCMessage(type="server_event", event=LOG_EVENT, session_id=state.session_id, result=result)
+        await journal.post_with_pressure(encode_message(event))
+
 
 class _Following:
     """Declares the tasks extension: gets a task handle, which takes the place of a result."""
@@ -102,6 +116,11 @@ class _Following:
             return invocation.answer()
         self._call.when_answered(running.started.set)
         return self._call.outcome
+
+    async def log(self, running: Execution, entry: dict[str, Any]) -> None:
+        """The task's status message: an update."""
+        data = entry["data"]
+        await running.update({"message": data, **entry} if isinstance(data, str) else entry)
 
 
 async def _begun(invocation: Invocation) -> Execution | None:

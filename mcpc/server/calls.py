@@ -4,7 +4,6 @@ Answers the handshakes of the originals, hands subscriptions to the tasks
 extension, and leaves everything else to the server.
 """
 
-from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,7 @@ from mcpc.errors import MCPCError, MessageError
 from mcpc.framing import Connection, current_connection
 from mcpc.server.answers import on_the_wire
 from mcpc.server.call import Call, current_call, current_principal
-from mcpc.server.callers import caller_of
+from mcpc.server.callers import Caller, caller_of
 from mcpc.server.direct import DirectForm
 from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
@@ -28,6 +27,7 @@ from mcpc.server.methods import open_journal
 from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
 from mcpc.server.rounds import RoundTable, is_ours
 from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
+from mcpc.server.task_session import PROGRESS_TOKEN, TaskSession
 from mcpc.server.workshop import Workshop
 from mcpc.wire.calls import CallMetadata, read_call
 from mcpc.wire.jsontext import as_object
@@ -35,6 +35,9 @@ from mcpc.wire.jsontext import as_object
 __all__ = ["CallReader"]
 
 Context = ServerRequestContext[Any, Any]
+
+ASKING_VERSION = "2025-11-25"
+"""The newest version at which FastMCP lets a tool ask while it runs. A background tool may ask at any."""
 
 
 class CallReader:
@@ -102,7 +105,7 @@ class CallReader:
             if is_ours(params.get("requestState")):
                 answer = await self._resume(call, params)
             else:
-                answer = await self._invoke(call, partial(call_next, ctx))
+                answer = await self._invoke(call, ctx, call_next)
         finally:
             current_call.reset(token)
         return self._on_the_wire(answer, ctx.protocol_version)
@@ -125,12 +128,23 @@ class CallReader:
         """Whether a call may be one of a background tool: FastMCP may have mounted some that we know nothing of."""
         return tool_name in self._background_tools or not isinstance(self._server, MCPServer | Server)
 
-    async def _invoke(self, call: Call, proceed: Callable[[], Awaitable[HandlerResult]]) -> HandlerResult:
+    async def _invoke(self, call: Call, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let the call run in the host, and answer it in its caller's way."""
         caller = caller_of(call, self._workshop, self._sep2663, self._rounds)
         invocation = call.invocation = Invocation(caller.enter)
-        self._workshop.host.spawn(partial(invocation.run, proceed))
+        self._workshop.host.spawn(
+            partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, invocation, caller)))
+        )
         return await caller.answer(invocation)
+
+    def _as_seen_by_worker(self, ctx: Context, invocation: Invocation, caller: Caller) -> Context:
+        """The request, whose session is the task's. FastMCP looks at more of it before it tells or asks anything."""
+        session: Any = TaskSession(ctx.session, lambda: invocation.running, caller.log)
+        if isinstance(self._server, MCPServer | Server):
+            return replace(ctx, session=session)
+        meta: Any = {"progress_token": PROGRESS_TOKEN, **(ctx.meta or {})}
+        version = ASKING_VERSION if ctx.params and ctx.params.get("name") in self._background_tools else None
+        return replace(ctx, session=session, meta=meta, protocol_version=version or ctx.protocol_version)
 
     def _read(self, params: dict[str, Any], ctx: Context) -> Call:
         try:
