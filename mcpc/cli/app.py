@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mcpc.cli.commands.answer import answer
 from mcpc.cli.commands.bench import bench
 from mcpc.cli.commands.bridge import bridge
 from mcpc.cli.commands.call import call
 from mcpc.cli.commands.demo import demo
+from mcpc.cli.commands.send import send
 from mcpc.cli.commands.serve import serve
+from mcpc.cli.commands.status import status
+from mcpc.cli.commands.stop import stop
 from mcpc.cli.commands.tools import tools
 from mcpc.cli.commands.transports import transports
 from mcpc.cli.commands.watch import watch
@@ -73,5 +77,5 @@ def _root(
 
 
 app.callback(help=_as_written(_root.__doc__ or ""))(_root)
-for command in (serve, call, tools, watch, bridge, transports, bench, demo):
+for command in (serve, call, tools, watch, status, answer, send, stop, bridge, transports, bench, demo):
     _add(command)

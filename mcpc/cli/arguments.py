@@ -12,10 +12,11 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from mcpc.cli.mistakes import UserMistake
-from mcpc.cli.toolset import nearest, parameters
-from mcpc.cli.values import assignments, compact, read_object, read_value
+from mcpc.cli.schemas import parameters, properties_of, required_by
+from mcpc.cli.toolset import nearest
+from mcpc.cli.values import assignments, compact, read_json, read_object, read_value
 
-__all__ = ["Arguments", "tool_arguments"]
+__all__ = ["Arguments"]
 
 
 @dataclass(frozen=True)
@@ -23,49 +24,60 @@ class Arguments:
     """What was typed for a tool."""
 
     given: Mapping[str, str]
-    """The `key=value` arguments."""
-    base: dict[str, Any] | None
-    """What `--json-args` holds."""
+    """The `key=value` arguments: JSON or text, whichever the tool takes there."""
+    base: Mapping[str, Any]
+    """What was typed as JSON: `key:=value`, an object, `--json-args`."""
+    checked: bool
+    """Whether all of it is checked against the tool's schema."""
 
     @classmethod
-    def wanted(cls, uri: str, pairs: Sequence[str] | None, json_args: str | None) -> "Arguments":
+    def wanted(cls, uri: str, words: Sequence[str] | None, json_args: str | None) -> "Arguments":
         """Read what the command line says.
 
         Raises:
             UserMistake: it cannot be read.
         """
+        plain: list[str] = []
+        base: dict[str, Any] = read_object(json_args, "--json-args") or {}
         try:
-            return cls(assignments(pairs, "an argument"), read_object(json_args, "--json-args"))
+            for word in words or ():
+                name, is_json, value = word.partition(":=")
+                if word.lstrip().startswith("{"):
+                    base |= read_object(word, "an argument that begins with {") or {}
+                elif is_json and name and "=" not in name:
+                    base[name] = read_json(value, f"{name}:=")
+                else:
+                    plain.append(word)
+            given = assignments(plain, "an argument")
         except UserMistake as exc:
             if uri.startswith("stdio:") and " " not in uri:  # the shell has made arguments of the command's words
                 hint = "a stdio: address with spaces needs quotes: 'stdio:command arg ...'"
                 raise UserMistake(f"{exc}; {hint}") from exc
             raise
+        for name in given.keys() & base.keys():
+            raise UserMistake(f"an argument {name!r} is given twice")
+        return cls(given, base, checked=json_args is None)
 
     def for_tool(self, tool: Tool | None) -> dict[str, Any]:
-        """See `tool_arguments`."""
-        return tool_arguments(self.given, self.base, tool)
+        """What is sent to the tool.
 
+        Args:
+            tool: The tool, where the server tells of it.
 
-def tool_arguments(given: Mapping[str, str], base: dict[str, Any] | None, tool: Tool | None) -> dict[str, Any]:
-    """What is sent to the tool.
-
-    Args:
-        given: The `key=value` arguments. Each becomes JSON or text, whichever the tool takes there.
-        base: What `--json-args` holds: sent as it is, and then nothing is checked.
-        tool: The tool, where the server tells of it.
-
-    Raises:
-        UserMistake: one is missing, of another type, or unknown to the tool.
-    """
-    validator = None if tool is None else _validator_of(tool.input_schema)
-    if tool is None or validator is None:
-        return {**(base or {}), **{name: read_value(text) for name, text in given.items()}}
-    properties: dict[str, Any] = tool.input_schema.get("properties") or {}
-    typed = {name: _typed(text, properties.get(name), validator) for name, text in given.items()}
-    if base is None:
-        _check(typed, tool, validator)
-    return {**(base or {}), **typed}
+        Raises:
+            UserMistake: one is missing, of another type, or unknown to the tool.
+        """
+        validator = None if tool is None else _validator_of(tool.input_schema)
+        if tool is None or validator is None:
+            return {**self.base, **{name: read_value(text) for name, text in self.given.items()}}
+        properties = properties_of(tool.input_schema)
+        arguments = {
+            **self.base,
+            **{name: _typed(text, properties.get(name), validator) for name, text in self.given.items()},
+        }
+        if self.checked:
+            _check(arguments, tool, validator)
+        return arguments
 
 
 def _validator_of(schema: dict[str, Any]) -> Validator | None:
@@ -95,13 +107,12 @@ def _typed(text: str, schema: Any, validator: Validator) -> Any:
 def _check(arguments: dict[str, Any], tool: Tool, validator: Validator) -> None:
     schema = tool.input_schema
     takes = f"it takes: {parameters(schema) or 'nothing'}"
-    properties: dict[str, Any] | None = schema.get("properties")
-    if properties is not None and not schema.get("additionalProperties") and not schema.get("patternProperties"):
+    properties = properties_of(schema)
+    if "properties" in schema and not schema.get("additionalProperties") and not schema.get("patternProperties"):
         for name in arguments.keys() - properties.keys():
             hint = nearest(name, list(properties))
             raise UserMistake(f"{tool.name} has no argument {name!r}; {hint}{takes}")
-    required: list[str] = schema.get("required") or []
-    missing = [name for name in required if name not in arguments]
+    missing = [name for name in required_by(schema) if name not in arguments]
     if missing:
         raise UserMistake(f"{tool.name} needs {', '.join(missing)}; {takes}")
     try:

@@ -1,5 +1,6 @@
 """A task's prompt on the terminal: how it looks, and how what was typed becomes an answer."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import mcpc
@@ -7,7 +8,7 @@ from mcpc.cli.speech import printable, say
 from mcpc.cli.terminal import LineReader
 from mcpc.cli.values import compact, read_value
 
-__all__ = ["ask"]
+__all__ = ["answer_of", "ask", "show_question"]
 
 YES = frozenset(("y", "yes", "true", "1"))
 NO = frozenset(("n", "no", "false", "0"))
@@ -19,9 +20,9 @@ async def ask(prompt: mcpc.Prompt, lines: LineReader) -> Any:
     Raises:
         EOFError: standard input has ended.
     """
-    say(f"? {printable(prompt.message)}")
+    show_question(prompt, say)
     if prompt.choices:
-        return await _choose(prompt.choices, lines)
+        return await _choose(prompt, lines)
     schema = prompt.schema_ or {"type": "string"}
     properties = cast("dict[str, dict[str, Any]]", schema.get("properties") or {})
     if schema.get("type") == "object" and properties:
@@ -30,18 +31,46 @@ async def ask(prompt: mcpc.Prompt, lines: LineReader) -> Any:
     return await _field("", schema, lines)
 
 
-async def _choose(choices: list[Any], lines: LineReader) -> Any:
-    texts = [printable(choice) if isinstance(choice, str) else compact(choice) for choice in choices]
-    numbered = not any(text.isdecimal() for text in texts)  # else a number typed could mean either
+def show_question(prompt: mcpc.Prompt, write: Callable[[str], None]) -> None:
+    """Write the question, and what can be chosen."""
+    write(f"? {printable(prompt.message)}")
+    texts = _texts(prompt)
     for number, text in enumerate(texts, 1):
-        say(f"  {number}. {text}" if numbered else f"  {text}")
+        write(f"  {number}. {text}" if _are_numbered(texts) else f"  {text}")
+
+
+def answer_of(prompt: mcpc.Prompt, typed: str) -> Any:
+    """What was typed, as an answer.
+
+    Raises:
+        ValueError: it cannot be one; the message is for the user.
+    """
+    if not prompt.choices:
+        return _read(typed, prompt.schema_ or {"type": "string"})
+    texts = _texts(prompt)
+    wanted = typed.strip()
+    if wanted in texts:
+        return prompt.choices[texts.index(wanted)]
+    if _are_numbered(texts) and wanted.isdecimal() and 1 <= int(wanted) <= len(texts):
+        return prompt.choices[int(wanted) - 1]
+    raise ValueError("that is none of the choices")
+
+
+def _texts(prompt: mcpc.Prompt) -> list[str]:
+    return [printable(choice) if isinstance(choice, str) else compact(choice) for choice in prompt.choices or ()]
+
+
+def _are_numbered(texts: list[str]) -> bool:
+    return not any(text.isdecimal() for text in texts)  # else a number typed could mean either
+
+
+async def _choose(prompt: mcpc.Prompt, lines: LineReader) -> Any:
     while True:
-        typed = (await _typed("", lines)).strip()
-        if typed in texts:
-            return choices[texts.index(typed)]
-        if numbered and typed.isdecimal() and 1 <= int(typed) <= len(choices):
-            return choices[int(typed) - 1]
-        say("  that is none of the choices")
+        typed = await _typed("", lines)
+        try:
+            return answer_of(prompt, typed)
+        except ValueError as exc:
+            say(f"  {exc}")
 
 
 async def _fill_in(properties: dict[str, dict[str, Any]], required: list[str], lines: LineReader) -> dict[str, Any]:

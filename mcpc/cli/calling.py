@@ -11,8 +11,9 @@ import mcpc
 from mcpc.cli.arguments import Arguments
 from mcpc.cli.connecting import Place, connected
 from mcpc.cli.following import Follower, Interruption
-from mcpc.cli.mistakes import COMPLETE, FAILED, mistakes_told
+from mcpc.cli.mistakes import COMPLETE, FAILED, UserMistake, mistakes_told
 from mcpc.cli.outcome import put_result
+from mcpc.cli.remembered import Remembered
 from mcpc.cli.running import run
 from mcpc.cli.speech import printable, put, say, say_error
 from mcpc.cli.toolset import check_known, list_tools
@@ -37,13 +38,16 @@ def call(where: Callable[[], Place], what: Callable[[], Arguments], manner: Mann
     with mistakes_told():
         arguments = what()
         place = where()
-    run(lambda: _Caller(arguments, manner, make_view(manner.tool, as_json=manner.as_json)).run(place))
+        if not manner.follow and place.spawned:
+            raise UserMistake("--no-follow needs a server that stays: this one is run for the command and ends with it")
+    run(lambda: _Caller(place, arguments, manner, make_view(manner.tool, as_json=manner.as_json)).run())
 
 
 class _Caller:
     """One call, from dialling to its exit code."""
 
-    def __init__(self, arguments: Arguments, manner: Manner, view: View) -> None:
+    def __init__(self, place: Place, arguments: Arguments, manner: Manner, view: View) -> None:
+        self._place = place
         self._arguments = arguments
         self._manner = manner
         self._view = view
@@ -51,13 +55,13 @@ class _Caller:
         self._leaving = False
         self._redials = False
 
-    async def run(self, place: Place) -> int:
+    async def run(self) -> int:
         """Dial, call, follow; the exit code."""
         code = COMPLETE
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._interruption.wait, tasks.cancel_scope)
-                async with connected(place, on_connection=self._connection) as client:
+                async with connected(self._place, on_connection=self._connection) as client:
                     self._redials = client.reconnect
                     try:
                         code = await self._call(client)
@@ -80,7 +84,7 @@ class _Caller:
         tools = await _tools_of(client)
         handle = await self._start(client, tools)
         if not self._manner.follow:
-            return self._leave(handle)
+            return self._leave(client, handle)
         follower = Follower(handle, self._view, as_json=self._manner.as_json)
         await follower.follow()
         return await self._outcome(handle, follower, tools)
@@ -98,7 +102,15 @@ class _Caller:
         self._interruption.handle = handle
         return handle
 
-    def _leave(self, handle: mcpc.TaskHandle) -> int:
+    def _leave(self, client: mcpc.Client, handle: mcpc.TaskHandle) -> int:
+        Remembered(
+            handle.task_id,
+            handle.tool_name,
+            handle.session_id,
+            self._place.uri,
+            self._place.token_env,
+            client.channel if client.supports_mcpc else None,
+        ).save()
         if self._manner.as_json:
             put(compact({"task_id": handle.task_id, "tool_name": handle.tool_name, "session_id": handle.session_id}))
         else:

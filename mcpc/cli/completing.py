@@ -9,10 +9,11 @@ from mcpc.cli.later import later
 
 if TYPE_CHECKING:
     from mcpc import uri
-    from mcpc.cli import offering
+    from mcpc.cli import offering, schemas
 else:
     uri = later("mcpc.uri")
     offering = later("mcpc.cli.offering")
+    schemas = later("mcpc.cli.schemas")
 
 __all__ = ["complete_address", "complete_call", "complete_scheme"]
 
@@ -44,9 +45,7 @@ def complete_call(ctx: typer.Context, incomplete: str) -> list[str]:
     if len(words) == 2:
         return [tool.name for tool in tools if tool.name.startswith(incomplete)]
     given = {word.partition("=")[0] for word in words[2:-1]}
-    names: list[str] = [
-        name for tool in tools if tool.name == words[1] for name in tool.input_schema.get("properties") or ()
-    ]
+    names = [name for tool in tools if tool.name == words[1] for name in schemas.properties_of(tool.input_schema)]
     return [f"{name}=" for name in names if name.startswith(incomplete) and name not in given]
 
 

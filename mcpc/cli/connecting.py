@@ -1,19 +1,29 @@
 """A connection to a server, as the commands make one."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+import logging
+import os
+import tempfile
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
 import mcpc
+from mcpc.cli.addresses import address_of
 from mcpc.cli.option_types import check_types
-from mcpc.cli.speech import say
+from mcpc.cli.speech import printable, say
 from mcpc.cli.values import assignments, read_value, token_from
-from mcpc.uri import parse_uri, prepare
+from mcpc.transport import traits_of
+from mcpc.uri import parse_uri, prepare, transport_options
 
 __all__ = ["Place", "connected"]
+
+logger = logging.getLogger(__name__)
+
+TAIL, LINES = 8192, 10
+"""Of what a server that died had written to stderr, so many bytes and lines are shown."""
 
 PATIENCE = 5.0
 """Seconds without an answer after which the user is told what is waited for."""
@@ -25,6 +35,12 @@ class Place:
 
     uri: str
     options: dict[str, Any]
+    token_env: str | None = None
+    """The environment variable that holds the token."""
+    spawned: bool = False
+    """Whether the server is a process that is started for us, and ends with us."""
+    keeps_errlog: bool = False
+    """Whether what it writes to stderr can be sent elsewhere."""
 
     @classmethod
     def wanted(
@@ -36,6 +52,7 @@ class Place:
             UserMistake: it cannot be read.
             URIError: the address cannot be used, or its transport does not take one of the options.
         """
+        uri = address_of(uri)
         chosen: dict[str, Any] = {name: read_value(text) for name, text in assignments(options, "--option").items()}
         if headers:
             chosen["headers"] = assignments([_header(text) for text in headers], "--header", secret=True)
@@ -43,7 +60,8 @@ class Place:
             chosen["token"] = token_from(token_env)
         _, transport = prepare(uri, "connect", chosen)
         check_types(transport, "connect", chosen)
-        return cls(uri, chosen)
+        errlog = "errlog" in transport_options(transport, "connect") and "errlog" not in chosen
+        return cls(uri, chosen, token_env, traits_of(transport).spawns, errlog)
 
 
 def _header(text: str) -> str:
@@ -56,6 +74,8 @@ def _header(text: str) -> str:
 async def connected(place: Place, **options: Any) -> AsyncGenerator[mcpc.Client]:
     """A client at `place`; a server that takes its time to answer is waited for, and the user told so.
 
+    What a server that is run for us writes to stderr is held back; its last lines are shown if it dies.
+
     Args:
         place: Where.
         options: Further ones of `mcpc.Client`.
@@ -66,9 +86,26 @@ async def connected(place: Place, **options: Any) -> AsyncGenerator[mcpc.Client]
     async with anyio.create_task_group() as tasks:
         waiting = anyio.CancelScope()
         tasks.start_soon(_tell_of_waiting, place.uri, waiting)
-        async with mcpc.Client(place.uri, provider="mcpc-cli", **place.options, **options) as client:
-            waiting.cancel()
-            yield client
+        with _held_back(place) as errlog:
+            async with mcpc.Client(place.uri, provider="mcpc-cli", **place.options, **errlog, **options) as client:
+                waiting.cancel()
+                yield client
+
+
+@contextmanager
+def _held_back(place: Place) -> Generator[dict[str, Any]]:
+    """The option that keeps a server's stderr from ours, unless everything is to be seen."""
+    if not place.keeps_errlog or logger.isEnabledFor(logging.DEBUG):
+        yield {}
+        return
+    with tempfile.TemporaryFile() as log:
+        try:
+            yield {"errlog": log}
+        except mcpc.TransportError:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
+            for line in log.read().decode(errors="replace").splitlines()[-LINES:]:
+                say(f"  {printable(line)}")
+            raise
 
 
 async def _tell_of_waiting(uri: str, waiting: anyio.CancelScope) -> None:

@@ -24,16 +24,18 @@ class Follower:
         handle: The task.
         view: Where it is shown.
         as_json: Whether answers are read as JSON, without a word.
+        ours: Whether the task is ours: then it is stopped where nobody is there any more to answer it.
     """
 
-    def __init__(self, handle: mcpc.TaskHandle, view: View, *, as_json: bool) -> None:
+    def __init__(self, handle: mcpc.TaskHandle, view: View, *, as_json: bool, ours: bool = True) -> None:
         self._handle = handle
         self._view = view
         self._as_json = as_json
+        self._ours = ours
         self._lines = LineReader()
         self._one_question = anyio.Lock()
         self.unanswered: mcpc.Prompt | None = None
-        """What was asked when nobody was there any more to answer; the task was stopped for it."""
+        """What was asked when nobody was there any more to answer; one of ours is stopped for it."""
 
     async def follow(self) -> None:
         """Show what comes, and ask what is asked, to the end."""
@@ -54,7 +56,8 @@ class Follower:
                     pass
             except EOFError:
                 self.unanswered = prompt
-                await self._handle.stop()
+                if self._ours:
+                    await self._handle.stop()
 
     async def _is_answered(self, prompt: mcpc.Prompt) -> bool:
         """Ask once; whether nobody waits for another answer.

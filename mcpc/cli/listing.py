@@ -7,8 +7,9 @@ from mcp_types import Tool
 from mcpc.cli.connecting import Place, connected
 from mcpc.cli.mistakes import COMPLETE
 from mcpc.cli.running import run
+from mcpc.cli.schemas import parameters
 from mcpc.cli.speech import printable, put, say
-from mcpc.cli.toolset import list_tools, parameters
+from mcpc.cli.toolset import list_tools
 from mcpc.cli.values import compact
 
 __all__ = ["Place", "show_tools"]

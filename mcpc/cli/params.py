@@ -14,9 +14,12 @@ __all__ = [
     "Cert",
     "Headers",
     "Key",
+    "MaybeUri",
     "Options",
     "Pairs",
+    "Server",
     "Session",
+    "TaskId",
     "TokenEnv",
     "ToolName",
     "Uri",
@@ -36,6 +39,30 @@ def _set_verbose(wanted: bool) -> bool:
 Uri = Annotated[
     str,
     typer.Argument(metavar="URI", help="Where the server is.", show_default=False, autocompletion=complete_address),
+]
+MaybeUri = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="URI",
+        help="Where the server is; for a task that was left here, it is remembered.",
+        show_default=False,
+        autocompletion=complete_address,
+    ),
+]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URI",
+        help="Where the server is; for a task that was left here, it is remembered.",
+        autocompletion=complete_address,
+    ),
+]
+TaskId = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK", help="The task's id, as mcpc call --no-follow wrote it, or its beginning.", show_default=False
+    ),
 ]
 Headers = Annotated[
     list[str] | None,
@@ -66,7 +93,8 @@ Pairs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",
-        help="Its arguments, checked against the tool's schema: text where it takes text, else JSON.",
+        help="Its arguments, checked against the tool's schema: text where it takes text, else JSON. "
+        "KEY:=VALUE is JSON always, and so is an object in braces.",
         show_default=False,
         autocompletion=complete_call,
     ),

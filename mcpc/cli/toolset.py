@@ -1,16 +1,14 @@
-"""The tools of a server as a user names them: listed, found, and written as one line."""
+"""The tools of a server as a user names them: listed, and found."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
 
 from mcp_types import Tool
 
 import mcpc
 from mcpc.cli.mistakes import UserMistake
-from mcpc.cli.values import compact
 
-__all__ = ["check_known", "list_tools", "nearest", "parameters"]
+__all__ = ["check_known", "list_tools", "nearest"]
 
 
 async def list_tools(client: mcpc.Client) -> list[Tool]:
@@ -40,17 +38,3 @@ def nearest(name: str, names: Sequence[str]) -> str:
     """`did you mean …? ` with what `name` may have been meant for, or nothing."""
     close = get_close_matches(name, names)
     return f"did you mean {' or '.join(repr(each) for each in close)}? " if close else ""
-
-
-def parameters(schema: dict[str, Any]) -> str:
-    """The parameters of a tool in one line: `a: integer, b?: string`."""
-    properties: dict[str, dict[str, Any]] = schema.get("properties") or {}
-    required: list[str] = schema.get("required") or []
-    return ", ".join(f"{name}{'' if name in required else '?'}: {_type(about)}" for name, about in properties.items())
-
-
-def _type(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return " | ".join(compact(value) for value in schema["enum"])
-    kinds: list[dict[str, Any]] = schema.get("anyOf") or []
-    return " | ".join(_type(kind) for kind in kinds) or str(schema.get("type") or "any")

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, cast
 
 from mcpc.cli.mistakes import UserMistake
 
-__all__ = ["assignments", "compact", "read_object", "read_value", "token_from"]
+__all__ = ["assignments", "compact", "read_json", "read_object", "read_value", "token_from"]
 
 
 def compact(value: Any) -> str:
@@ -27,6 +27,18 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def read_json(text: str, what: str) -> Any:
+    """A value that has to be JSON.
+
+    Raises:
+        UserMistake: it is not.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError as exc:
+        raise UserMistake(f"{what} is not JSON: {exc}") from exc
+
+
 def read_object(text: str | None, flag: str) -> dict[str, Any] | None:
     """What an option holds that takes a JSON object; None where it was not given.
 
@@ -35,10 +47,7 @@ def read_object(text: str | None, flag: str) -> dict[str, Any] | None:
     """
     if text is None:
         return None
-    try:
-        value: Any = json.loads(text)
-    except ValueError as exc:
-        raise UserMistake(f"{flag} is not JSON: {exc}") from exc
+    value = read_json(text, flag)
     if not isinstance(value, dict):
         raise UserMistake(f"{flag} must be a JSON object, like '{{\"n\": 3}}'")
     return cast("dict[str, Any]", value)

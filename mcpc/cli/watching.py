@@ -1,32 +1,34 @@
 """What `mcpc watch` does: it shows what a server says, or one task."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 import anyio
 
 import mcpc
-from mcpc.cli.connecting import Place, connected
+from mcpc.cli.connecting import connected
+from mcpc.cli.following import Follower
 from mcpc.cli.mistakes import COMPLETE, FAILED, UserMistake
+from mcpc.cli.remembered import Remembered
 from mcpc.cli.running import run, until_signal
 from mcpc.cli.speech import OutputEnded, printable, put, say
+from mcpc.cli.steering import Where
 from mcpc.cli.values import compact
 from mcpc.cli.views import status_of
 
-__all__ = ["Place", "watch"]
+__all__ = ["Where", "watch"]
 
 
-def watch(wanted: Callable[[], Place], session: str | None, task: str | None, *, as_json: bool) -> None:
+def watch(where: Where, session: str | None, *, is_task: bool, as_json: bool) -> None:
     """Show what a server sends, or one task, until Ctrl-C."""
 
     async def main() -> int:
         watcher = _Watcher(as_json)
-        place = wanted()
+        task, place = where.known()
         code = COMPLETE
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_end_on_signal, tasks.cancel_scope)
             async with connected(place, reconnect_timeout=None, on_connection=watcher.connection) as client:
-                code = await (watcher.watch(client, session) if task is None else watcher.follow(client, task))
+                code = await (watcher.follow(client, task) if is_task else watcher.watch(client, session))
             tasks.cancel_scope.cancel()
         return code
 
@@ -54,15 +56,13 @@ class _Watcher:
         if state == "lost" and not self._redials:
             self._over.set()
 
-    async def follow(self, client: mcpc.Client, task_id: str) -> int:
-        """Show one task to its end."""
-        handle = client.task(task_id)
+    async def follow(self, client: mcpc.Client, task: Remembered) -> int:
+        """Show one task to its end, and ask what it asks."""
+        handle = client.task(task.task_id, tool_name=task.tool_name)
         await handle
-        event = ""
-        async for message in handle:
-            self.show(message)
-            event = message.event
-        return COMPLETE if event == "complete" else FAILED
+        await Follower(handle, self, as_json=self.as_json, ours=False).follow()
+        task.forget()
+        return COMPLETE if handle.status == "complete" else FAILED
 
     async def watch(self, client: mcpc.Client, session: str | None) -> int:
         """Watch until cancelled, until a connection is lost that is not dialled again, or until nobody reads us."""
@@ -79,6 +79,16 @@ class _Watcher:
         except OutputEnded as exc:
             self._failure = exc
             self._over.set()
+
+    def note(self, text: str) -> None:
+        """See `View`."""
+        say(text)
+
+    def pause(self) -> None:
+        """See `View`: there is nothing to leave."""
+
+    def close(self) -> None:
+        """See `View`: there is nothing to leave."""
 
     def show(self, message: mcpc.MCPCMessage) -> None:
         """Write a message."""

@@ -76,6 +76,8 @@ class Client(mcp.Client):
         reconnect: Dial again when the connection is lost; by default for sockets and HTTP. A `Backoff` says how.
         reconnect_timeout: Seconds after which to give up dialling; None never gives up.
         on_connection: Called with `connected`, `lost` and `closed`.
+        channel: The key of an earlier client's channel (a secret), whose tasks are then ours; what the server still
+            keeps of its messages comes again. None for a channel of our own.
         options: What `mcp.Client` takes (`mode`, `read_timeout_seconds`, `extensions`, …), and for a URI the
             transport's options for connecting (`headers`, `token`, `max_message_size`, …).
 
@@ -91,6 +93,7 @@ class Client(mcp.Client):
         reconnect: bool | Backoff | None = None,
         reconnect_timeout: float | None = 60.0,
         on_connection: Callable[[str], None] | None = None,
+        channel: str | None = None,
         **options: Any,
     ) -> None:
         sdk_options = {name: value for name, value in options.items() if name in _SDK_OPTIONS}
@@ -99,7 +102,8 @@ class Client(mcp.Client):
         self._router = Router(self._spawn, self._flow, self._steer, sdk_options.get("logging_callback"))
         self._inbox = Inbox(self._router.deliver, self._flow)
         self._inbox.on_lost_tasks = self._router.lose_unknown
-        self._listening = Listening(self._inbox, self._flow, secrets.token_urlsafe(24))
+        self._listening = Listening(self._inbox, self._flow, channel or secrets.token_urlsafe(24))
+        self._resumes = channel is not None
         self._remote = RemoteTasks(self, self._router, super().call_tool)
         self._starter = Starter(self._router, self._remote, self.call_tool, self._steer)
         extensions = _with_ours(sdk_options.pop("extensions", None) or (), self._remote.extension)
@@ -110,11 +114,10 @@ class Client(mcp.Client):
         self.reconnect_timeout = reconnect_timeout
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
-        steps = Steps(self._connection, self._begin, self._fall_back, self._report)
+        self._steps = steps = Steps(self._connection, self._begin, self._fall_back, partial(_report, on_connection))
         self._life = Life(steps, reconnect if isinstance(reconnect, Backoff) else Backoff(), opening.patience)
         self._can_redial = isinstance(opening.transport, Connector)
         self._form: Form = ""
-        self._on_connection = on_connection
         self._tasks_group: anyio.abc.TaskGroup | None = None
 
     # --- its life ---
@@ -141,12 +144,7 @@ class Client(mcp.Client):
             raise cause from cause.__cause__
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: Any) -> None:
         """Leave. Tasks on the server go on; their handles here end as lost."""
         group, self._tasks_group = self._tasks_group, None
         if group is None:
@@ -155,7 +153,7 @@ class Client(mcp.Client):
         group.cancel_scope.cancel()
         # The group is not told of the caller's exception: it would wrap it in a group.
         await group.__aexit__(None, None, None)
-        self._report("closed")
+        self._steps.report("closed")
 
     async def _live(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Hold a connection, and make a new one when it is lost."""
@@ -205,13 +203,6 @@ class Client(mcp.Client):
         tapped = tap(streams, self._inbox, channel=lambda: self._listening.channel, on_end=self._life.end_connection)
         return self._remote.streams.tap(tapped)
 
-    def _report(self, state: str) -> None:
-        if self._on_connection is not None:
-            try:
-                self._on_connection(state)
-            except Exception:
-                logger.exception("on_connection raised")
-
     def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._tasks_group is not None:
             self._tasks_group.start_soon(main)
@@ -227,6 +218,11 @@ class Client(mcp.Client):
         if self._session is None and self._tasks_group is not None:
             raise ConnectionLost("there is no connection to the server now")
         return super().session
+
+    @property
+    def channel(self) -> str:
+        """The key of our channel: who has it is us, to the server."""
+        return self._listening.channel
 
     @property
     def supports_mcpc(self) -> bool:
@@ -319,7 +315,8 @@ class Client(mcp.Client):
         """Attach to a task by its id, also to one that another process began; needs the tasks extension (SEP-2663).
 
         The handle is fed with what comes from now on, beginning with the present state; `await` it to be sure that the
-        server knows the task. It takes answers to prompts and `stop`, but no other input.
+        server knows the task. It takes answers to prompts and `stop`, but no other input. A client that was given its
+        `channel` needs no extension: its handle takes all, and, made before the client is entered, has all messages.
 
         Args:
             task_id: The id that the task's handle had.
@@ -332,14 +329,16 @@ class Client(mcp.Client):
             UnknownTask: the server does not speak the extension. (On awaiting the handle: it does not know the task.)
             ConnectionLost: there is no connection.
         """
-        known = self.tasks.get(task_id)
-        if known is not None:
+        if (known := self.tasks.get(task_id)) is not None:
             return known
-        if not self._remote.available:
+        if not self._resumes and not self._remote.available:
             raise UnknownTask("this server lets nobody attach to a task: it does not speak the tasks extension")
         handle = TaskHandle(task_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
         self._router.add(handle)
-        self._remote.follow(handle, None)
+        if self._resumes:
+            handle.steering = self._steer(task_id)
+        else:
+            self._remote.follow(handle, None)
         return handle
 
     async def call_tool(
@@ -361,6 +360,14 @@ class Client(mcp.Client):
 
     def _steer(self, task_id: str) -> ChannelSteering:
         return ChannelSteering(lambda: self.session, self._listening.channel, task_id)
+
+
+def _report(told: Callable[[str], None] | None, state: str) -> None:
+    if told is not None:
+        try:
+            told(state)
+        except Exception:
+            logger.exception("on_connection raised")
 
 
 def _with_ours(extensions: Sequence[ClientExtension], tasks: ClientExtension) -> tuple[ClientExtension, ...]:

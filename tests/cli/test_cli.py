@@ -20,6 +20,7 @@ from console_kit import screen_of
 from mcpc.cli import connecting
 from mcpc.cli.app import app as application
 from mcpc.cli.connecting import Place
+from mcpc.cli.schemas import parameters
 from support import HERE
 
 APP = '''
@@ -555,3 +556,67 @@ def test_a_bridge_to_or_from_nowhere_is_a_mistake_told_in_a_line() -> None:
         told = here("bridge", *arguments)
         assert told.exit_code == 2
         assert "no transport for scheme 'nowhere'" in told.output
+
+
+# --- what is typed ---
+
+
+def test_a_server_in_a_file_is_run_for_one_call_and_its_stderr_is_held_back(app: str) -> None:
+    called = run("call", app, "add", '{"a": 1}', "b:=2")
+    assert (called.returncode, called.stdout, called.stderr) == (0, "3\n", "")
+    seen = run("tools", app, "--verbose")
+    assert "serving my-processor on stdin and stdout" in seen.stderr
+
+
+def test_what_a_server_wrote_before_it_died_is_shown(tmp_path: Path) -> None:
+    dying = tmp_path / "dying.py"
+    dying.write_text("import sys\nsys.exit('no licence \\x1b[2J found')\n")
+    told = run("tools", f"stdio:{sys.executable} {dying}")
+    assert told.returncode == 2
+    assert "no licence \\x1b[2J found" in told.stderr
+
+
+def test_a_server_without_an_address_is_served_on_stdin_and_stdout(app: str) -> None:
+    with running([*MCPC, "serve", app]) as server:
+        server.read_until("serving my-processor on stdin and stdout")
+        server.end_input()
+        assert server.finish() == 0
+
+
+def test_an_address_without_a_scheme_is_told_which_it_may_be() -> None:
+    for typed in ("127.0.0.1:8000", "localhost:8000/mcp"):
+        told = here("tools", typed)
+        assert told.exit_code == 2
+        assert f"did you mean http://{typed.removesuffix('/mcp')}/mcp, ws://" in told.stderr
+    assert "n:= is not JSON" in here("call", "tcp://127.0.0.1:1", "t", "n:=three").stderr
+    assert "'n' is given twice" in here("call", "tcp://127.0.0.1:1", "t", "n:=3", "n=3").stderr
+
+
+def test_whatever_schema_a_server_sends_is_listed_as_what_it_is() -> None:
+    schema = {
+        "type": "object",
+        "$defs": {
+            "Size": {"enum": ["big", "small"]},
+            "Node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}},
+            "Loop": {"$ref": "#/$defs/Loop"},
+        },
+        "properties": {
+            "size": {"$ref": "#/$defs/Size"},
+            "node": {"$ref": "#/$defs/Node"},
+            "loop": {"$ref": "#/$defs/Loop"},
+            "maybe": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "kinds": {"type": ["null", "boolean"]},
+            "fixed": {"const": 3},
+            "all": True,
+            "never": False,
+            "far": {"$ref": "https://example.invalid/x#/y"},
+            "odd": {"type": 7},
+        },
+        "required": ["size", 3],
+    }
+    assert parameters(schema) == (
+        'size: "big" | "small", node?: object, loop?: any, maybe?: integer | null, kinds?: null | boolean, '
+        "fixed?: 3, all?: any, never?: nothing, far?: any, odd?: any"
+    )
+    for broken in ({"properties": [1]}, {"properties": None, "required": "a"}, {}):
+        assert parameters(broken) == ""

@@ -52,7 +52,8 @@ def call(
     Examples:
       mcpc call ws://127.0.0.1:8765/mcp process_data data_id=42
       mcpc call unix:///tmp/app.sock resize size=3 tags='["a", "b"]'
-      mcpc call "stdio:python app.py" count n=100 --json
+      mcpc call app.py:server count n=100 --json
+      mcpc call "stdio:python app.py" count 'n:=100'
       mcpc call https://host/mcp report --json-args '{"year": 2026}' \\
           --token-env TOKEN
     """

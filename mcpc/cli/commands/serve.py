@@ -19,10 +19,10 @@ Target = Annotated[
     str, typer.Argument(metavar="SERVER", help="app.py:server or package.module:server.", show_default=False)
 ]
 Places = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="URI",
-        help="Where to serve it; port 0 is any free port.",
+        help="Where to serve it; port 0 is any free port. [default: stdio:]",
         show_default=False,
         autocompletion=complete_address,
     ),
@@ -35,7 +35,7 @@ AskedToken = Annotated[
 
 def serve(
     target: Target,
-    uris: Places,
+    uris: Places = None,
     allow_remote: AllowRemote = False,
     token_env: AskedToken = None,
     ssl_cert: Cert = None,
@@ -47,14 +47,16 @@ def serve(
 
     The addresses that clients can dial are written to stderr. Ctrl-C or
     SIGTERM stops the running tasks, sends clients the last messages, and
-    ends with exit code 0. With stdio: nothing but the protocol goes to
-    stdout, and it ends when the client leaves.
+    ends with exit code 0. With stdio: (or no address) nothing but the
+    protocol goes to stdout, and it ends when the client leaves.
 
     Examples:
       mcpc serve app.py:server ws://127.0.0.1:8765/mcp
       mcpc serve app.py:server unix:///tmp/app.sock http://127.0.0.1:0/mcp
-      mcpc serve app.py:server stdio:
+      mcpc serve app.py:server
       TOKEN=... mcpc serve app.py:server ws://0.0.0.0:80/mcp --token-env TOKEN
       mcpc serve app.py:server wss://127.0.0.1:443/mcp --ssl-cert cert.pem
     """
-    serving.serve(target, uris, lambda: serving.Listening.wanted(allow_remote, token_env, ssl_cert, ssl_key, option))
+    serving.serve(
+        target, uris or ["stdio:"], lambda: serving.Listening.wanted(allow_remote, token_env, ssl_cert, ssl_key, option)
+    )

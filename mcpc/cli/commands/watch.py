@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcpc.cli.later import later
-from mcpc.cli.params import AsJson, Headers, Options, TokenEnv, Uri, Verbose
+from mcpc.cli.params import AsJson, Headers, MaybeUri, Options, TokenEnv, Verbose
 
 if TYPE_CHECKING:
     from mcpc.cli import watching
@@ -23,7 +23,7 @@ OneTask = Annotated[
 
 
 def watch(
-    uri: Uri,
+    uri: MaybeUri = None,
     session: OnlySession = None,
     task: OneTask = None,
     header: Headers = None,
@@ -35,7 +35,8 @@ def watch(
     """Show what a server sends, live, until Ctrl-C.
 
     Server events come as lines on stdout. With --task it is one task, from
-    its present state to its end; the id is what mcpc call --no-follow wrote.
+    its present state to its end, and what it asks is asked here; the id is
+    what mcpc call --no-follow wrote, and where the server is, is remembered.
     A connection that is lost is dialled again.
 
     Exit codes: 0 at Ctrl-C or when the task is complete, 1 it failed,
@@ -44,6 +45,9 @@ def watch(
     Examples:
       mcpc watch ws://127.0.0.1:8765/mcp
       mcpc watch unix:///tmp/app.sock --json
-      mcpc watch ws://127.0.0.1:8765/mcp --task 5d2c6a01-...
+      mcpc watch --task 5d2c6a01-...
     """
-    watching.watch(lambda: watching.Place.wanted(uri, header, token_env, option), session, task, as_json=as_json)
+    if uri is None and task is None:
+        raise typer.BadParameter("say where the server is, or give --task", param_hint="URI")
+    where = watching.Where(task or "", uri, header, token_env, option)
+    watching.watch(where, session, is_task=task is not None, as_json=as_json)
