@@ -12,13 +12,10 @@ from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcpc.cli.mistakes import UserMistake
 from mcpc.cli.option_types import check_types
 from mcpc.cli.values import assignments, read_value, token_from
-from mcpc.transport import URI
+from mcpc.transport import URI, traits_of
 from mcpc.uri import parse_uri, resolve, schemes, transport_options
 
 __all__ = ["Listening"]
-
-GUARDED_BY_THE_SYSTEM = frozenset(("memory", "stdio", "unix"))
-"""Schemes that only this user (or the parent process) can reach, so that they need no token."""
 
 
 class _StaticToken(TokenVerifier):
@@ -104,7 +101,7 @@ class Listening:
         """Whether the token is to be checked here."""
         if "token_verifier" in known:
             return True
-        if uri.scheme in GUARDED_BY_THE_SYSTEM:
+        if traits_of(resolve(uri.scheme)).guarded:
             return False
         raise UserMistake(f"{uri.scheme}: cannot check a token, so {uri} would be open to anybody; leave it out")
 

@@ -9,6 +9,9 @@ from mcp_types import Tool
 
 from mcpc.cli.connecting import Place, connected
 from mcpc.cli.toolset import list_tools
+from mcpc.errors import URIError
+from mcpc.transport import traits_of
+from mcpc.uri import parse_uri, resolve
 
 __all__ = ["tools_at"]
 
@@ -17,14 +20,15 @@ PATIENCE = 2.0
 
 
 def tools_at(uri: str, params: Mapping[str, Any]) -> list[Tool]:
-    """The tools of a server; none where it does not tell, and none of a command that would have to be run.
+    """The tools of a server; none where it does not tell, and none where connecting would start one.
 
     Args:
         uri: Where it is.
         params: The options that were typed before.
     """
-    if uri.startswith("stdio:"):
-        return []
+    with contextlib.suppress(URIError):
+        if not traits_of(resolve(parse_uri(uri).scheme)).redialled:
+            return []
     found: list[Tool] = []
 
     async def ask() -> None:

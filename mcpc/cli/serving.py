@@ -12,7 +12,8 @@ from mcpc.cli.loading import load_server
 from mcpc.cli.mistakes import COMPLETE, UserMistake, mistakes_told
 from mcpc.cli.running import run, until_signal
 from mcpc.cli.speech import say
-from mcpc.uri import parse_uri
+from mcpc.transport import traits_of
+from mcpc.uri import parse_uri, resolve
 
 __all__ = ["Listening", "serve"]
 
@@ -71,5 +72,5 @@ async def _wait_for_end(served: mcpc.Served, over: anyio.Event) -> None:
 
 
 def _announce(served: mcpc.Served) -> None:
-    own = parse_uri(served.uri).scheme == "stdio"
+    own = traits_of(resolve(parse_uri(served.uri).scheme)).spawns
     say(f"serving {served.name} {'on stdin and stdout' if own else f'at {served.uri}'}")

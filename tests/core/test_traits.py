@@ -9,6 +9,9 @@ import pytest
 from mcp.server import MCPServer
 
 import mcpc
+from mcpc.cli.listening import Listening
+from mcpc.cli.mistakes import UserMistake
+from mcpc.cli.offering import tools_at
 from mcpc.testing import FaultyTransport
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, FrameChannel, Traits, traits_of
 from mcpc.uri import TRANSPORTS, dial, resolve, schemes
@@ -68,3 +71,24 @@ async def test_a_third_party_can_say_that_a_new_connection_is_another_server(
                 assert client.reconnect
                 await client.list_tools()
     assert over.dialled == 1
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_listener_that_the_system_guards_is_served_beside_a_token_that_it_cannot_check(guarded: bool) -> None:
+    over: Any = Over(guarded=guarded)
+    with TRANSPORTS.restored():
+        mcpc.register_transport("over", over)
+        listening = Listening(allow_remote=False, token="secret", tls=None, options={})
+        if guarded:
+            assert listening.for_uri("over://x") == {}
+        else:
+            with pytest.raises(UserMistake, match="cannot check a token"):
+                listening.for_uri("over://x")
+
+
+def test_completing_a_command_line_starts_no_server() -> None:
+    over: Any = Over(redialled=False)
+    with TRANSPORTS.restored():
+        mcpc.register_transport("over", over)
+        assert tools_at("over://x", {}) == []
+    assert over.dialled == 0
