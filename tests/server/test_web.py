@@ -180,3 +180,12 @@ async def test_a_task_goes_on_after_its_client_was_cut_off_and_is_heard_of_again
 def test_a_mistake_is_told_at_once(arguments: dict[str, Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         mcpc.asgi_app(make_server(), **arguments)
+
+
+async def test_a_request_that_does_not_say_what_it_accepts_is_answered() -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "initialize"}
+    about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    async with mcpc.listen(make_server(), "http://127.0.0.1:0/mcp") as listener, httpx2.AsyncClient() as http:
+        request = http.build_request("POST", listener.uri, json={**call, "params": about})
+        del request.headers["accept"]
+        assert (await http.send(request)).status_code == 200

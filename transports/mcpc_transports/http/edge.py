@@ -174,7 +174,7 @@ class MessageCheck:
                 response = EventResponse(send)
                 current_response.set(response)
                 send = response.relay
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(_accepting(scope), _replay(body, receive), send)
 
     def _check_headers(self, scope: Scope, message: Mapping[str, Any]) -> None:
         if self._strict and message.get("method") in TASK_METHODS and "mcp-name" not in Headers(scope=scope):
@@ -201,6 +201,13 @@ class MessageCheck:
 def _is_modern(scope: Scope) -> bool:
     """Whether a request is of the era in which its answer is all there is: no sessions, no events kept for later."""
     return Headers(scope=scope).get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
+
+
+def _accepting(scope: Scope) -> Scope:
+    """A request that does not say what it accepts accepts anything (RFC 9110, 12.5.1); the SDK answers it 406."""
+    if "accept" in Headers(scope=scope):
+        return scope
+    return {**scope, "headers": [*scope["headers"], (b"accept", b"application/json, text/event-stream")]}
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
