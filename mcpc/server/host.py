@@ -27,6 +27,9 @@ logger = logging.getLogger("mcpc")
 
 T = TypeVar("T")
 
+CLOSE_PATIENCE = 1.0
+"""Seconds that what runs has to end once it is cancelled."""
+
 
 class Host:
     """A home for background tasks; `async with host.hold():` keeps it open."""
@@ -41,7 +44,7 @@ class Host:
 
     @asynccontextmanager
     async def hold(self) -> AsyncGenerator[None]:
-        """Keep the host open; the last one out cancels what still runs and waits for it."""
+        """Keep the host open; the last one out cancels what still runs and waits for it, for a moment."""
         self._check_loop()
         self.holders += 1
         try:
@@ -67,7 +70,8 @@ class Host:
                     ready.set()
                     await anyio.sleep_forever()
             finally:
-                self._tasks = None
+                if self._ended is ended:
+                    self._tasks = None
                 ended.set()
 
         self._thread = threading.get_ident()
@@ -79,9 +83,13 @@ class Host:
     async def _close(self) -> None:
         if self._tasks is None or self._ended is None:
             return
+        ended = self._ended
         self._tasks.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await self._ended.wait()
+        with anyio.move_on_after(CLOSE_PATIENCE, shield=True):
+            await ended.wait()
+        if not ended.is_set():
+            self._tasks = self._ended = None
+            logger.warning("a worker would not end although it was cancelled, and was left behind")
 
     @property
     def is_open(self) -> bool:

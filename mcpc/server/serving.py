@@ -11,7 +11,9 @@ from mcp.server import Server
 from mcp.server.runner import serve_dual_era_loop
 
 from mcpc.framing import Connection
+from mcpc.server.apart import apart
 from mcpc.server.binding import Binding, bind
+from mcpc.server.ending import ProcessEnd
 from mcpc.server.kinds import custom_routes
 from mcpc.server.served import Served
 from mcpc.server.workshop import Workshop
@@ -21,6 +23,9 @@ from mcpc.uri import listen_at, parse_uri, resolve
 __all__ = ["ServerEndpoint", "listen", "run", "serve"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
+
+CLOSE_PATIENCE = 3.0
+"""Seconds that an address has to close, after its clients were sent the last messages."""
 
 
 class ServerEndpoint:
@@ -100,7 +105,9 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
         await stack.enter_async_context(workshop.hold())
         if not traits_of(resolve(parse_uri(uri).scheme)).drives_server:
             await stack.enter_async_context(endpoint.lifespan())
-        listener = await stack.enter_async_context(opened)
+        listener = await stack.enter_async_context(
+            apart(opened, patience=CLOSE_PATIENCE, what=f"a connection over {parse_uri(uri).scheme}")
+        )
         workshop.listeners += 1
         try:
             yield Served(listener, binding.name, binding.workshop.wind_down)
@@ -198,10 +205,14 @@ def run(
                 await serve(server, uri, on_listening=on_listening, **options)
             except Exception as exc:
                 failures.append(exc)
+            finally:
+                end.begin()
             tasks.cancel_scope.cancel()
 
     failures: list[Exception] = []
+    end = ProcessEnd()
     anyio.run(main, backend=backend)
+    end.over()
     if failures:
         raise failures[0]
 

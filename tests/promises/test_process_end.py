@@ -1,0 +1,95 @@
+"""A serving process ends when it is told to, whatever its workers do, and its server's lifespan is closed before."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+import mcpc
+
+pytestmark = pytest.mark.anyio
+
+SERVER = """
+import asyncio, sys, threading
+from contextlib import asynccontextmanager
+import mcpc
+from mcp.server import MCPServer
+
+@asynccontextmanager
+async def lifespan(server):
+    yield {}
+    print("lifespan closed", flush=True)
+
+server = MCPServer("stuck", lifespan=lifespan, log_level="CRITICAL")
+callbacks = mcpc.MCPCHelper(server, shutdown_grace=0.05)
+
+@callbacks.tool()
+def blocked(task: mcpc.SyncTask) -> None:
+    task.update("here")
+    threading.Event().wait()
+
+@callbacks.tool()
+async def stubborn(task: mcpc.Task) -> None:
+    await task.update("here")
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+@server.tool()
+def plain() -> None:
+    print("called", flush=True)
+    threading.Event().wait()
+
+mcpc.run(server, "tcp://127.0.0.1:0", on_listening=lambda uri: print(uri, flush=True))
+print("run has returned", flush=True)
+"""
+
+
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGINT])
+def number(request: pytest.FixtureRequest) -> signal.Signals:
+    return request.param
+
+
+async def _call(uri: str, what: str, process: "subprocess.Popen[str]") -> None:
+    async with mcpc.Client(uri, reconnect=False) as client:
+        if what == "plain":
+
+            async def call() -> None:
+                await client.call_tool("plain", {})
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                assert process.stdout is not None
+                await anyio.to_thread.run_sync(process.stdout.readline)
+                tasks.cancel_scope.cancel()
+            return
+        async for message in await client.start_task(what):
+            if message.event == "update":
+                return
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("what", ["blocked", "stubborn", "plain"])
+async def test_a_signal_ends_the_process_whatever_hangs(what: str, number: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(SERVER)
+    with subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            uri = (await anyio.to_thread.run_sync(process.stdout.readline)).strip()
+            with anyio.fail_after(30):
+                await _call(uri, what, process)
+            process.send_signal(number)
+            out, _ = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=40))
+            assert process.returncode == 0
+            assert "lifespan closed" in out
+            assert ("run has returned" in out) is (what != "stubborn")
+        finally:
+            process.kill()
