@@ -14,6 +14,7 @@ from mcp.server import Server
 from mcpc.errors import MCPCError
 from mcpc.server.calls import CallReader
 from mcpc.server.direct import DirectForm
+from mcpc.server.handed import HandedTasks
 from mcpc.server.kinds import lowlevel_of
 from mcpc.server.limits import Limits
 from mcpc.server.methods import add_methods
@@ -53,6 +54,10 @@ class Binding:
         """The names of the tools made with `@callbacks.tool()`."""
         self.task_required_tools: set[str] = set()
         """Those of them that refuse a caller who can follow no task."""
+        self.handles: dict[str, float] = {}
+        """Those of them whose plain callers get a handle, and after how many seconds."""
+        self.handed = HandedTasks(limits.task_ttl)
+        """The tasks whose plain callers have one."""
         self.workshop: Workshop = Workshop(limits)
         self.sep2663: TasksExtension = TasksExtension(self.workshop, lowlevel)
         """The same tasks, for clients that know the tasks extension."""
@@ -73,6 +78,8 @@ class Binding:
             self.sep2663,
             self.background_tools,
             self.task_required_tools,
+            self.handed,
+            self.handles,
         )
         self.lowlevel.middleware.append(calls)
         self.lowlevel.extensions[CALLBACKS_EXTENSION] = {}

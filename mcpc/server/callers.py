@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from mcpc.messages import LOG_EVENT, MCPCMessage
 from mcpc.server.call import Call, current_principal
 from mcpc.server.execution import Execution
+from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
 from mcpc.server.plain import PlainCaller
 from mcpc.server.rounds import RoundTable
@@ -47,13 +48,20 @@ class Caller(Protocol):
         ...
 
 
-def caller_of(call: Call, workshop: Workshop, sep2663: TasksExtension, rounds: RoundTable) -> Caller:
+def caller_of(
+    call: Call,
+    workshop: Workshop,
+    sep2663: TasksExtension,
+    rounds: RoundTable,
+    handed: HandedTasks,
+    after: float | None,
+) -> Caller:
     """Who makes a call."""
     if call.journal is not None:
         return _Listening(call, workshop)
     if call.task_extension:
         return _Following(call, sep2663)
-    return PlainCaller(call, workshop, rounds)
+    return PlainCaller(call, workshop, rounds, handed, after)
 
 
 class _Listening:

@@ -4,6 +4,7 @@ Answers the handshakes of the originals, hands subscriptions to the tasks
 extension, and leaves everything else to the server.
 """
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from mcpc.server.answers import on_the_wire
 from mcpc.server.call import Call, current_call, current_principal
 from mcpc.server.callers import Caller, caller_of
 from mcpc.server.direct import DirectForm
+from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
 from mcpc.server.methods import open_journal
@@ -51,6 +53,8 @@ class CallReader:
         sep2663: The tasks extension.
         background_tools: The names of the tools made with `@callbacks.tool()`.
         task_required_tools: Those of them that refuse a caller who can follow no task.
+        handed: The tasks whose plain callers were given a handle.
+        handles: The tools whose plain callers get one, and after how many seconds.
     """
 
     def __init__(
@@ -62,6 +66,8 @@ class CallReader:
         sep2663: TasksExtension,
         background_tools: AbstractSet[str],
         task_required_tools: AbstractSet[str],
+        handed: HandedTasks,
+        handles: Mapping[str, float],
     ) -> None:
         self._server = server
         self._lowlevel = lowlevel
@@ -70,6 +76,8 @@ class CallReader:
         self._sep2663 = sep2663
         self._background_tools = background_tools
         self._task_required_tools = task_required_tools
+        self._handed = handed
+        self._handles = handles
         self._rounds = RoundTable(workshop.limits.round_ttl)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -130,7 +138,9 @@ class CallReader:
 
     async def _invoke(self, call: Call, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let the call run in the host, and answer it in its caller's way."""
-        caller = caller_of(call, self._workshop, self._sep2663, self._rounds)
+        caller = caller_of(
+            call, self._workshop, self._sep2663, self._rounds, self._handed, self._handles.get(call.tool_name)
+        )
         invocation = call.invocation = Invocation(caller.enter)
         self._workshop.host.spawn(
             partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, invocation, caller)))

@@ -17,7 +17,7 @@ from mcpc.server.execution import Execution
 from mcpc.server.limits import Limits
 from mcpc.server.old_workers import run_plain
 from mcpc.server.outlets import CollectOutlet, NullOutlet
-from mcpc.server.registration import register
+from mcpc.server.registration import DEFAULT_AFTER, handle_after, register
 from mcpc.server.signature import read_worker
 from mcpc.server.tools import BackgroundTool
 from mcpc.server.workshop import EVERY_SESSION, Workshop
@@ -27,6 +27,7 @@ __all__ = ["MCPCHelper", "StartedTask"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
+Plain = Literal["wait", "handle"]
 WorkerT = TypeVar("WorkerT", bound=Callable[..., Any])
 
 
@@ -64,6 +65,8 @@ class MCPCHelper:
     Args:
         server: An `mcp.server.MCPServer`, a lowlevel `mcp.server.Server` or a `fastmcp.FastMCP`. A bare name works
             too, as in mcpc 0.2: the server is then the one that is being called, served by `mcpc.serve`.
+        plain: What a plain caller gets: `wait` for the result, or a `handle` to a task that lasts longer than `after`.
+        after: Seconds, for `plain="handle"`. Both can be given for each tool too.
         limits: The bounds, by the names in `Limits`.
 
     Raises:
@@ -71,7 +74,9 @@ class MCPCHelper:
         TypeError: there is no such limit.
     """
 
-    def __init__(self, server: Any, **limits: Any) -> None:
+    def __init__(self, server: Any, *, plain: Plain = "wait", after: float = DEFAULT_AFTER, **limits: Any) -> None:
+        handle_after(plain, after)
+        self._plain = {"plain": plain, "after": after}
         self._binding: Binding | None = None
         self._limits = Limits(**limits)
         self.background_tasks: dict[str, dict[str, Any]] = {}
@@ -120,7 +125,7 @@ class MCPCHelper:
             raise TypeError("write @callbacks.tool(), with the parentheses")
 
         def decorate(worker: WorkerT) -> WorkerT:
-            register(BackgroundTool(self.binding, read_worker(worker, name, description)), options)
+            register(BackgroundTool(self.binding, read_worker(worker, name, description)), {**self._plain, **options})
             return worker
 
         return decorate

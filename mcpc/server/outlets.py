@@ -91,7 +91,7 @@ class ProgressOutlet:
     """For a plain MCP caller: progress notifications on its request, if it sent a token; prompts as elicitations."""
 
     def __init__(self, session: ServerSession | None, request_id: RequestId | None) -> None:
-        self.session = session
+        self.session: ServerSession | None = session
         """That of the request which waits; None while none does."""
         self.request_id = request_id
         self._last = -math.inf

@@ -1,7 +1,8 @@
 """A caller that speaks plain MCP: it waits for the result, sees progress, and is asked as its era allows.
 
 Before 2026-07-28 a question is a request to the caller (elicitation) while its call waits. Since then it is the
-answer to the call, which comes back with the answers (`rounds`); the worker runs on meanwhile.
+answer to the call, which comes back with the answers (`rounds`); the worker runs on meanwhile. A host that waits only
+seconds is given a handle after some, and companion tools look after the task from then on.
 """
 
 from typing import Any
@@ -12,10 +13,13 @@ from mcp.server.context import HandlerResult
 from mcp.server.session import ServerSession
 from mcp_types import RequestId
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic_core import from_json
 
 from mcpc.errors import PromptError
 from mcpc.server.call import Call, current_principal
+from mcpc.server.companions import handle_answer
 from mcpc.server.execution import Execution
+from mcpc.server.handed import HandedTasks, News
 from mcpc.server.invocation import Invocation
 from mcpc.server.outlet import OpenPrompt
 from mcpc.server.outlets import ProgressOutlet, asked_again, can_be_asked
@@ -31,31 +35,86 @@ SETTLING = 5
 """Turns of the event loop in which further questions join the first in one round."""
 
 
-class _RoundsOutlet(ProgressOutlet):
-    """Progress on the request that waits; questions wait for the next round.
+class _PlainOutlet(ProgressOutlet):
+    """Progress on the request that waits; what is told is kept for whoever is handed the task.
 
     Args:
         session: That of the first request.
         request_id: Its id.
+        news: Where it is kept, if anywhere.
+    """
+
+    def __init__(self, session: ServerSession, request_id: RequestId, news: News | None) -> None:
+        super().__init__(session, request_id)
+        self._news = news
+        self._asking: set[anyio.CancelScope] = set()
+        self.handed = False
+        """Whether the caller has a handle, and does not wait."""
+
+    async def update(self, data: bytes, result: Any) -> None:
+        """Keep it, and report it."""
+        if self._news is not None:
+            self._news.add("update", from_json(data).get("result"))
+        await super().update(data, result)
+
+    def hand_over(self) -> None:
+        """Nobody waits any more: questions that are open are for the companion tools."""
+        self.session = None
+        self.handed = True
+        for scope in tuple(self._asking):
+            scope.cancel()
+
+    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
+        """Ask the caller who waits; leave the question to the companion tools where nobody does."""
+        if not self.handed:
+            with anyio.CancelScope() as scope:
+                self._asking.add(scope)
+                try:
+                    await self._ask(prompt, data)
+                finally:
+                    self._asking.discard(scope)
+                return
+        if self._news is None:
+            raise PromptError("this caller cannot be asked")
+        self._news.add("question", from_json(data)["result"]["prompt"])
+
+    async def _ask(self, prompt: OpenPrompt, data: bytes) -> None:
+        if self._news is not None and (self.session is None or not can_be_asked(self.session)):
+            await prompt.answered.wait()  # its caller gets a handle soon
+            return
+        await super().prompt(prompt, data)
+
+
+class _RoundsOutlet(_PlainOutlet):
+    """The same for a caller that is asked by rounds: questions wait for the next.
+
+    Args:
+        session: That of the first request.
+        request_id: Its id.
+        news: Where it is kept, if anywhere.
         max_rounds: How often the caller may be asked in all.
     """
 
-    def __init__(self, session: ServerSession, request_id: RequestId, max_rounds: int) -> None:
-        super().__init__(session, request_id)
+    def __init__(self, session: ServerSession, request_id: RequestId, news: News | None, max_rounds: int) -> None:
+        super().__init__(session, request_id, news)
         self.rounds = 0
         """How often it has been asked."""
-        self._askable = can_be_asked(session)
+        self.askable = can_be_asked(session)
+        """Whether the caller declared that it can be asked."""
         self._max_rounds = max_rounds
 
-    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
+    async def _ask(self, prompt: OpenPrompt, data: bytes) -> None:
         """Leave the question to the next round."""
-        if not self._askable:
+        if not self.askable and self._news is not None:
+            await prompt.answered.wait()  # its caller gets a handle soon
+            return
+        if not self.askable:
             raise PromptError("this caller cannot be asked: it speaks no MCPC and declared no elicitation")
         if self.rounds >= self._max_rounds:
             raise PromptError(
                 f"this caller was asked {self.rounds} times in one call; clients go along with no more (max_rounds)"
             )
-        await checkpoint()
+        await prompt.answered.wait()
 
 
 class PlainCaller:
@@ -65,10 +124,17 @@ class PlainCaller:
         call: The call.
         workshop: Where the task is done.
         rounds: Where calls wait for their callers.
+        handed: The tasks whose callers do not wait.
+        after: Seconds after which this one is given a handle; None where it waits for the end.
     """
 
-    def __init__(self, call: Call, workshop: Workshop, rounds: RoundTable) -> None:
+    def __init__(
+        self, call: Call, workshop: Workshop, rounds: RoundTable, handed: HandedTasks, after: float | None
+    ) -> None:
         self._call = call
+        self._handed = handed
+        self._after = after
+        self._told = News() if after is not None else None
         self._workshop = workshop
         self._rounds = rounds
         self._invocation: Invocation | None = None
@@ -76,11 +142,10 @@ class PlainCaller:
         """Why the last answers to questions that are still open were none."""
         self._news = anyio.Event()
         by_rounds = call.session.protocol_version in MODERN_PROTOCOL_VERSIONS
-        self._by_rounds = by_rounds
         self._outlet = (
-            _RoundsOutlet(call.session, call.request_id, workshop.limits.max_rounds)
+            _RoundsOutlet(call.session, call.request_id, self._told, workshop.limits.max_rounds)
             if by_rounds
-            else ProgressOutlet(call.session, call.request_id)
+            else _PlainOutlet(call.session, call.request_id, self._told)
         )
 
     # --- the call ---
@@ -106,6 +171,8 @@ class PlainCaller:
 
     async def log(self, running: Execution, entry: dict[str, Any]) -> None:
         """Log on the request that waits."""
+        if self._told is not None:
+            self._told.add("log", entry)
         session = self._outlet.session
         if session is not None:
             await session.send_log_message(  # pyright: ignore[reportDeprecated]
@@ -117,29 +184,58 @@ class PlainCaller:
 
     def _wake(self) -> None:
         self._news.set()
+        if self._told is not None:
+            self._told.wake()
 
     async def _wait(self, invocation: Invocation) -> HandlerResult:
         """For the end, or for questions that make a round."""
-        left = True
+        goes_on = False
         try:
-            while not invocation.over.is_set():
-                if self._has_questions(invocation):
-                    await self._settle()
-                if self._has_questions(invocation):
-                    left = False
-                    return self._ask(invocation)
-                self._news = anyio.Event()
-                await self._news.wait()
-            return invocation.answer()
+            with anyio.move_on_after(self._after):
+                await self._until_over_or_asked(invocation)
+            if invocation.over.is_set():
+                return invocation.answer()
+            if self._has_questions(invocation):
+                answer: HandlerResult = self._ask(invocation)
+            else:
+                answer = await self._hand_over(invocation)
+            goes_on = True
+            return answer
         finally:
             self._outlet.session = None
-            if left:
+            if not goes_on:
                 invocation.scope.cancel()  # over, or the call was cancelled
+
+    async def _until_over_or_asked(self, invocation: Invocation) -> None:
+        while not invocation.over.is_set():
+            if self._has_questions(invocation):
+                await self._settle()
+            if self._has_questions(invocation):
+                return
+            self._news = anyio.Event()
+            await self._news.wait()
+
+    # --- a handle ---
+
+    async def _hand_over(self, invocation: Invocation) -> HandlerResult:
+        """The answer that names the task, for a caller that waits no longer."""
+        await invocation.begun.wait()
+        running = invocation.running
+        if running is None:
+            await invocation.over.wait()
+            return invocation.answer()
+        assert self._told is not None
+        self._outlet.hand_over()
+        self._handed.add(running, self._told)
+        self._workshop.host.spawn(lambda: self._handed.expire(running))
+        return handle_answer(running, self._told)
 
     # --- rounds ---
 
     def _has_questions(self, invocation: Invocation) -> bool:
-        return self._by_rounds and invocation.running is not None and bool(invocation.running.state.prompts)
+        outlet = self._outlet
+        askable = isinstance(outlet, _RoundsOutlet) and outlet.askable
+        return askable and invocation.running is not None and bool(invocation.running.state.prompts)
 
     async def _settle(self) -> None:
         for _ in range(SETTLING):

@@ -3,6 +3,7 @@
 So its listing, its check of arguments and its middleware all apply. What a call answers is `tools`' affair.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -22,9 +23,14 @@ from pydantic import ValidationError
 
 from mcpc.errors import MCPCError
 from mcpc.server.answers import error_result
+from mcpc.server.binding import Binding
+from mcpc.server.companions import Companions
 from mcpc.server.tools import BackgroundTool
 
-__all__ = ["register"]
+__all__ = ["DEFAULT_AFTER", "handle_after", "register"]
+
+DEFAULT_AFTER = 4.0
+"""Seconds after which a plain caller is given a handle: some hosts wait for no more than five."""
 
 
 def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
@@ -33,16 +39,19 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
     Args:
         tool: The tool.
         options: `title`, `annotations`, `icons`, `meta` of the tool; and `task_required`: refuse callers that can
-            follow no task (they speak no MCPC and declare no tasks extension) instead of letting them wait.
+            follow no task (they speak no MCPC and declare no tasks extension) instead of letting them wait; `plain`
+            and `after`: see `handle_after`.
 
     Raises:
         MCPCError: the worker's parameters cannot be a tool's.
         TypeError: there is no such option.
+        ValueError: an option has no such value.
     """
     options = dict(options)
     task_required = bool(options.pop("task_required", False))
+    after = handle_after(options.pop("plain", "wait"), options.pop("after", DEFAULT_AFTER))
     try:
-        _add(tool, options)
+        _add(tool, options, is_handed=after is not None)
     except (MCPCError, TypeError):
         raise
     except Exception as exc:
@@ -52,17 +61,52 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
     binding.background_tools.add(tool.name)
     if task_required:
         binding.task_required_tools.add(tool.name)
+    if after is not None:
+        _add_companions(binding, after)
+        binding.handles[tool.name] = after
 
 
-def _add(tool: BackgroundTool, options: dict[str, Any]) -> None:
+def handle_after(plain: Any, after: Any) -> float | None:
+    """After how many seconds a plain caller gets a handle; None where it waits for the end.
+
+    Raises:
+        ValueError: there is no such policy, or it is no time.
+    """
+    if plain not in ("wait", "handle"):
+        raise ValueError(f'plain is "wait" or "handle", not {plain!r}')
+    if isinstance(after, bool) or not isinstance(after, int | float) or not 0 <= after < float("inf"):
+        raise ValueError(f"after is a number of seconds, not {after!r}")
+    return float(after) if plain == "handle" else None
+
+
+def _add_companions(binding: Binding, after: float) -> None:
+    """The tools with which a model looks after a task that it was handed; once a server."""
+    if binding.handles:
+        return
+    server = binding.server
+    for name, function in Companions(binding.handed, binding.workshop, after).tools().items():
+        if isinstance(server, MCPServer):
+            cast("MCPServer[Any]", server).add_tool(function, name)
+        elif isinstance(server, Server):
+            _lowlevel_tools(cast("Server[Any]", server)).add_function(name, function)
+        else:
+            server.tool(name=name)(function)
+
+
+def _add(tool: BackgroundTool, options: dict[str, Any], *, is_handed: bool) -> None:
+    """Add it. What hands out its tasks cannot say what its calls return."""
     server = tool.binding.server
     description = tool.signature.description
     if isinstance(server, MCPServer):
         function = _function(tool, _errors_as_results(tool))
-        cast("MCPServer[Any]", server).add_tool(function, tool.name, description=description, **options)
+        cast("MCPServer[Any]", server).add_tool(
+            function, tool.name, description=description, structured_output=False if is_handed else None, **options
+        )
     elif isinstance(server, Server):
-        _lowlevel_tools(cast("Server[Any]", server)).add(tool, options)
+        _lowlevel_tools(cast("Server[Any]", server)).add(tool, options, structured=None if not is_handed else False)
     else:
+        if is_handed:
+            options = {"output_schema": None, **options}
         # What FastMCP has opened for the call must see an error as one: a transaction, say.
         server.tool(name=tool.name, description=description, **options)(_function(tool, tool.call))
 
@@ -108,16 +152,26 @@ class _LowlevelTools:
     """Background tools of a lowlevel `Server`: its list and call handlers, wrapped."""
 
     def __init__(self, server: Server[Any]) -> None:
-        self._tools: dict[str, tuple[BackgroundTool, FuncMetadata, Tool]] = {}
+        self._tools: dict[str, tuple[Handler, FuncMetadata, Tool]] = {}
         self._list = server.get_request_handler("tools/list")
         self._call = server.get_request_handler("tools/call")
         server.add_request_handler("tools/list", PaginatedRequestParams, self._on_list)
         server.add_request_handler("tools/call", CallToolRequestParams, self._on_call)
 
-    def add(self, tool: BackgroundTool, options: dict[str, Any]) -> None:
-        """Add a tool."""
-        metadata = func_metadata(_function(tool, tool.call))
-        self._tools[tool.name] = (tool, metadata, _listed(tool, metadata, **options))
+    def add(self, tool: BackgroundTool, options: dict[str, Any], *, structured: bool | None) -> None:
+        """Add a background tool."""
+        metadata = func_metadata(_function(tool, tool.call), structured_output=structured)
+        listed = _listed(tool.name, tool.signature.description, metadata, **options)
+        self._tools[tool.name] = (_errors_as_results(tool), metadata, listed)
+
+    def add_function(self, name: str, function: Callable[..., Awaitable[Any]]) -> None:
+        """Add an ordinary tool."""
+        metadata = func_metadata(function)
+
+        async def call(arguments: dict[str, Any]) -> Any:
+            return await function(**arguments)
+
+        self._tools[name] = (call, metadata, _listed(name, inspect.getdoc(function) or "", metadata))
 
     async def _on_list(self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams) -> ListToolsResult:
         """The server's own tools, page by page; ours with the last page."""
@@ -131,12 +185,12 @@ class _LowlevelTools:
     async def _on_call(self, ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> HandlerResult:
         found = self._tools.get(params.name)
         if found is not None:
-            tool, metadata, _ = found
+            handler, metadata, _ = found
             try:
                 arguments = metadata.validate_arguments(params.arguments or {})
             except ValidationError as exc:
-                return error_result(f"{tool.name}: {exc}")
-            value = await _errors_as_results(tool)(arguments)
+                return error_result(f"{params.name}: {exc}")
+            value = await handler(arguments)
             try:
                 return metadata.convert_result(value)
             except ValueError as exc:
@@ -147,7 +201,8 @@ class _LowlevelTools:
 
 
 def _listed(
-    tool: BackgroundTool,
+    name: str,
+    description: str,
     metadata: FuncMetadata,
     *,
     title: str | None = None,
@@ -156,8 +211,8 @@ def _listed(
     meta: dict[str, Any] | None = None,
 ) -> Tool:
     return Tool(
-        name=tool.name,
-        description=tool.signature.description,
+        name=name,
+        description=description,
         input_schema=metadata.arg_model.model_json_schema(by_alias=True),
         output_schema=metadata.output_schema,
         title=title,
