@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format pytest peers bench conformance coverage docs clean
+.PHONY: help demo test lint format pytest peers bench conformance soak coverage docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make docs         write what is made from the code: docs/api.md"
 	@echo "make bench        the benchmark (see docs/performance.md)"
 	@echo "make conformance  the official suite: tasks, and through the bridge"
+	@echo "make soak         200 clients and faults at random, 10 minutes; SECONDS=20 SEED=7 for another run"
 	@echo "make clean        remove everything that was made here"
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -57,6 +58,12 @@ bench: $(READY)
 conformance: $(READY)
 	$(BIN)/python tests/conformance/run.py
 	$(BIN)/python tests/conformance/bridge.py
+
+SECONDS ?= 600
+SEED ?= 1
+
+soak: $(READY)
+	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) .work .pytest_cache .ruff_cache .hypothesis build dist node_modules

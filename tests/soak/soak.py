@@ -1,0 +1,333 @@
+"""Many clients, all transports, faults at random from a seed: `python tests/soak/soak.py [--seconds N] [--seed N]`.
+
+Each client starts tasks of every kind while relays are cut and stalled, servers killed and started again, and their
+wall clocks set. A checker looks at what each task's handle and listener saw: it ended in time, nothing came twice or
+out of order, and nothing is missing unless a gap or a loss was announced. In the end descriptors, tasks and memory are
+back.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+from mcp.shared.exceptions import MCPError
+from soak_server import make_server, weight
+
+import mcpc
+
+SERVER = str(Path(__file__).with_name("soak_server.py"))
+ADDRESSES = {
+    "unix": "unix://{folder}/server.sock",
+    "tcp": "tcp://127.0.0.1:{port}",
+    "ws": "ws://127.0.0.1:{port}/mcp",
+    "http": "http://127.0.0.1:{port}/mcp",
+    "sse+http": "sse+http://127.0.0.1:{port}/sse",
+}
+PATIENCE = 90.0
+"""Seconds within which a handle ends, whatever happens."""
+GROWTH = 64 * 1024 * 1024
+"""Bytes that a process may have more in the end: allocators keep some."""
+BAD_ENDINGS = ("exit", "cancelled", "group", "oversize", "no json", "error")
+EXPECTED = (mcpc.MCPCError, MCPError, OSError)
+"""What a client may be told while the world is against it; always typed."""
+
+
+class Relay:
+    """Carries bytes to an address; cuts all connections, or holds all bytes back for a while."""
+
+    def __init__(self, uri: str, folder: str) -> None:
+        self._target, self._folder = uri, folder
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncGenerator[str]:
+        """Listen; gives the address to dial."""
+        parts = urlsplit(self._target)
+        if parts.scheme == "unix":
+            path = f"{self._folder}/relay.sock"
+            server, uri = await asyncio.start_unix_server(self._carry, path), f"unix://{path}"
+        else:
+            server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            uri = parts._replace(netloc=f"127.0.0.1:{port}").geturl()
+        try:
+            yield uri
+        finally:
+            server.close()
+            self.cut()
+
+    def cut(self) -> None:
+        """End every connection without a word."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def stall(self, seconds: float) -> None:
+        """Let nothing pass for a while."""
+        self._flowing.clear()
+        await asyncio.sleep(seconds)
+        self._flowing.set()
+
+    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        parts = urlsplit(self._target)
+        if parts.scheme == "unix":
+            return await asyncio.open_unix_connection(parts.path)
+        assert parts.port is not None
+        return await asyncio.open_connection("127.0.0.1", parts.port)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, back = await self._dial()
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, back}
+        await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+        self._writers -= {writer, back}
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+class Process:
+    """A server that is killed and started again at the same address."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.kills = 0
+
+    async def start(self) -> None:
+        """Start it; returns when it can be dialled."""
+        self._child = subprocess.Popen(  # noqa: ASYNC220 - it starts in a moment
+            [sys.executable, SERVER, self.uri], stdout=subprocess.PIPE, text=True
+        )
+        assert self._child.stdout is not None
+        self.uri = (await asyncio.to_thread(self._child.stdout.readline)).strip()
+
+    def end(self) -> None:
+        """Kill it, as the system would for want of memory."""
+        self._child.kill()
+        self._child.wait()
+        assert self._child.stdout is not None
+        self._child.stdout.close()
+
+    async def again(self) -> None:
+        """Kill it and start it again."""
+        self.kills += 1
+        self.end()
+        await self.start()
+
+
+@dataclass
+class History:
+    """What all clients saw, and what was wrong with it."""
+
+    outcomes: Counter[str] = field(default_factory=Counter[str])
+    faults: Counter[str] = field(default_factory=Counter[str])
+    wrong: list[str] = field(default_factory=list[str])
+
+    def blame(self, what: str) -> None:
+        """Something that was promised did not hold."""
+        self.wrong.append(what)
+
+
+class Worker:
+    """One client: it starts tasks one after the other, and checks each."""
+
+    def __init__(self, uri: str, history: History, chance: random.Random) -> None:
+        self.uri, self.history, self.chance = uri, history, chance
+        self.name = uri.partition(":")[0]
+        self.seen: dict[str, list[int]] = {}
+        self.gaps = 0
+
+    def hear(self, message: mcpc.MCPCMessage) -> None:
+        """A listener beside the handles: it sees every message once."""
+        if message.event == "gap":
+            self.gaps += 1
+        elif message.event == "update" and message.task_id is not None:
+            self.seen.setdefault(message.task_id, []).append(message.result["n"])
+
+    async def run(self, until: float) -> None:
+        """Connect, again where the connection was lost for good, until the time is over."""
+        while anyio.current_time() < until:
+            try:
+                async with mcpc.Client(self.uri, reconnect_timeout=20.0) as client:
+                    client.add_event_listener(self.hear)
+                    while anyio.current_time() < until and await self._one(client):
+                        pass
+            except* EXPECTED as group:
+                self.history.outcomes[f"connection: {type(group.exceptions[0]).__name__}"] += 1
+                await anyio.sleep(0.2)
+
+    async def _one(self, client: mcpc.Client) -> bool:
+        """One task; False where the connection was lost for good."""
+        kind = self.chance.choice(("count", "count", "slow", "count_in_thread", "misbehave", "wait", "stalled reader"))
+        n, gaps = self.chance.randint(1, 300), self.gaps
+        arguments: dict[str, Any] = {"n": n}
+        tool = "count" if kind in ("slow", "stalled reader") else kind
+        if kind == "slow":
+            arguments["pause"] = 0.05
+        elif kind == "misbehave":
+            arguments = {"how": self.chance.choice(BAD_ENDINGS)}
+        elif kind == "wait":
+            arguments = {}
+        outcome, handle = "refused", None
+        with anyio.move_on_after(PATIENCE) as scope:
+            try:
+                handle = await client.start_task(tool, arguments)
+                if kind == "wait":
+                    with contextlib.suppress(*EXPECTED):  # the connection may be gone: then the handle tells
+                        await handle.stop()
+                elif kind == "stalled reader":
+                    await anyio.sleep(self.chance.random())
+                await handle.result()
+                outcome = "complete"
+            except EXPECTED as exc:
+                outcome = type(exc).__name__
+        self.history.outcomes[f"{kind}: {outcome}"] += 1
+        if scope.cancelled_caught:
+            self.history.blame(f"{self.name}: {kind} did not end within {PATIENCE:g} s")
+        elif handle is not None:
+            self._check(handle, kind, outcome, n, self.gaps > gaps)
+        return outcome != "ConnectionLost"
+
+    def _check(self, handle: mcpc.TaskHandle, kind: str, outcome: str, n: int, gap: bool) -> None:
+        numbers = self.seen.pop(handle.task_id, [])
+        if not handle.ended and outcome != "refused":
+            self.history.blame(f"{self.name}: {kind} gave its outcome and had not ended")
+        if numbers != sorted(set(numbers)):
+            self.history.blame(f"{self.name}: {kind} came twice or out of order: {numbers[:20]}")
+        if outcome == "complete" and kind != "misbehave" and numbers != list(range(n)) and not gap:
+            self.history.blame(f"{self.name}: {kind} lost {n - len(numbers)} of {n} without a word")
+        if outcome == "complete" and kind == "misbehave":
+            self.history.blame(f"{self.name}: a worker that failed completed")
+
+
+async def disturb(servers: dict[str, Process], relays: dict[str, Relay], history: History, seed: int) -> None:
+    """Faults, one after the other, until it is cancelled."""
+    chance = random.Random(seed)
+    while True:
+        await anyio.sleep(chance.uniform(0.3, 1.5))
+        scheme = chance.choice(sorted(servers))
+        fault = chance.choice(("cut", "cut", "cut", "stall", "jump", "kill"))
+        history.faults[fault] += 1
+        if fault == "cut":
+            relays[scheme].cut()
+        elif fault == "stall":
+            await relays[scheme].stall(chance.uniform(0.5, 3))
+        elif fault == "kill":
+            await servers[scheme].again()
+        else:
+            with contextlib.suppress(*EXPECTED, ExceptionGroup), anyio.move_on_after(5):
+                async with mcpc.Client(servers[scheme].uri) as client:
+                    await client.call_tool("jump", {"seconds": chance.choice((-86_400, 0, 3600, 86_400))})
+
+
+async def settled(base: dict[str, int]) -> dict[str, int]:
+    """What this process holds once it holds no more than before, or after 20 s."""
+    with anyio.move_on_after(20):  # nobody tells when the last socket has closed
+        while (now := weight())["descriptors"] > base["descriptors"] or now["tasks"] > base["tasks"]:  # noqa: ASYNC110
+            await anyio.sleep(0.25)
+    return weight()
+
+
+async def check_server(scheme: str, server: Process, history: History) -> None:
+    """A server that everybody has left holds what a new one holds with one client."""
+    with anyio.move_on_after(30) as scope:
+        while True:
+            async with mcpc.Client(server.uri) as client:
+                result: Any = await client.call_tool("weigh", {})
+            now = result.structured_content
+            if now["descriptors"] <= 20 and now["tasks"] <= 20:
+                return
+            await anyio.sleep(1)
+    if scope.cancelled_caught:
+        history.blame(f"the {scheme} server still holds something that its clients left behind")
+
+
+@contextlib.asynccontextmanager
+async def serving(history: History, seed: int) -> AsyncGenerator[list[str]]:
+    """Servers behind relays, disturbed; the addresses of all, with memory and stdio, which nothing comes between."""
+    with tempfile.TemporaryDirectory() as folder:
+        servers = {scheme: Process(uri.format(folder=folder, port=0)) for scheme, uri in ADDRESSES.items()}
+        async with contextlib.AsyncExitStack() as stack:
+            relays: dict[str, Relay] = {}
+            dialled = [f"stdio:{sys.executable} {SERVER} stdio:"]
+            for scheme, server in servers.items():
+                await server.start()
+                stack.callback(server.end)
+                relays[scheme] = Relay(server.uri, folder)
+                dialled.append(await stack.enter_async_context(relays[scheme].open()))
+            listener = await stack.enter_async_context(mcpc.listen(make_server(), "memory://soak"))
+            dialled.append(listener.uri)
+            async with anyio.create_task_group() as group:
+                group.start_soon(disturb, servers, relays, history, seed)
+                yield dialled
+                group.cancel_scope.cancel()
+            for scheme, server in servers.items():
+                with contextlib.suppress(*EXPECTED):
+                    await check_server(scheme, server, history)
+
+
+async def soak(seconds: float, seed: int, clients: int) -> History:
+    """Run it all; what was seen."""
+    history, chance = History(), random.Random(seed)
+    await anyio.to_thread.run_sync(lambda: None)  # its thread is there before we count
+    base = weight()
+    async with serving(history, seed) as addresses:
+        until = anyio.current_time() + seconds
+        stdio, *others = addresses
+        async with anyio.create_task_group() as group:
+            for number in range(clients):
+                uri = stdio if number % 20 == 0 else others[number % len(others)]  # each of stdio is a process
+                group.start_soon(Worker(uri, history, random.Random(chance.random())).run, until)
+    now = await settled(base)
+    for what in ("descriptors", "tasks"):
+        if now[what] > base[what]:
+            history.blame(f"{now[what]} {what} in the end, {base[what]} in the beginning")
+    grown = now["bytes"] - base["bytes"]
+    if grown > GROWTH:
+        history.blame(f"{grown / 2**20:.0f} MiB more in the end")
+    history.outcomes["MiB more in the end"] = round(grown / 2**20)
+    return history
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=float, default=600.0, help="how long (600)")
+    options.add_argument("--seed", type=int, default=1, help="of the faults and of what clients do (1)")
+    options.add_argument("--clients", type=int, default=200, help="how many (200)")
+    given = options.parse_args()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
+    logging.getLogger("mcpc").setLevel(logging.CRITICAL)
+    history = anyio.run(soak, given.seconds, given.seed, given.clients)
+    for title, counts in (("faults", history.faults), ("outcomes", history.outcomes)):
+        print(f"{title}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
+    for count, what in sorted(((count, what) for what, count in Counter(history.wrong).items()), reverse=True)[:40]:
+        print(f"WRONG ({count} times): {what}")
+    print("nothing is wrong" if not history.wrong else f"{len(history.wrong)} times something is wrong")
+    return bool(history.wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

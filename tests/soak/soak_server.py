@@ -1,0 +1,112 @@
+"""The server that is soaked, in a process of its own: `python soak_server.py URI`. Its wall clock can be set.
+
+Tools: workers that behave and workers that do not, `jump` (of the wall clock), and `weigh` (what the process holds).
+"""
+
+import asyncio
+import gc
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_really = time.time
+_ahead = 0.0
+
+
+def _set_clock() -> float:
+    return _really() + _ahead
+
+
+time.time = _set_clock  # before anything else asks what time it is
+
+import anyio  # noqa: E402
+from mcp.server import MCPServer  # noqa: E402
+
+import mcpc  # noqa: E402
+
+
+def weight() -> dict[str, int]:
+    """Resident bytes, open descriptors and tasks of the loop of this process."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    tasks = len(asyncio.all_tasks())
+    return {
+        "bytes": pages * os.sysconf("SC_PAGE_SIZE"),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "tasks": tasks,
+    }
+
+
+def make_server() -> MCPServer[Any]:
+    """The server."""
+    server = MCPServer[Any]("soaked", log_level="CRITICAL")
+    callbacks = mcpc.MCPCHelper(
+        server, max_tasks=5000, channel_ttl=5.0, task_ttl=5.0, stall_timeout=5.0, stop_grace=0.2
+    )
+
+    @callbacks.tool()
+    async def count(n: int, task: mcpc.Task, pause: float = 0.0) -> int:  # pyright: ignore[reportUnusedFunction]
+        """Send the numbers up to n."""
+        for number in range(n):
+            await task.update({"n": number})
+            if pause and number % 20 == 0:
+                await anyio.sleep(pause)
+        return n
+
+    @callbacks.tool()
+    def count_in_thread(n: int, task: mcpc.SyncTask) -> int:  # pyright: ignore[reportUnusedFunction]
+        """The same from a thread."""
+        for number in range(n):
+            task.update({"n": number})
+        return n
+
+    @callbacks.tool()
+    async def misbehave(how: str, task: mcpc.Task) -> Any:  # pyright: ignore[reportUnusedFunction]
+        """End as no worker should."""
+        await task.update({"n": 0})
+        if how == "exit":
+            raise SystemExit(3)
+        if how == "cancelled":
+            raise asyncio.CancelledError
+        if how == "group":
+            raise ExceptionGroup("several", [ValueError("a"), KeyError("b")])
+        if how == "oversize":
+            return "x" * 80_000_000
+        if how == "no json":
+            return object()
+        raise ValueError("no such row")
+
+    @callbacks.tool()
+    async def wait(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        """Until it is told to stop."""
+        await anyio.sleep_forever()
+        return "never"
+
+    @server.tool()
+    async def jump(seconds: float) -> bool:  # pyright: ignore[reportUnusedFunction]
+        """Set the wall clock so far ahead of the real one."""
+        global _ahead
+        _ahead = seconds
+        return True
+
+    @server.tool()
+    async def weigh() -> dict[str, int]:  # pyright: ignore[reportUnusedFunction]
+        """What this process holds."""
+        return weight()
+
+    return server
+
+
+async def _main() -> None:
+    async with mcpc.listen(make_server(), sys.argv[1]) as listener:
+        print(listener.uri, flush=True)
+        await anyio.sleep_forever()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "stdio:":
+        mcpc.run(make_server(), "stdio:")
+    else:
+        anyio.run(_main)
