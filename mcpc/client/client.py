@@ -104,6 +104,7 @@ class Client(mcp.Client):
         self._inbox.on_lost_tasks = self._router.lose_unknown
         self._listening = Listening(self._inbox, self._flow, channel or secrets.token_urlsafe(24))
         self._resumes = channel is not None
+        self._listening.max_message_size = options.get("max_message_size")
         self._remote = RemoteTasks(self, self._router, super().call_tool)
         self._starter = Starter(self._router, self._remote, self.call_tool, self._steer)
         extensions = _with_ours(sdk_options.pop("extensions", None) or (), self._remote.extension)

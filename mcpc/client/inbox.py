@@ -17,7 +17,7 @@ from mcp_types import RequestId
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY
-from mcpc.wire.callbacks import decode_messages, known_messages, messages_in_content
+from mcpc.wire.callbacks import decode_messages, known_messages, messages_in_content, messages_of
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
 from mcpc.wire.originals import decode_direct
 
@@ -116,13 +116,13 @@ class Inbox:
 
     def _messages(self, params: dict[str, Any]) -> None:
         first: Any = params.get("first")
-        values: Any = params.get("messages")
-        if type(first) is not int or first < 1 or not isinstance(values, list):
+        values = messages_of(params)
+        if type(first) is not int or first < 1 or values is None:
             self.bad_messages += 1
             return
         if self._flow.stopped:
             return  # not taken: it comes again when we listen again
-        news = cast("list[Any]", values)[max(0, self.last + 1 - first) :]
+        news = values[max(0, self.last + 1 - first) :]
         number = max(first, self.last + 1)
         if not news:
             return

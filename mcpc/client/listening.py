@@ -17,6 +17,7 @@ from mcpc.client.inbox import Inbox
 from mcpc.client.requests import ask_to_listen
 from mcpc.errors import ConnectionLost
 from mcpc.flow import Flow
+from mcpc.wire.names import HEADS_FORM
 
 __all__ = ["Listening"]
 
@@ -37,6 +38,8 @@ class Listening:
 
     def __init__(self, inbox: Inbox, flow: Flow, channel: str) -> None:
         self.channel = channel
+        self.max_message_size: int | None = None
+        """Bytes of the largest message that we take, where the server is to know."""
         self._inbox = inbox
         self._flow = flow
         self._stream: anyio.CancelScope | None = None
@@ -63,7 +66,9 @@ class Listening:
     async def _listen_once(self, session: ClientSession) -> None:
         """One stream, to its end."""
         inbox = self._inbox
-        params: dict[str, Any] = {"channel": self.channel, "after": inbox.last}
+        params: dict[str, Any] = {"channel": self.channel, "after": inbox.last, "forms": [HEADS_FORM]}
+        if self.max_message_size is not None:
+            params["maxMessageSize"] = self.max_message_size
         if inbox.epoch is not None:
             params["epoch"] = inbox.epoch
         with anyio.CancelScope() as self._stream:

@@ -22,6 +22,7 @@ from mcpc.server.streams import ListenStream
 from mcpc.server.workshop import Workshop
 from mcpc.tasks import TaskState
 from mcpc.wire.names import (
+    HEADS_FORM,
     INFO_METHOD,
     LISTEN_METHOD,
     LISTENING_METHOD,
@@ -57,6 +58,8 @@ class _ListenParams(_Params):
     channel: str = ChannelKey
     after: int = Field(ge=0, strict=True)
     epoch: str | None = Field(default=None, max_length=256)
+    max_message_size: int | None = Field(default=None, alias="maxMessageSize", ge=1, strict=True)
+    forms: list[Any] = Field(default_factory=list[Any], max_length=64)
 
 
 class _TaskParams(_Params):
@@ -150,7 +153,14 @@ class _Methods:
         """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
         journal = open_journal(self._workshop, params.channel)
         assert ctx.request_id is not None
-        stream = ListenStream(journal, ctx.request_id, params.after, params.epoch)
+        stream = ListenStream(
+            journal,
+            ctx.request_id,
+            params.after,
+            params.epoch,
+            max_message_size=params.max_message_size,
+            heads=HEADS_FORM in params.forms,
+        )
         journal.listen(stream)
         connection = current_connection.get()
         if connection is not None:

@@ -3,6 +3,7 @@
 Knows nothing of connections: on a framed one the connection's writer takes, elsewhere the request's handler does.
 """
 
+import math
 from typing import Any
 
 from mcp_types import RequestId
@@ -10,7 +11,7 @@ from mcp_types import RequestId
 from mcpc.mailbox import Batch
 from mcpc.server.journal import Journal
 from mcpc.server.reader import Reader
-from mcpc.wire.callbacks import encode_batch, encode_listening
+from mcpc.wire.callbacks import encode_batch, encode_listening, encode_runs
 from mcpc.wire.originals import encode_direct
 
 __all__ = ["DirectStream", "ListenStream"]
@@ -19,6 +20,8 @@ BATCH_MESSAGES = 512
 """Messages of one notification at the most."""
 BATCH_BYTES = 128 * 1024
 """Bytes of messages of one notification at the most, unless the first message alone is larger."""
+OVERHEAD = 2048
+"""Bytes of a notification beside its messages, at the most: commas, method, ids."""
 
 
 class ListenStream(Reader):
@@ -26,9 +29,26 @@ class ListenStream(Reader):
 
     On a framed connection it is a source that the connection's writer takes from; elsewhere the
     request's handler takes from it.
+
+    Args:
+        journal: What is read.
+        listen_id: The id of the listen request.
+        after: The number of the last message that the listener has.
+        epoch: The journal's, as the listener knows it.
+        max_message_size: Bytes of the largest frame that the listener takes; None where it does not say.
+        heads: Whether it takes the form with heads once.
     """
 
-    def __init__(self, journal: Journal, listen_id: RequestId, after: int, epoch: str | None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        listen_id: RequestId,
+        after: int,
+        epoch: str | None,
+        *,
+        max_message_size: int | None = None,
+        heads: bool = False,
+    ) -> None:
         self.journal = journal
         self.listen_id = listen_id
         fresh = (epoch is not None and epoch != journal.epoch) or after > journal.mailbox.head
@@ -36,6 +56,10 @@ class ListenStream(Reader):
             journal.mailbox.acknowledge(after)  # who listens after a number has had what came before it
         super().__init__(0 if fresh else after)
         self._fresh = fresh
+        self._encode = encode_runs if heads else encode_batch
+        self._room = math.inf if max_message_size is None else max_message_size - OVERHEAD
+        """Bytes of messages that one notification may hold."""
+        self._batch_bytes = int(min(BATCH_BYTES, max(0, self._room)))
         self._announced: int | None = None
         """The `oldest` that the listener was told; None before it was told anything."""
 
@@ -51,7 +75,7 @@ class ListenStream(Reader):
         mailbox = journal.mailbox
         if self._announced is None:
             return self._announce(gap=self._fresh or self.cursor < mailbox.oldest - 1)
-        batch = mailbox.read(self.cursor, max_messages=BATCH_MESSAGES, max_bytes=BATCH_BYTES)
+        batch = mailbox.read(self.cursor, max_messages=BATCH_MESSAGES, max_bytes=self._batch_bytes)
         if batch is None:
             self.awake: bool = False
             if self.finishing:
@@ -59,18 +83,27 @@ class ListenStream(Reader):
             return None
         if batch.first > self.cursor + 1 and batch.first > self._announced:
             return self._announce(gap=True)
-        self.cursor = last = batch.last
-        journal.sent = max(journal.sent, last)
-        self.stalled = False
-        self.awake = last < mailbox.head or self.finishing
-        if journal.pressure.waiting:
-            journal.pressure.made_room()
+        if len(batch.messages[0]) > self._room:
+            self._passed(batch.first)
+            return self._announce(gap=True, oldest=batch.first + 1)
+        self._passed(batch.last)
         return batch
 
-    def _announce(self, *, gap: bool) -> dict[str, Any]:
+    def _passed(self, last: int) -> None:
+        """The listener has what it gets of everything up to `last`."""
+        journal = self.journal
+        self.cursor = last
+        journal.sent = max(journal.sent, last)
+        self.stalled = False
+        self.awake = last < journal.mailbox.head or self.finishing
+        if journal.pressure.waiting:
+            journal.pressure.made_room()
+
+    def _announce(self, *, gap: bool, oldest: int = 0) -> dict[str, Any]:
+        """Where the log begins for this listener. A message that is over its limit is a gap of one."""
         mailbox = self.journal.mailbox
-        self._announced = mailbox.oldest
-        params: dict[str, Any] = {"epoch": self.journal.epoch, "oldest": mailbox.oldest, "head": mailbox.head}
+        self._announced = oldest = max(mailbox.oldest, oldest)
+        params: dict[str, Any] = {"epoch": self.journal.epoch, "oldest": oldest, "head": mailbox.head}
         if gap:
             params["tasks"] = self.journal.describe_tasks()
         return params
@@ -81,7 +114,7 @@ class ListenStream(Reader):
         if item is None:
             return []
         if isinstance(item, Batch):
-            return [encode_batch(self.listen_id, item.first, item.messages)]
+            return [self._encode(self.listen_id, item.first, item.messages)]
         return [encode_listening(self.listen_id, item)]
 
 

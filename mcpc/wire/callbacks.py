@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from mcpc.errors import MessageError
 from mcpc.messages import PROTOCOL, MCPCMessage, check_message
 from mcpc.wire.heads import KnownHeads
-from mcpc.wire.jsontext import encode_json, has_infinity
+from mcpc.wire.jsontext import as_object, encode_json, has_infinity
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, NOTIFICATION_PREFIX, SUBSCRIPTION_META
 
 __all__ = [
@@ -20,10 +20,12 @@ __all__ = [
     "encode_batch",
     "encode_listening",
     "encode_message",
+    "encode_runs",
     "known_messages",
     "message_prefix",
     "message_with_result",
     "messages_in_content",
+    "messages_of",
 ]
 
 # --- one message ------------------------------------------------------------------------------------------------
@@ -166,6 +168,53 @@ _BATCH = b'{"jsonrpc":"2.0","method":"%b","params":{"_meta":{"%b":%%b},"first":%
 def encode_batch(listen_id: RequestId, first: int, messages: Iterable[bytes]) -> bytes:
     """A `notifications/mcpc/messages` frame: encoded messages with contiguous numbers from `first`."""
     return _BATCH % (to_json(listen_id), first, b",".join(messages))
+
+
+_RUNS = _BATCH.replace(b'"messages":', b'"runs":')
+_RUN = b'{"head":%b,"results":[%b]}'
+_MARK = b',"protocol":"mcpc","result":'
+"""What stands between a message's head and its result. No text holds it: there the quotes are escaped."""
+
+
+def encode_runs(listen_id: RequestId, first: int, messages: Sequence[bytes]) -> bytes:
+    """The same notification with what messages in a row share written once: `runs`, of a head and its results.
+
+    For messages that were encoded here; where one is spelled in another way, `encode_batch` is used.
+    """
+    runs: list[bytes] = []
+    prefix, results = b"", list[bytes]()
+    for message in messages:
+        if not (prefix and message.startswith(prefix)):
+            if results:
+                runs.append(_run(prefix, results))
+            at = message.find(_MARK)
+            if at < 0 or not message.endswith(b"}"):
+                return encode_batch(listen_id, first, messages)
+            prefix, results = message[: at + len(_MARK)], []
+        results.append(message[len(prefix) : -1])
+    if results:
+        runs.append(_run(prefix, results))
+    return _RUNS % (to_json(listen_id), first, b",".join(runs))
+
+
+def _run(prefix: bytes, results: list[bytes]) -> bytes:
+    return _RUN % (prefix[: -len(b',"result":')] + b"}", b",".join(results))
+
+
+def messages_of(params: dict[str, Any]) -> list[Any] | None:
+    """The messages in a `notifications/mcpc/messages`, in whichever of its two forms; None where it has neither."""
+    if "runs" not in params:
+        values: Any = params.get("messages")
+        return cast("list[Any]", values) if isinstance(values, list) else None
+    found: list[Any] = []
+    runs: Any = params["runs"]
+    for run in cast("list[Any]", runs) if isinstance(runs, list) else [None]:
+        members = as_object(run)
+        head, results = members.get("head"), members.get("results")
+        if not isinstance(head, dict) or not isinstance(results, list):
+            return None  # how many messages it stands for cannot be known
+        found.extend({**cast("dict[str, Any]", head), "result": result} for result in cast("list[Any]", results))
+    return found
 
 
 def encode_listening(listen_id: RequestId, params: dict[str, Any]) -> bytes:

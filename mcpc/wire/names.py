@@ -3,6 +3,7 @@
 __all__ = [
     "CALLBACKS_EXTENSION",
     "CHANNEL_META",
+    "HEADS_FORM",
     "INFO_METHOD",
     "LISTENING_METHOD",
     "LISTEN_METHOD",
@@ -30,3 +31,6 @@ CHANNEL_META = "mcpc/channel"
 SESSION_META = "mcpc/sessionId"
 TASK_META = "mcpc/taskId"
 SUBSCRIPTION_META = "io.modelcontextprotocol/subscriptionId"
+
+HEADS_FORM = "heads"
+"""In `forms` of `mcpc/listen`: this listener takes `runs`, with the head of messages in a row once."""

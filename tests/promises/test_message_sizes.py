@@ -1,0 +1,77 @@
+"""A message over a listener's limit costs that message alone: what is larger is a gap of one, what follows comes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.server import MCPServer
+
+import mcpc
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 20_000
+
+ADDRESSES: dict[str, Callable[[Path], str]] = {
+    "memory": lambda folder: f"memory://{folder.name}",
+    "tcp": lambda folder: "tcp://127.0.0.1:0",
+    "unix": lambda folder: f"unix://{folder}/s",
+    "ws": lambda folder: "ws://127.0.0.1:0/mcp",
+    "http": lambda folder: "http://127.0.0.1:0/mcp",
+    "sse+http": lambda folder: "sse+http://127.0.0.1:0/sse",
+}
+
+
+@pytest.fixture(params=ADDRESSES)
+def address(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend_name: str) -> str:
+    if anyio_backend_name == "trio" and request.param in ("http", "sse+http"):
+        pytest.skip("uvicorn serves on asyncio")
+    return ADDRESSES[request.param](tmp_path)
+
+
+def server() -> MCPServer[Any]:
+    made = MCPServer[Any]("sizes", log_level="CRITICAL")
+    callbacks = mcpc.MCPCHelper(made)
+
+    @callbacks.tool()
+    async def speak(sizes: list[int], task: mcpc.Task) -> int:  # pyright: ignore[reportUnusedFunction]
+        for number, size in enumerate(sizes):
+            await task.update({"number": number, "text": "x" * size})
+        return len(sizes)
+
+    return made
+
+
+async def test_a_message_over_the_listeners_limit_is_a_gap_of_one_and_the_next_ones_come(address: str) -> None:
+    seen: list[mcpc.MCPCMessage] = []
+    states: list[str] = []
+    async with mcpc.listen(server(), address) as listener:
+        client = mcpc.Client(listener.uri, max_message_size=LIMIT, on_connection=states.append)
+        with anyio.fail_after(20):
+            async with client:
+                client.add_event_listener(seen.append)
+                task = await client.start_task("speak", {"sizes": [10, 15_000, 15_000, 30_000, 10, 40_000, 20]})
+                assert await task.result() == 7
+    numbers = [message.result["number"] for message in seen if message.event == "update"]
+    assert numbers == [0, 1, 2, 4, 6]
+    gaps = [message.result for message in seen if message.event == "gap"]
+    assert [gap["last"] - gap["first"] for gap in gaps] == [0, 0]
+    assert all(gap["tasks"][0]["taskId"] == task.task_id for gap in gaps)
+    assert "lost" not in states
+
+
+async def test_batches_stay_under_the_listeners_limit(address: str) -> None:
+    seen: list[mcpc.MCPCMessage] = []
+    states: list[str] = []
+    async with mcpc.listen(server(), address) as listener:
+        client = mcpc.Client(listener.uri, max_message_size=LIMIT, on_connection=states.append)
+        with anyio.fail_after(20):
+            async with client:
+                client.add_event_listener(seen.append)
+                task = await client.start_task("speak", {"sizes": [500] * 400})
+                assert await task.result() == 400
+    assert [message.result["number"] for message in seen if message.event == "update"] == list(range(400))
+    assert [message for message in seen if message.event == "gap"] == []
+    assert "lost" not in states
