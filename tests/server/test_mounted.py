@@ -1,0 +1,78 @@
+"""Background tools of a FastMCP server that another one mounts, and behind FastMCP's own middleware."""
+
+from typing import Any
+
+import anyio
+import mcp
+import pytest
+from fastmcp import FastMCP
+from fastmcp.server.middleware.caching import ResponseCachingMiddleware
+from mcp_types import ElicitResult
+
+import mcpc
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+
+def family(*, parent_has_helper: bool) -> Any:
+    """A server that mounts another, whose tool works in the background."""
+    child, parent = FastMCP[Any]("child"), FastMCP[Any]("parent")
+    callbacks = mcpc.MCPCHelper(child)
+
+    @callbacks.tool()
+    async def job(n: int, task: mcpc.Task) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        for number in range(n):
+            await task.update(number)
+        return {"answer": await task.ask("which?", choices=["a", "b"])}
+
+    parent.mount(child, namespace="sub")
+    if parent_has_helper:
+        mcpc.MCPCHelper(parent)
+    return parent
+
+
+@pytest.mark.parametrize("parent_has_helper", [True, False])
+async def test_the_tools_of_a_mounted_server_are_served_by_its_parent(parent_has_helper: bool) -> None:
+    async def answer(context: Any, params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"answer": "b"})
+
+    with anyio.fail_after(20):
+        async with mcpc.listen(family(parent_has_helper=parent_has_helper), "memory://parent") as listener:
+            async with mcpc.Client(listener.uri) as client:
+                client.on_prompt(lambda prompt: "a")
+                task = await client.start_task("sub_job", {"n": 2})
+                updates = [m.result async for m in task if m.event == "update"]
+                assert updates[:2] == [0, 1]
+                assert await task.result() == {"answer": "a"}
+                bad = await client.start_task("sub_job", {"n": "many"})
+                with pytest.raises(mcpc.TaskFailed):
+                    await bad.result()
+            for mode in ("auto", "legacy"):
+                plain: Any = mcp.Client(mcpc.connect(listener.uri), mode=mode, elicitation_callback=answer)
+                async with plain as caller:
+                    result = await caller.call_tool("sub_job", {"n": 1})
+                    assert result.structured_content == {"answer": "b"}
+
+
+async def test_a_cache_of_responses_keeps_results_and_never_that_a_task_was_begun() -> None:
+    server = FastMCP[Any]("cached")
+    server.add_middleware(ResponseCachingMiddleware())
+    callbacks = mcpc.MCPCHelper(server)
+    runs: list[int] = []
+
+    @callbacks.tool()
+    async def square(n: int, task: mcpc.Task) -> dict[str, int]:  # pyright: ignore[reportUnusedFunction]
+        runs.append(n)
+        await task.update("squaring")
+        return {"square": n * n}
+
+    with anyio.fail_after(20):
+        async with mcpc.Client(server) as client:
+            tasks = [await client.start_task("square", {"n": 3}) for _ in range(2)]
+            assert [await task.result() for task in tasks] == [{"square": 9}] * 2
+            again = await client.start_task("square", {"n": 3})
+            assert await again.result() == {"square": 9}
+            plain = await client.call_tool("square", {"n": 3})
+            assert plain.structured_content == {"square": 9}
+            assert len({task.task_id for task in (*tasks, again)}) == 3
+    assert len(runs) <= 3
