@@ -45,7 +45,7 @@ class JournalTable:
         """The journal of that key, made where there is none; None where it is another principal's.
 
         Raises:
-            MCPCError: there are as many as may be, and none is idle.
+            MCPCError: there are as many as may be, and each is in use or holds what was not read yet.
         """
         journal = self._journals.get(key)
         if journal is None:
@@ -67,7 +67,8 @@ class JournalTable:
             self.expire()
         if len(self._journals) < self._limits.max_channels:
             return
-        idle = [journal for journal in self._journals.values() if journal.idle]
+        # Made-up keys must not push out what another client is still to read.
+        idle = [j for j in self._journals.values() if j.idle and j.mailbox.head <= j.sent]
         if not idle:
             raise MCPCError(f"{self._limits.max_channels} channels are open, which is the limit")
         self.drop(min(idle, key=lambda journal: journal.touched))

@@ -32,7 +32,8 @@ class Limits:
     round_ttl: float = 600.0
     """Seconds for which a plain call's questions wait for its caller to come back; then its task is stopped."""
     max_channels: int = 10_000
-    """Channels at once; the one idle for longest makes room, and where none is idle the client is refused."""
+    """Channels at once; the one idle for longest that was read makes room, and where there is none the client is
+    refused."""
     channel_ttl: float = 300.0
     """Seconds for which a channel is kept that nobody listens to and no task runs for."""
     stall_timeout: float = 30.0

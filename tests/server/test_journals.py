@@ -3,6 +3,7 @@
 import pytest
 
 import mcpc
+from mcpc.errors import MCPCError
 from mcpc.server.journals import JournalTable
 from mcpc.server.limits import Limits
 
@@ -82,3 +83,30 @@ def test_last_messages_whose_time_is_over_go_from_journals_that_stay() -> None:
     time.now = 5.0
     journals.expire()
     assert journal.mailbox.kept == 0
+
+
+def test_a_new_key_does_not_push_out_what_another_client_is_still_to_read() -> None:
+    time = Time()
+    channels = table(time, channel_ttl=60.0)
+    unread, read = channels.open("unread", None), channels.open("read", None)
+    assert unread is not None
+    assert read is not None
+    unread.post(b"{}")
+    time.now += 1.0
+    channels.open("read", None)  # used later, so it is not the one idle for longest
+    assert channels.open("new", None) is not None
+    assert channels.find("unread", None) is unread
+    assert channels.find("read", None) is None
+
+
+def test_where_each_holds_something_unread_a_new_client_is_refused_until_one_has_expired() -> None:
+    time = Time()
+    channels = table(time, channel_ttl=60.0)
+    for key in ("a", "b"):
+        journal = channels.open(key, None)
+        assert journal is not None
+        journal.post(b"{}")
+    with pytest.raises(MCPCError, match="2 channels are open, which is the limit"):
+        channels.open("c", None)
+    time.now += 60.0
+    assert channels.open("c", None) is not None
