@@ -178,5 +178,5 @@ def _returns(annotation: Any, body: Any) -> Any:
         return None
     if inspect.isgeneratorfunction(body):
         arguments = get_args(annotation) if get_origin(annotation) is Generator else ()
-        return arguments[2] if len(arguments) > 2 else None
+        return arguments[2] if len(arguments) > 2 else _NOTHING
     return annotation

@@ -115,6 +115,11 @@ def generator(x: int) -> Generator[str, None, int]:
     return x + 1
 
 
+def untyped_generator(x: int):  # type: ignore[no-untyped-def]  # pyright: ignore
+    yield "adding"
+    return x + 1
+
+
 def unannotated(x: int, task):  # type: ignore[no-untyped-def]  # pyright: ignore
     task.update("adding")  # pyright: ignore
     return x + 1
@@ -135,6 +140,7 @@ CALLABLES: dict[str, Callable[..., Any]] = {
     "wrapped partial": functools.partial(traced(add), 1),
     "wrapped sync": wrapped_sync,
     "generator": generator,
+    "untyped generator": untyped_generator,
     "optional task": optional,
     "annotated task": annotated,
     "optional annotated task in a thread": sync_optional,
