@@ -122,6 +122,7 @@ def check_wheel(unpacked: Path, wheel: Path) -> None:
         python = environment(f"bare-{version}", path)
         uv(wheel, python=python)
         run(python, "-W", "error", "-c", SMOKE, cwd=WORK)
+        uv(f"{wheel}[cli]", python=python)
         run(python.with_name("mcpc"), "--version", cwd=WORK)
         print(f"  the wheel works on Python {version}", flush=True)
 
