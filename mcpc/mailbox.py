@@ -124,6 +124,37 @@ class Mailbox:
             self._pins[head] = expires_at
         return head
 
+    def jump(self, number: int, sent: int = 0) -> None:
+        """Let the log go on above a number. What it holds makes room; what is between was never there."""
+        if number <= self.head:
+            return
+        while len(self):
+            self._evict(sent)
+        self.head, self.oldest = number, number + 1
+        missing = number % self.max_messages - len(self._ring)
+        self._ring.extend([b""] * missing)
+
+    def keep(self, number: int, data: bytes, expires_at: float) -> None:
+        """Set a terminal message aside that the log does not hold; numbers come in rising order."""
+        if number < self.oldest and number not in self._kept:
+            self._kept[number] = _Kept(data, expires_at)
+            self._kept_numbers.append(number)
+
+    def crowds_out(self, count: int, size: int, after: int) -> bool:
+        """Whether appending `count` messages of `size` bytes in all makes one go whose number is above `after`.
+
+        Also where they alone are more than a log.
+        """
+        number, surplus = self.oldest, self.size + size - self.max_bytes
+        too_many = len(self) + count - self.max_messages
+        while (too_many > 0 or surplus > 0) and number <= self.head:
+            if number > after:
+                return True
+            surplus -= len(self._ring[(number - 1) % self.max_messages])
+            too_many -= 1
+            number += 1
+        return too_many > 0
+
     def _make_room(self, size: int, sent: int) -> None:
         if self.head - self.oldest + 1 >= self.max_messages:
             self._evict(sent)

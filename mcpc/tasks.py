@@ -229,6 +229,10 @@ class TaskRegistry:
         self._states[task_id] = state
         return state
 
+    def adopt(self, state: TaskState) -> None:
+        """Take over a running task that another process began, however many run here."""
+        self._states[state.task_id] = state
+
     def get(self, owner: str, task_id: str) -> TaskState:
         """The task `task_id` of `owner`.
 

@@ -8,7 +8,7 @@ import anyio
 from mcp_types import CallToolResult, TextContent
 
 from mcpc.client.steering import Steering, Unsteered
-from mcpc.errors import TaskFailed, TaskStopped
+from mcpc.errors import TaskFailed, TaskInterrupted, TaskStopped
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, prompt_of
 from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
@@ -176,6 +176,7 @@ class TaskHandle:
 
         Raises:
             TaskStopped: it was stopped.
+            TaskInterrupted: the process that ran it died, and it may not run again.
             TaskFailed: it failed; `.result` has what the terminal message carried.
             ConnectionLost: it was lost from sight.
         """
@@ -190,6 +191,8 @@ class TaskHandle:
         error, text = details.get("error"), details.get("message")
         if error == "stopped":
             raise TaskStopped("the task was stopped", task_id=self.task_id, result=value)
+        if error == "interrupted":
+            raise TaskInterrupted(f"{text}", task_id=self.task_id, result=value)
         raise TaskFailed(f"{error}: {text}" if error else f"{value}", task_id=self.task_id, result=value)
 
     async def send(self, value: Any) -> None:

@@ -13,12 +13,16 @@ from mcp.server import Server
 
 from mcpc.errors import MCPCError
 from mcpc.server.calls import CallReader
+from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
 from mcpc.server.handed import HandedTasks
+from mcpc.server.keeper import Source
 from mcpc.server.kinds import lowlevel_of
 from mcpc.server.limits import Limits
 from mcpc.server.methods import add_methods
 from mcpc.server.sep2663_extension import TasksExtension
+from mcpc.server.stored_desk import StoredDesk
+from mcpc.server.stored_workshop import StoredWorkshop
 from mcpc.server.workshop import Workshop
 from mcpc.wire.names import CALLBACKS_EXTENSION
 
@@ -27,27 +31,34 @@ __all__ = ["Binding", "bind"]
 _ATTRIBUTE = "mcpc_binding"
 
 
-def bind(server: Any, limits: Limits | None = None) -> "Binding":
+def bind(server: Any, limits: Limits | None = None, source: Source | None = None) -> "Binding":
     """The binding of `server`, made at the first call.
 
+    Args:
+        server: The server.
+        limits: The bounds of its tasks and channels.
+        source: Opens its store, where it has one.
+
     Raises:
-        MCPCError: it is not a server, or it is bound already with other limits.
+        MCPCError: it is not a server, or it is bound already with other limits, or another store.
     """
     lowlevel = lowlevel_of(server)
     binding: Binding | None = vars(lowlevel).get(_ATTRIBUTE)
     if binding is None:
-        binding = Binding(server, lowlevel, limits or Limits())
+        binding = Binding(server, lowlevel, limits or Limits(), source)
         setattr(lowlevel, _ATTRIBUTE, binding)  # on the server itself, so that the two live and die together
         binding.install()
     elif limits is not None and limits != binding.workshop.limits:
         raise MCPCError("this server has a helper already, with other limits; make one helper and share it")
+    elif source is not None and source is not binding.source:
+        raise MCPCError("this server has a helper already, with another store or none; make one helper and share it")
     return binding
 
 
 class Binding:
     """The MCPC side of one server."""
 
-    def __init__(self, server: Any, lowlevel: Server[Any], limits: Limits) -> None:
+    def __init__(self, server: Any, lowlevel: Server[Any], limits: Limits, source: Source | None) -> None:
         self.server = server
         self.lowlevel = lowlevel
         self.background_tools: set[str] = set()
@@ -58,8 +69,10 @@ class Binding:
         """Those of them whose plain callers get a handle, and after how many seconds."""
         self.handed = HandedTasks(limits.task_ttl)
         """The tasks whose plain callers have one."""
-        self.workshop: Workshop = Workshop(limits)
-        self.sep2663: TasksExtension = TasksExtension(self.workshop, lowlevel)
+        self.source: Source | None = source
+        self.desk: Desk = Desk(Workshop(limits)) if source is None else StoredDesk(StoredWorkshop(limits, source))
+        self.workshop: Workshop = self.desk.workshop
+        self.sep2663: TasksExtension = TasksExtension(self.desk, lowlevel)
         """The same tasks, for clients that know the tasks extension."""
         self._direct = DirectForm(self.workshop)
 
@@ -73,7 +86,7 @@ class Binding:
         calls = CallReader(
             self.server,
             self.lowlevel,
-            self.workshop,
+            self.desk,
             self._direct,
             self.sep2663,
             self.background_tools,
@@ -83,7 +96,7 @@ class Binding:
         )
         self.lowlevel.middleware.append(calls)
         self.lowlevel.extensions[CALLBACKS_EXTENSION] = {}
-        add_methods(self.lowlevel, self.workshop, self._direct)
+        add_methods(self.lowlevel, self.desk, self._direct)
         self.sep2663.install()
         inner = self.lowlevel.lifespan
 

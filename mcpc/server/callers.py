@@ -10,15 +10,19 @@ from mcp.server.context import HandlerResult
 from mcp_types import CallToolResult, TextContent
 from pydantic_core import from_json
 
+from mcpc.errors import DuplicateTask
 from mcpc.messages import LOG_EVENT, MCPCMessage
 from mcpc.server.call import Call, current_principal
+from mcpc.server.desk import Desk
 from mcpc.server.execution import Execution
 from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
+from mcpc.server.phrasing import Phrasing
 from mcpc.server.plain import PlainCaller
 from mcpc.server.rounds import RoundTable
 from mcpc.server.sep2663_extension import TasksExtension
-from mcpc.server.workshop import Workshop
+from mcpc.server.terms import Terms
+from mcpc.tasks import TaskState
 from mcpc.wire.callbacks import encode_message
 
 __all__ = ["Caller", "caller_of"]
@@ -27,7 +31,7 @@ __all__ = ["Caller", "caller_of"]
 class Caller(Protocol):
     """One who calls a background tool."""
 
-    def enter(self, tool_name: str) -> Execution:
+    async def enter(self, tool_name: str, terms: Terms) -> Execution:
         """Enter the task of the call.
 
         Raises:
@@ -50,7 +54,7 @@ class Caller(Protocol):
 
 def caller_of(
     call: Call,
-    workshop: Workshop,
+    desk: Desk,
     sep2663: TasksExtension,
     rounds: RoundTable,
     handed: HandedTasks,
@@ -58,41 +62,47 @@ def caller_of(
 ) -> Caller:
     """Who makes a call."""
     if call.journal is not None:
-        return _Listening(call, workshop)
+        return _Listening(call, desk)
     if call.task_extension:
         return _Following(call, sep2663)
-    return PlainCaller(call, workshop, rounds, handed, after)
+    return PlainCaller(call, desk.workshop, rounds, handed, after)
 
 
 class _Listening:
     """Speaks MCPC: gets the `created` message at once; the rest comes on its channel."""
 
-    def __init__(self, call: Call, workshop: Workshop) -> None:
+    def __init__(self, call: Call, desk: Desk) -> None:
         self._call = call
-        self._workshop = workshop
+        self._desk = desk
         self._created = b""
 
-    def enter(self, tool_name: str) -> Execution:
+    async def enter(self, tool_name: str, terms: Terms) -> Execution:
         """Enter a task whose messages go to the caller's journal."""
         call = self._call
-        running = self._workshop.start(
+        running = await self._desk.enter(
+            terms=terms,
+            key=call.metadata.key,
             tool_name=tool_name,
             session_id=call.metadata.session_id,
             task_id=call.metadata.task_id,
             principal=current_principal(),
             journal=call.journal,
         )
-        self._created = running.state.last_update = running.encode(
-            "created", f"{tool_name} has started; its updates follow."
-        )
+        state = running if isinstance(running, TaskState) else running.state
+        phrasing = Phrasing(state, self._desk.workshop.limits.max_message_size)
+        self._created = phrasing.encode("created", f"{tool_name} has started; its updates follow.")
+        if isinstance(running, TaskState):
+            raise DuplicateTask("a task of this key has been started before; it goes on")
+        running.state.last_update = self._created
         return running
 
     async def answer(self, invocation: Invocation) -> HandlerResult:
         """The `created` message."""
         running = await _begun(invocation)
-        if running is None:
+        if running is None and not self._created:
             return invocation.answer()
-        self._call.when_answered(running.started.set)
+        if running is not None:
+            self._call.when_answered(running.started.set)
         return CallToolResult(
             content=[TextContent(type="text", text=self._created.decode())], structured_content=from_json(self._created)
         )
@@ -113,9 +123,9 @@ class _Following:
         self._call = call
         self._sep2663 = sep2663
 
-    def enter(self, tool_name: str) -> Execution:
+    async def enter(self, tool_name: str, terms: Terms) -> Execution:
         """Enter a task that is polled."""
-        return self._sep2663.start(self._call)
+        return await self._sep2663.start(self._call, terms)
 
     async def answer(self, invocation: Invocation) -> HandlerResult:
         """The task handle."""

@@ -21,6 +21,7 @@ from mcpc.framing import Connection, current_connection
 from mcpc.server.answers import on_the_wire
 from mcpc.server.call import Call, current_call, current_principal
 from mcpc.server.callers import Caller, caller_of
+from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
 from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
@@ -30,7 +31,6 @@ from mcpc.server.originals import handshake_answer, hide_parameters, is_handshak
 from mcpc.server.rounds import RoundTable, is_ours
 from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
 from mcpc.server.task_session import PROGRESS_TOKEN, TaskSession
-from mcpc.server.workshop import Workshop
 from mcpc.wire.calls import CallMetadata, read_call
 from mcpc.wire.jsontext import as_object
 
@@ -48,7 +48,7 @@ class CallReader:
     Args:
         server: The server as its author made it.
         lowlevel: The SDK's server inside it.
-        workshop: Where its tasks are done.
+        desk: Where its clients ask.
         direct: Its connections in the direct form.
         sep2663: The tasks extension.
         background_tools: The names of the tools made with `@callbacks.tool()`.
@@ -61,7 +61,7 @@ class CallReader:
         self,
         server: Any,
         lowlevel: Server[Any],
-        workshop: Workshop,
+        desk: Desk,
         direct: DirectForm,
         sep2663: TasksExtension,
         background_tools: AbstractSet[str],
@@ -71,14 +71,14 @@ class CallReader:
     ) -> None:
         self._server = server
         self._lowlevel = lowlevel
-        self._workshop = workshop
+        self._desk = desk
         self._direct = direct
         self._sep2663 = sep2663
         self._background_tools = background_tools
         self._task_required_tools = task_required_tools
         self._handed = handed
         self._handles = handles
-        self._rounds = RoundTable(workshop.limits.round_ttl)
+        self._rounds = RoundTable(desk.workshop.limits.round_ttl)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Handle one request or notification."""
@@ -103,7 +103,7 @@ class CallReader:
         return handshake_answer(self._lowlevel.name, ctx)
 
     async def _call(self, ctx: Context, params: dict[str, Any], call_next: CallNext) -> HandlerResult:
-        call = self._read(params, ctx)
+        call = await self._read(params, ctx)
         if call.arguments is not None:
             ctx = replace(ctx, params={**params, "arguments": call.arguments})
         token = current_call.set(call)
@@ -139,10 +139,10 @@ class CallReader:
     async def _invoke(self, call: Call, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let the call run in the host, and answer it in its caller's way."""
         caller = caller_of(
-            call, self._workshop, self._sep2663, self._rounds, self._handed, self._handles.get(call.tool_name)
+            call, self._desk, self._sep2663, self._rounds, self._handed, self._handles.get(call.tool_name)
         )
         invocation = call.invocation = Invocation(caller.enter)
-        self._workshop.host.spawn(
+        self._desk.workshop.host.spawn(
             partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, invocation, caller)))
         )
         return await caller.answer(invocation)
@@ -156,7 +156,7 @@ class CallReader:
         version = ASKING_VERSION if ctx.params and ctx.params.get("name") in self._background_tools else None
         return replace(ctx, session=session, meta=meta, protocol_version=version or ctx.protocol_version)
 
-    def _read(self, params: dict[str, Any], ctx: Context) -> Call:
+    async def _read(self, params: dict[str, Any], ctx: Context) -> Call:
         try:
             metadata = read_call(dict(params))
         except MessageError as exc:
@@ -169,7 +169,7 @@ class CallReader:
             metadata=metadata,
             session=ctx.session,
             request_id=ctx.request_id,
-            journal=self._journal_of(metadata, connection),
+            journal=await self._journal_of(metadata, connection),
             connection=connection,
             task_extension=declares_tasks(ctx),
         )
@@ -179,12 +179,9 @@ class CallReader:
         call.arguments = old_arguments(self._server, params, metadata, background=background)
         return call
 
-    def _journal_of(self, metadata: CallMetadata, connection: Connection | None) -> Journal | None:
+    async def _journal_of(self, metadata: CallMetadata, connection: Connection | None) -> Journal | None:
         if metadata.channel is not None:
-            journal = open_journal(self._workshop, metadata.channel)
-            if metadata.session_id:
-                journal.name_session(metadata.session_id)
-            return journal
+            return await open_journal(self._desk, metadata.channel, metadata.session_id)
         if metadata.form != "none" and connection is not None:
             return self._direct.journal(connection)
         return None

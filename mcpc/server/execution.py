@@ -7,23 +7,23 @@ affair, so a worker's code is the same for every kind of caller.
 """
 
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from mcpc.errors import MessageError, PromptError, TaskEnded, TaskStopped
+from mcpc.errors import PromptError, TaskEnded, TaskStopped
 from mcpc.messages import TERMINAL_EVENTS
 from mcpc.server.failures import STOPPED, failure_of, holds_cancellation
 from mcpc.server.inputs import Inputs
 from mcpc.server.limits import Limits
-from mcpc.server.outcome import unsendable
 from mcpc.server.outlet import Outlet
+from mcpc.server.phrasing import Ending, Phrasing
 from mcpc.server.questions import Questions
 from mcpc.tasks import Move, TaskRegistry, TaskState
-from mcpc.wire.callbacks import message_prefix, message_with_result
+from mcpc.wire.jsontext import encode_json
 from mcpc.wire.prompts import describe_prompt, prompt_update
 
 __all__ = ["Execution", "Observer"]
@@ -35,16 +35,6 @@ ANSWER_TIMEOUT = 10.0
 
 Observer = Callable[[TaskState], None]
 """Told after each change of a task that a follower may want to see."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """A terminal message."""
-
-    event: str
-    result: Any
-    data: bytes
-    error: dict[str, Any] | None = None
 
 
 class Execution:
@@ -77,10 +67,12 @@ class Execution:
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self.observers: list[Observer] = []
         self.inputs: Inputs = Inputs(limits.max_inputs)
+        self.resumed: Any = None
+        """What the last checkpoint holds, where this worker goes on for another."""
         self._registry = registry
         self._on_end = on_end
         self._questions = Questions(state, registry, limits.max_prompts, self._changed)
-        self._prefixes: dict[str, bytes] = {}
+        self._phrasing = Phrasing(state, limits.max_message_size)
 
     # --- what it sends ---
 
@@ -90,16 +82,7 @@ class Execution:
         Raises:
             MessageError: the result is not a JSON value, or too large.
         """
-        prefix = self._prefixes.get(event)
-        if prefix is None:
-            state = self.state
-            prefix = self._prefixes[event] = message_prefix(
-                event, session_id=state.session_id, task_id=state.task_id, tool_name=state.tool_name
-            )
-        data = message_with_result(prefix, result)
-        if len(data) > self.limits.max_message_size:
-            raise MessageError(f"a message of {len(data)} bytes is over the limit of {self.limits.max_message_size}")
-        return data
+        return self._phrasing.encode(event, result)
 
     async def update(self, result: Any) -> None:
         """Send an update.
@@ -121,7 +104,7 @@ class Execution:
         if self.state.ended:
             return False
         if event in TERMINAL_EVENTS:
-            self._end(self._ending(event, result))
+            self._end(self._phrasing.ending(event, result))
             return True
         self.outlet.post(self.note(event, result))
         return True
@@ -161,7 +144,12 @@ class Execution:
         self.inputs.put(value)
 
     async def ask(
-        self, message: str, choices: list[Any] | None, schema: dict[str, Any] | None, timeout: float | None
+        self,
+        message: str,
+        choices: list[Any] | None,
+        schema: dict[str, Any] | None,
+        timeout: float | None,
+        key: str | None = None,
     ) -> Any:
         """Ask the client, and wait for the answer.
 
@@ -171,7 +159,7 @@ class Execution:
             PromptError: too many prompts are open, the schema is not one, or the user refused to answer.
         """
         self._check_stopped()
-        asked = self._questions.ask(message, choices, schema)
+        asked = self._questions.ask(self._prompt_id(key), message, choices, schema)
         try:
             shown = self.encode("update", prompt_update(describe_prompt(asked.prompt.prompt_id, asked.prompt)))
             with anyio.fail_after(timeout):
@@ -183,6 +171,10 @@ class Execution:
         if asked.refused is not None:
             raise PromptError(f"the user chose to {asked.refused} the question", action=asked.refused)
         return asked.answer
+
+    def _prompt_id(self, key: str | None) -> str:
+        """The id of a question; its key is for those whose worker may be another's successor."""
+        return str(uuid.uuid4())
 
     def _check_stopped(self) -> None:
         if self.stop.is_set() or self.state.ended:
@@ -203,6 +195,15 @@ class Execution:
         """The user will not answer a prompt: `decline` or `cancel`."""
         self._questions.refuse(prompt_id, action)
 
+    async def checkpoint(self, value: Any) -> None:
+        """Keep from where the task may be resumed. Nothing is, where nothing outlives the process.
+
+        Raises:
+            MessageError: the value is not JSON.
+        """
+        encode_json(value)
+        await checkpoint()
+
     def request_stop(self) -> None:
         """Ask the worker to stop. A task that has ended is left as it is."""
         if self.state.ended or self.stop.is_set():
@@ -218,27 +219,20 @@ class Execution:
     def stopped(self) -> None:
         """End it because it was stopped, if it has not ended before."""
         if not self.state.ended:
-            self._end(self._ending("failed", STOPPED))
+            self._end(self._phrasing.ending("failed", STOPPED))
 
-    def _completed(self, result: Any) -> _Ending:
+    def _completed(self, result: Any) -> Ending:
         """How it ends whose worker returned."""
         if self.stop.is_set():
-            return self._ending("failed", {**STOPPED, "result": result})
-        return self._ending("complete", result)
+            return self._phrasing.ending("failed", {**STOPPED, "result": result})
+        return self._phrasing.ending("complete", result)
 
-    def _failed(self, raised: BaseException) -> _Ending:
+    def _failed(self, raised: BaseException) -> Ending:
         """How it ends whose worker raised."""
         failure = failure_of(raised)
-        return self._ending("failed", failure.result, failure.error)
+        return self._phrasing.ending("failed", failure.result, failure.error)
 
-    def _ending(self, event: str, result: Any, error: dict[str, Any] | None = None) -> _Ending:
-        """A terminal message. A value that is not JSON makes it a failure."""
-        try:
-            return _Ending(event, result, self.encode(event, result), error)
-        except MessageError as exc:
-            return _Ending("failed", *unsendable(result, str(exc), lambda failure: self.encode("failed", failure)))
-
-    def _end(self, ending: _Ending) -> None:
+    def _end(self, ending: Ending) -> None:
         if self.state.ended:
             return
         self._registry.move(self.state, Move.COMPLETE if ending.event == "complete" else Move.FAIL)
@@ -267,7 +261,7 @@ class Execution:
             # Cancelled: by the end of the grace, or with the server.
             self.stopped()
 
-    async def _outcome(self, worker: Callable[[], Awaitable[Any]]) -> _Ending | None:
+    async def _outcome(self, worker: Callable[[], Awaitable[Any]]) -> Ending | None:
         """How it is to end; None where it has."""
         try:
             return self._completed(await worker())

@@ -14,11 +14,13 @@ from mcpc.messages import MCPCInformation, MCPCMessage, check_message
 from mcpc.server.binding import Binding, bind
 from mcpc.server.call import Call, current_call, current_principal
 from mcpc.server.execution import Execution
+from mcpc.server.keeper import Source
 from mcpc.server.limits import Limits
 from mcpc.server.old_workers import run_plain
 from mcpc.server.outlets import CollectOutlet, NullOutlet
 from mcpc.server.registration import DEFAULT_AFTER, handle_after, register
 from mcpc.server.signature import read_worker
+from mcpc.server.store_option import source_of
 from mcpc.server.tools import BackgroundTool
 from mcpc.server.workshop import EVERY_SESSION, Workshop
 from mcpc.wire.callbacks import decode_message, encode_message
@@ -65,16 +67,26 @@ class MCPCHelper:
     Args:
         server: An `mcp.server.MCPServer`, a lowlevel `mcp.server.Server` or a `fastmcp.FastMCP`. A bare name works
             too, as in mcpc 0.2: the server is then the one that is being called, served by `mcpc.serve`.
+        store: Where tasks and logs outlive the process: `sqlite:///…`; by default what `MCPC_STORE` says, or nowhere.
         plain: What a plain caller gets: `wait` for the result, or a `handle` to a task that lasts longer than `after`.
         after: Seconds, for `plain="handle"`. Both can be given for each tool too.
         limits: The bounds, by the names in `Limits`.
 
     Raises:
+        URIError: the store's address cannot be used.
         MCPCError: it is not a server, or it has a helper with other limits.
         TypeError: there is no such limit.
     """
 
-    def __init__(self, server: Any, *, plain: Plain = "wait", after: float = DEFAULT_AFTER, **limits: Any) -> None:
+    def __init__(
+        self,
+        server: Any,
+        *,
+        store: str | Source | None = None,
+        plain: Plain = "wait",
+        after: float = DEFAULT_AFTER,
+        **limits: Any,
+    ) -> None:
         handle_after(plain, after)
         self._plain = {"plain": plain, "after": after}
         self._binding: Binding | None = None
@@ -84,7 +96,8 @@ class MCPCHelper:
         if isinstance(server, str):
             self.provider_name: str = server
         else:
-            self._binding = bind(server, self._limits if limits else None)
+            source = source_of(store, self._limits)
+            self._binding = bind(server, self._limits if limits else None, source)
             self.provider_name = self._binding.name
 
     @property
@@ -114,8 +127,9 @@ class MCPCHelper:
         Args:
             name: The tool's name; the function's where none is given.
             description: What the model reads; the docstring where none is given.
-            options: `title`, `annotations`, `icons`, `meta`, as the server's own tools take them; and `task_required`,
-                which refuses callers who can follow no task (SEP-2663, error -32021) instead of making them wait.
+            options: `title`, `annotations`, `icons`, `meta`, as the server's own tools take them; `task_required`,
+                which refuses callers who can follow no task (SEP-2663, error -32021) instead of making them wait;
+                `on_interrupt` (`fail`, `restart`, `resume`) and `max_attempts`, where there is a store: see `register`.
 
         Raises:
             TypeError: used without parentheses, or there is no such option.
@@ -261,7 +275,7 @@ class MCPCHelper:
             workshop = self.binding.workshop
             if workshop.host.is_here:
                 return await self._send_here(workshop, message)
-            return await workshop.host.acall(lambda: self._send_nowait(workshop, message))
+            return await workshop.host.acall(lambda: _send_nowait(workshop, message))
         except MCPCError as exc:
             logger.warning("a callback was not sent: %s", exc)
             return False
@@ -277,29 +291,11 @@ class MCPCHelper:
     async def _send_here(self, workshop: Workshop, message: MCPCMessage) -> bool:
         running = workshop.running_by_id(message.task_id) if message.type == "task" else None
         if running is None or message.event != "update":
-            return self._send_nowait(workshop, message)
+            return _send_nowait(workshop, message)
         try:
             await running.update(message.result)
         except TaskEnded:
             return False
-        return True
-
-    def _send_nowait(self, workshop: Workshop, message: MCPCMessage) -> bool:
-        if message.type == "server_event":
-            return workshop.emit(message) > 0
-        running = workshop.running_by_id(message.task_id)
-        if running is not None:
-            return running.send_nowait(message.event, message.result)
-        if workshop.registry.find(message.task_id or "") is not None:
-            return False  # it has ended
-        return self._send_to_caller(message)
-
-    def _send_to_caller(self, message: MCPCMessage) -> bool:
-        """A task that was not made by `start_task`: its message goes to the client that is being answered."""
-        call = current_call.get()
-        if call is None or call.journal is None:
-            return False
-        call.journal.post(encode_message(message))
         return True
 
     def messages_to_text_content(self, messages: list[MCPCMessage]) -> list[TextContent]:
@@ -309,3 +305,23 @@ class MCPCHelper:
     def get_protocol_info(self) -> MCPCInformation:
         """Who this server is, in the handshake's words."""
         return MCPCInformation(mcpc_provider=self.provider_name)
+
+
+def _send_nowait(workshop: Workshop, message: MCPCMessage) -> bool:
+    if message.type == "server_event":
+        return workshop.emit(message) > 0
+    running = workshop.running_by_id(message.task_id)
+    if running is not None:
+        return running.send_nowait(message.event, message.result)
+    if workshop.registry.find(message.task_id or "") is not None:
+        return False  # it has ended
+    return _send_to_caller(message)
+
+
+def _send_to_caller(message: MCPCMessage) -> bool:
+    """A task that was not made by `start_task`: its message goes to the client that is being answered."""
+    call = current_call.get()
+    if call is None or call.journal is None:
+        return False
+    call.journal.post(encode_message(message))
+    return True

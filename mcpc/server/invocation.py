@@ -18,6 +18,7 @@ from mcpc.server.answers import error_result, kept_answer, made_result
 from mcpc.server.execution import ANSWER_TIMEOUT, Execution
 from mcpc.server.failures import holds_cancellation
 from mcpc.server.outcome import ToolError, check_answer, message_value, with_structure
+from mcpc.server.terms import Terms
 from mcpc.tasks import Status
 from mcpc.wire.jsontext import as_object
 
@@ -31,7 +32,7 @@ class Invocation:
         enter: Enters the task, by what the caller can do.
     """
 
-    def __init__(self, enter: Callable[[str], Execution]) -> None:
+    def __init__(self, enter: Callable[[str, Terms], Awaitable[Execution]]) -> None:
         self.begun = anyio.Event()
         """Set when the worker has its task, or when the call ended before."""
         self.over = anyio.Event()
@@ -67,7 +68,7 @@ class Invocation:
             for tell in self._tell:
                 tell()
 
-    async def work(self, tool_name: str, worker: Callable[[Execution], Awaitable[Any]]) -> Any:
+    async def work(self, tool_name: str, worker: Callable[[Execution], Awaitable[Any]], terms: Terms) -> Any:
         """Enter the task and run the worker with it: what the tool's function does.
 
         Raises:
@@ -75,7 +76,7 @@ class Invocation:
             Exception: what the worker raised.
         """
         try:
-            running = self.running = self._enter(tool_name)
+            running = self.running = await self._enter(tool_name, terms)
         except MCPCError as exc:
             self._refusal = exc
             raise

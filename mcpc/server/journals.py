@@ -20,14 +20,20 @@ class JournalTable:
         limits: `max_channels` and `channel_ttl` count here.
         clock: Gives the time, in seconds.
         describe: Describes the tasks of a journal, for a listener that has missed some messages.
+        make: Makes a journal; a plain one, where that is not given.
     """
 
     def __init__(
-        self, limits: Limits, clock: Callable[[], float], describe: Callable[[str], list[dict[str, Any]]]
+        self,
+        limits: Limits,
+        clock: Callable[[], float],
+        describe: Callable[[str], list[dict[str, Any]]],
+        make: Callable[[str, Hashable | None], Journal] | None = None,
     ) -> None:
         self._limits = limits
         self._clock = clock
         self._describe = describe
+        self._make: Callable[[str, Hashable | None], Journal] = self._plain if make is None else make
         self._journals: dict[str, Journal] = {}
 
     def __iter__(self) -> Iterator[Journal]:
@@ -35,6 +41,10 @@ class JournalTable:
 
     def __len__(self) -> int:
         return len(self._journals)
+
+    def get(self, key: str) -> Journal | None:
+        """The journal of that key, whoever's it is."""
+        return self._journals.get(key)
 
     def find(self, key: str, principal: Hashable | None) -> Journal | None:
         """The journal of that key, if it is this principal's."""
@@ -50,13 +60,16 @@ class JournalTable:
         journal = self._journals.get(key)
         if journal is None:
             self._make_room()
-            journal = Journal(key, principal, self._limits, self._clock)
+            journal = self._make(key, principal)
             journal.describe_tasks = lambda: self._describe(key)
             self._journals[key] = journal
         elif journal.principal != principal:
             return None
         journal.touched = self._clock()
         return journal
+
+    def _plain(self, key: str, principal: Hashable | None) -> Journal:
+        return Journal(key, principal, self._limits, self._clock)
 
     def drop(self, journal: Journal) -> None:
         """Forget a journal."""

@@ -16,10 +16,10 @@ from mcpc.framing import current_connection, current_response
 from mcpc.mailbox import Batch
 from mcpc.messages import MCPCInformation
 from mcpc.server.call import current_principal
+from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
 from mcpc.server.journal import Journal
 from mcpc.server.streams import ListenStream
-from mcpc.server.workshop import Workshop
 from mcpc.tasks import TaskState
 from mcpc.wire.names import (
     HEADS_FORM,
@@ -76,9 +76,9 @@ class _SendParams(_TaskParams):
     prompt_id: str | None = Field(default=None, alias="promptId", max_length=1024)
 
 
-def add_methods(lowlevel: Server[Any], workshop: Workshop, direct: DirectForm) -> None:
+def add_methods(lowlevel: Server[Any], desk: Desk, direct: DirectForm) -> None:
     """Register the methods on a server."""
-    methods = _Methods(lowlevel.name, workshop, direct)
+    methods = _Methods(lowlevel.name, desk, direct)
 
     def add(name: str, params: type[ParamsT], handler: Callable[[Context, ParamsT], Awaitable[dict[str, Any]]]) -> None:
         lowlevel.add_request_handler(name, params, handler)
@@ -90,14 +90,14 @@ def add_methods(lowlevel: Server[Any], workshop: Workshop, direct: DirectForm) -
     add(STOP_METHOD, _TaskParams, methods.stop)
 
 
-def open_journal(workshop: Workshop, key: str) -> Journal:
+async def open_journal(desk: Desk, key: str, session_id: str = "") -> Journal:
     """The journal of that channel key for the caller of this request, made where there is none.
 
     Raises:
         MCPError: it is another principal's (-32602), or there are too many.
     """
     try:
-        journal = workshop.journals.open(key, current_principal())
+        journal = await desk.open_journal(key, current_principal(), session_id)
     except MCPCError as exc:
         raise MCPError(INVALID_PARAMS, str(exc)) from exc
     if journal is None:
@@ -108,9 +108,9 @@ def open_journal(workshop: Workshop, key: str) -> Journal:
 class _Methods:
     """The handlers."""
 
-    def __init__(self, name: str, workshop: Workshop, direct: DirectForm) -> None:
+    def __init__(self, name: str, desk: Desk, direct: DirectForm) -> None:
         self._name = name
-        self._workshop = workshop
+        self._desk = desk
         self._direct = direct
 
     async def info(self, ctx: Context, params: _InfoParams) -> dict[str, Any]:
@@ -119,40 +119,37 @@ class _Methods:
 
     async def task(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """A task's state."""
-        return self._workshop.describe(self._state(params))
+        return self._desk.workshop.describe(await self._state(params))
 
     async def send(self, ctx: Context, params: _SendParams) -> dict[str, Any]:
         """An input for a running task, or the answer to one of its prompts."""
-        state = self._state(params)
+        state = await self._state(params)
         try:
-            execution = self._workshop.execution(state)
             if params.prompt_id is not None:
-                execution.answer(params.prompt_id, params.input)
+                await self._desk.answer(state, params.prompt_id, params.input)
             else:
-                execution.give(params.input)
+                await self._desk.send_input(state, params.input)
         except TaskError as exc:
             raise _refusal(exc) from exc
         return {}
 
     async def stop(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Stop a task; one that has ended is left as it is."""
-        self._workshop.stop(self._state(params))
+        await self._desk.request_stop(await self._state(params))
         return {}
 
-    def _state(self, params: _TaskParams) -> TaskState:
+    async def _state(self, params: _TaskParams) -> TaskState:
         """The caller's task. A foreign id, an unknown one and a foreign channel all give the same error."""
-        journal = self._workshop.journals.find(params.channel, current_principal())
         try:
-            if journal is None:
-                raise UnknownTask("unknown task")
-            return self._workshop.registry.get(journal.key, params.task_id)
+            return await self._desk.find(params.channel, current_principal(), params.task_id)
         except UnknownTask as exc:
             raise _refusal(exc) from exc
 
     async def listen(self, ctx: Context, params: _ListenParams) -> dict[str, Any]:
         """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
-        journal = open_journal(self._workshop, params.channel)
+        journal = await open_journal(self._desk, params.channel)
         assert ctx.request_id is not None
+        await self._desk.expect_listener(journal, params.after, params.epoch)
         stream = ListenStream(
             journal,
             ctx.request_id,
@@ -176,6 +173,7 @@ class _Methods:
             if connection is not None:
                 connection.detach(stream)
             journal.leave(stream)
+            self._desk.left(journal)
         return {}
 
 

@@ -24,6 +24,7 @@ from mcpc.server.invocation import Invocation
 from mcpc.server.outlet import OpenPrompt
 from mcpc.server.outlets import ProgressOutlet, asked_again, can_be_asked
 from mcpc.server.rounds import RoundTable
+from mcpc.server.terms import Terms
 from mcpc.server.workshop import Workshop
 from mcpc.tasks import TaskState
 from mcpc.wire.jsontext import as_object
@@ -150,7 +151,7 @@ class PlainCaller:
 
     # --- the call ---
 
-    def enter(self, tool_name: str) -> Execution:
+    async def enter(self, tool_name: str, terms: Terms) -> Execution:
         """Enter a task that lives as long as the call."""
         call = self._call
         running = self._workshop.start(

@@ -1,6 +1,5 @@
 """The questions of one running task: asked, answered once, and closed; their state is the task's."""
 
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -32,12 +31,14 @@ class Questions:
         self._asked: dict[str, OpenPrompt] = {}
         """Those whose worker waits; an answered one is here until it has run on."""
 
-    def ask(self, message: str, choices: list[Any] | None, schema: dict[str, Any] | None) -> OpenPrompt:
+    def ask(self, prompt_id: str, message: str, choices: list[Any] | None, schema: dict[str, Any] | None) -> OpenPrompt:
         """Open a question.
 
         Raises:
-            PromptError: too many are open, or the schema is not one.
+            PromptError: too many are open, this one is, or the schema is not one.
         """
+        if prompt_id in self._asked:
+            raise PromptError("this question is being asked already; give each one that is open a key of its own")
         if len(self._asked) >= self._max_open:
             raise PromptError(f"{self._max_open} prompts are open, which is the limit")
         if schema is not None:
@@ -45,7 +46,7 @@ class Questions:
                 validator_for(schema).check_schema(schema)
             except jsonschema.SchemaError as exc:
                 raise PromptError(f"not a JSON schema: {exc.message}") from exc
-        asked = OpenPrompt(Prompt(str(uuid.uuid4()), message, choices, schema))
+        asked = OpenPrompt(Prompt(prompt_id, message, choices, schema))
         self._registry.move(self._state, Move.ASK)
         self._asked[asked.prompt.prompt_id] = asked
         self._state.prompts[asked.prompt.prompt_id] = asked.prompt

@@ -5,7 +5,7 @@ So its listing, its check of arguments and its middleware all apply. What a call
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from mcp.server import MCPServer, Server
 from mcp.server.context import HandlerResult, ServerRequestContext
@@ -26,6 +26,7 @@ from mcpc.server.answers import error_result
 from mcpc.server.binding import Binding
 from mcpc.server.companions import Companions
 from mcpc.server.tools import BackgroundTool
+from mcpc.stored import OnInterrupt
 
 __all__ = ["DEFAULT_AFTER", "handle_after", "register"]
 
@@ -38,9 +39,12 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
 
     Args:
         tool: The tool.
-        options: `title`, `annotations`, `icons`, `meta` of the tool; and `task_required`: refuse callers that can
-            follow no task (they speak no MCPC and declare no tasks extension) instead of letting them wait; `plain`
-            and `after`: see `handle_after`.
+        options: `title`, `annotations`, `icons`, `meta` of the tool; `task_required`: refuse callers that can follow
+            no task (they speak no MCPC and declare no tasks extension) instead of letting them wait; `on_interrupt`
+            and `max_attempts` (3): what becomes of a task whose process dies, where there is a store. `fail`: it ends
+            as failed; `restart`: it runs again from the start, so often at the most; `resume`: the same, and the
+            worker finds its last `task.checkpoint` in `task.resumed`.
+            `plain` and `after`: see `handle_after`.
 
     Raises:
         MCPCError: the worker's parameters cannot be a tool's.
@@ -50,6 +54,12 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
     options = dict(options)
     task_required = bool(options.pop("task_required", False))
     after = handle_after(options.pop("plain", "wait"), options.pop("after", DEFAULT_AFTER))
+    tool.on_interrupt = options.pop("on_interrupt", tool.on_interrupt)
+    tool.max_attempts = options.pop("max_attempts", tool.max_attempts)
+    if tool.on_interrupt not in get_args(OnInterrupt) or tool.max_attempts < 1:
+        raise MCPCError(
+            f"{tool.name}: on_interrupt is one of {', '.join(get_args(OnInterrupt))}, and max_attempts 1 or more"
+        )
     try:
         _add(tool, options, is_handed=after is not None)
     except (MCPCError, TypeError):
@@ -59,6 +69,11 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
         raise MCPCError(f"{tool.name} cannot be a tool: {exc}") from exc
     binding = tool.binding
     binding.background_tools.add(tool.name)
+    if tool.on_interrupt != "fail":
+        parameters = func_metadata(_function(tool, tool.call), structured_output=False)
+        binding.workshop.again[tool.name] = lambda running, kept: tool.work(
+            running, parameters.validate_arguments(kept)
+        )
     if task_required:
         binding.task_required_tools.add(tool.name)
     if after is not None:

@@ -31,11 +31,12 @@ from pydantic import ConfigDict, Field
 from mcpc.errors import PromptError
 from mcpc.routing import check_task_name
 from mcpc.server.call import Call, current_principal
+from mcpc.server.desk import Desk
 from mcpc.server.execution import Execution
 from mcpc.server.outlets import NullOutlet
 from mcpc.server.sep2663_push import AcknowledgingSession, TaskStream, notify, send_states
 from mcpc.server.sep2663_state import created_state, detailed_state
-from mcpc.server.workshop import Workshop
+from mcpc.server.terms import Terms
 from mcpc.tasks import TaskState
 from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META
 from mcpc.wire.prompts import answer_from_form
@@ -97,10 +98,10 @@ def _is_unguessable(task_id: str) -> bool:
 class TasksExtension:
     """The extension on one server."""
 
-    def __init__(self, workshop: Workshop, lowlevel: Server[Any]) -> None:
+    def __init__(self, desk: Desk, lowlevel: Server[Any]) -> None:
         self.streams: list[TaskStream] = []
         """The subscriptions to tasks that are open."""
-        self._workshop = workshop
+        self._desk = desk
         self._lowlevel = lowlevel
 
     def install(self) -> None:
@@ -110,18 +111,20 @@ class TasksExtension:
         for name, handler in ((GET_METHOD, self.get), (UPDATE_METHOD, self.update), (CANCEL_METHOD, self.cancel)):
             lowlevel.add_request_handler(name, _TaskParams, handler)
 
-    def start(self, call: Call) -> Execution:
+    async def start(self, call: Call, terms: Terms) -> Execution:
         """Enter a task for a call, whose answer becomes the task handle.
 
         Raises:
             TooManyTasks, MCPCError: see `Workshop.start`.
         """
-        execution = self._workshop.start(
+        execution = await self._desk.enter(
             tool_name=call.tool_name,
             session_id=call.metadata.session_id,
             principal=current_principal(),
             outlet=NullOutlet(),
+            terms=terms,
         )
+        assert isinstance(execution, Execution), "there is no key"
         call.outcome = self._stamped(created_state(execution.state))
         return execution
 
@@ -132,11 +135,11 @@ class TasksExtension:
 
     # --- whose task it is ---
 
-    def _find(self, ctx: Context, task_id: Any) -> TaskState | None:
+    async def _find(self, ctx: Context, task_id: Any) -> TaskState | None:
         """The task of that id, if the caller may see it."""
         if not isinstance(task_id, str):
             return None
-        state = self._workshop.registry.find(task_id)
+        state = await self._desk.look_up(task_id)
         return state if state is not None and self._may_see(ctx, state) else None
 
     def _may_see(self, ctx: Context, state: TaskState) -> bool:
@@ -147,9 +150,9 @@ class TasksExtension:
             return True
         meta: Any = (ctx.params or {}).get("_meta")
         channel = cast("dict[str, Any]", meta).get(CHANNEL_META) if isinstance(meta, dict) else None
-        return channel == state.owner
+        return isinstance(channel, str) and self._desk.owns(channel, state)
 
-    def _task(self, ctx: Context, params: _TaskParams) -> TaskState:
+    async def _task(self, ctx: Context, params: _TaskParams) -> TaskState:
         """The task that a request is about.
 
         Raises:
@@ -160,7 +163,7 @@ class TasksExtension:
         check_task_name(getattr(ctx.request, "headers", None), params.task_id)
         if not declares_tasks(ctx):
             raise missing_extension()
-        state = self._find(ctx, params.task_id)
+        state = await self._find(ctx, params.task_id)
         if state is None:
             raise MCPError(INVALID_PARAMS, "Unknown task: there is none of this id", reason_data(UNKNOWN_TASK))
         return state
@@ -169,13 +172,13 @@ class TasksExtension:
 
     async def get(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """The task's state."""
-        task = self._task(ctx, params)
-        limit = self._workshop.limits.max_message_size
+        task = await self._task(ctx, params)
+        limit = self._desk.workshop.limits.max_message_size
         return detailed_state(task, max_size=limit, with_details=_declares(ctx, CALLBACKS_EXTENSION))
 
     async def cancel(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """Stop the task; one that has ended is left as it is."""
-        self._workshop.stop(self._task(ctx, params))
+        await self._desk.request_stop(await self._task(ctx, params))
         return {}
 
     async def update(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
@@ -183,32 +186,31 @@ class TasksExtension:
 
         An answer that does not fit is refused; its question stays open, the other answers count.
         """
-        state = self._task(ctx, params)
+        state = await self._task(ctx, params)
         responses: Any = params.input_responses
         if not isinstance(responses, dict):
             raise MCPError(INVALID_PARAMS, "inputResponses must be an object of responses by key")
         problems: list[str] = []
         for key, response in cast("dict[str, Any]", responses).items():
             try:
-                self._respond(state, key, response)
+                await self._respond(state, key, response)
             except PromptError as exc:
                 problems.append(f"{key}: {exc}")
         if problems:
             raise MCPError(INVALID_PARAMS, "; ".join(problems), reason_data(PROMPT))
         return {}
 
-    def _respond(self, state: TaskState, key: str, response: Any) -> None:
+    async def _respond(self, state: TaskState, key: str, response: Any) -> None:
         prompt = state.prompts.get(key)
         if prompt is None:
             return
-        execution = self._workshop.execution(state)
         members = cast("dict[str, Any]", response) if isinstance(response, dict) else {}
         action, content = members.get("action"), members.get("content")
         if action == "accept":
             filled = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
-            execution.answer(key, answer_from_form(prompt, filled))
+            await self._desk.answer(state, key, answer_from_form(prompt, filled))
         elif action in ("decline", "cancel"):
-            execution.refuse(key, action)
+            await self._desk.refuse(state, key, action)
         else:
             raise PromptError("a response needs an action: accept, decline or cancel")
 
@@ -231,21 +233,21 @@ class TasksExtension:
         wanted = _wanted(ctx)
         if not isinstance(wanted, list) or not all(isinstance(item, str) for item in cast("list[Any]", wanted)):
             raise MCPError(INVALID_PARAMS, "notifications.taskIds must be a list of task ids")
-        found = [self._find(ctx, task_id) for task_id in dict.fromkeys(cast("list[str]", wanted))]
+        found = [await self._find(ctx, task_id) for task_id in dict.fromkeys(cast("list[str]", wanted))]
         tasks = [state for state in found if state is not None]
         stream = TaskStream(
             tasks,
-            self._workshop.running_of(tasks),
-            max_size=self._workshop.limits.max_message_size,
+            self._desk.running_of(tasks),
+            max_size=self._desk.workshop.limits.max_message_size,
             with_details=_declares(ctx, CALLBACKS_EXTENSION),
         )
         self.streams.append(stream)
-        self._workshop.followers.append(stream)
+        self._desk.workshop.followers.append(stream)
         try:
             return await self._serve(ctx, self._others(call_next), stream)
         finally:
             self.streams.remove(stream)
-            self._workshop.followers.remove(stream)
+            self._desk.workshop.followers.remove(stream)
             stream.end()
 
     def _others(self, call_next: CallNext) -> CallNext:

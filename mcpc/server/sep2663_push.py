@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from mcp.server.session import ServerSession
 from mcp_types import Notification, RequestId
 
-from mcpc.server.execution import Execution
+from mcpc.server.desk import Observed
 from mcpc.server.sep2663_state import detailed_state
 from mcpc.tasks import TaskState
 from mcpc.wire.names import SUBSCRIPTION_META
@@ -38,7 +38,7 @@ class TaskStream:
     """
 
     def __init__(
-        self, tasks: Sequence[TaskState], running: Sequence[Execution], *, max_size: int, with_details: bool
+        self, tasks: Sequence[TaskState], running: Sequence[Observed], *, max_size: int, with_details: bool
     ) -> None:
         self.ended: anyio.Event = anyio.Event()
         """Set when nothing more is sent."""

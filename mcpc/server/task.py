@@ -38,6 +38,11 @@ class _Handle:
         return self._running.state.tool_name
 
     @property
+    def resumed(self) -> Any:
+        """What the last checkpoint holds, where this worker goes on for one whose process died; else None."""
+        return self._running.resumed
+
+    @property
     def stop_requested(self) -> bool:
         """Whether the task shall stop. After a grace the worker is cancelled."""
         return self._running.stop.is_set()
@@ -89,6 +94,7 @@ class Task(_Handle):
         choices: list[Any] | None = None,
         schema: dict[str, Any] | None = None,
         timeout: float | None = None,
+        key: str | None = None,
     ) -> Any:
         """Ask the client a question and wait for the answer, which fits `choices` and the JSON `schema`.
 
@@ -97,17 +103,31 @@ class Task(_Handle):
             choices: The answers that are allowed.
             schema: A JSON schema that the answer must fit.
             timeout: Seconds to wait for the answer; None waits for ever.
+            key: Names the question within the task. With a store its answer is kept: if the worker runs again it gets
+                it at once, and nobody is asked twice.
 
         Raises:
             TaskStopped: the task is being stopped.
             TimeoutError: no answer came in time.
             PromptError: the caller cannot be asked, too many prompts are open, or the schema is not one.
         """
-        return await self._running.ask(message, choices, schema, timeout)
+        return await self._running.ask(message, choices, schema, timeout, key)
 
     def inputs(self) -> AsyncIterator[Any]:
         """What the client sends to the running task, in order. Ends when the task shall stop."""
         return _Inputs(self._running)
+
+    async def checkpoint(self, value: Any) -> None:
+        """Keep a JSON value from which the task may be resumed; returns once it is durable.
+
+        If the process dies, a tool made with `on_interrupt="resume"` runs again and finds it in `resumed`. Inputs that
+        were taken before it do not come again. Without a store nothing outlives the process, and this does nothing.
+
+        Raises:
+            MessageError: the value is not JSON.
+            TaskEnded: the task has ended.
+        """
+        await self._running.checkpoint(value)
 
     async def stopping(self) -> None:
         """Wait until the task shall stop."""
@@ -143,14 +163,19 @@ class SyncTask(_Handle):
         choices: list[Any] | None = None,
         schema: dict[str, Any] | None = None,
         timeout: float | None = None,
+        key: str | None = None,
     ) -> Any:
         """Ask the client a question and wait for the answer; see `Task.ask`."""
-        return self._run(self._running.ask, message, choices, schema, timeout)
+        return self._run(self._running.ask, message, choices, schema, timeout, key)
 
     def inputs(self) -> Iterator[Any]:
         """What the client sends to the running task, in order. Ends when the task shall stop."""
         while (item := self._run(self._running.inputs.next)) is not None:
             yield item[0]
+
+    def checkpoint(self, value: Any) -> None:
+        """Keep a JSON value from which the task may be resumed; see `Task.checkpoint`."""
+        self._run(self._running.checkpoint, value)
 
     def stopping(self) -> None:
         """Wait until the task shall stop."""

@@ -7,13 +7,17 @@ with depends on the caller (`callers`).
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from mcpc.server.binding import Binding
 from mcpc.server.call import current_call, current_principal
 from mcpc.server.execution import Execution
 from mcpc.server.invocation import Invocation
 from mcpc.server.outlets import ProgressOutlet
 from mcpc.server.signature import WorkerSignature
+from mcpc.server.terms import Terms
 from mcpc.server.work import run_worker
+from mcpc.stored import OnInterrupt
 
 __all__ = ["BackgroundTool"]
 
@@ -30,6 +34,10 @@ class BackgroundTool:
         self.binding = binding
         self.signature = signature
         self.name: str = signature.name
+        self.on_interrupt: OnInterrupt = "fail"
+        """What becomes of a task whose process dies, where there is a store."""
+        self.max_attempts: int = 3
+        """How often a task is begun at the most."""
 
     async def call(self, arguments: dict[str, Any]) -> Any:
         """Run the worker as a task, and return what it returns: the server makes the result of it.
@@ -41,23 +49,23 @@ class BackgroundTool:
         call = current_call.get()
 
         async def worker(running: Execution) -> Any:
-            return await run_worker(self.signature, running, arguments, self.binding.workshop.threads)
+            return await self.work(running, arguments)
 
         if call is None or call.invocation is None or call.invocation.running is not None:
             return await self._run_alone(worker)
-        return await call.invocation.work(self.name, worker)
+        return await call.invocation.work(self.name, worker, self._terms(arguments))
 
     async def _run_alone(self, worker: Callable[[Execution], Awaitable[Any]]) -> Any:
         """For a tool that another one calls, or a server that knows nothing of us: nobody follows the task."""
         invocation = Invocation(self._enter_alone)
 
         async def work() -> None:
-            await invocation.work(self.name, worker)
+            await invocation.work(self.name, worker, Terms())
 
         await invocation.run(work)
         return invocation.returned()
 
-    def _enter_alone(self, tool_name: str) -> Execution:
+    async def _enter_alone(self, tool_name: str, terms: Terms) -> Execution:
         running = self.binding.workshop.start(
             tool_name=tool_name,
             session_id="default",
@@ -67,3 +75,11 @@ class BackgroundTool:
         )
         running.started.set()
         return running
+
+    def _terms(self, arguments: dict[str, Any]) -> Terms:
+        kept = None if self.on_interrupt == "fail" else to_jsonable_python(arguments)
+        return Terms(kept, self.on_interrupt, self.max_attempts)
+
+    async def work(self, running: Execution, arguments: dict[str, Any]) -> Any:
+        """Run the worker for a task, with checked arguments."""
+        return await run_worker(self.signature, running, arguments, self.binding.workshop.threads)

@@ -5,7 +5,7 @@ workshop open.
 """
 
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -65,12 +65,14 @@ class Workshop:
             time_to_live=limits.task_ttl,
             max_ended=limits.max_ended_tasks,
         )
-        self.journals: JournalTable = JournalTable(limits, clock.steady, self._describe_journal)
+        self.journals: JournalTable = JournalTable(limits, clock.steady, self._describe_journal, self.make_journal)
         self.followers: list[Follower] = []
         """Who else is sent what happens, beside the journals' readers."""
         self.shutting_down: bool = False
         self.listeners = 0
         """How many of our listeners serve it."""
+        self.again: dict[str, Callable[[Execution, dict[str, Any]], Awaitable[Any]]] = {}
+        """How to run the tools whose tasks may run again, by name, with the arguments that were kept."""
         self._executions: dict[str, Execution] = {}
         """What runs, by the ids of its tasks."""
         self.threads = Threads(limits.max_tasks)
@@ -130,6 +132,10 @@ class Workshop:
 
     # --- tasks ---
 
+    def make_journal(self, key: str, principal: Hashable | None) -> Journal:
+        """A new journal."""
+        return Journal(key, principal, self.limits, self.clock.steady)
+
     def start(
         self,
         *,
@@ -157,10 +163,7 @@ class Workshop:
             DuplicateTask: the id is in use.
             MCPCError: the server is shutting down, or not being served.
         """
-        if self.shutting_down or not (self.host.is_open or alone):
-            raise MCPCError("the server is shutting down" if self.shutting_down else "the server is not being served")
-        if journal is not None and journal.mailbox.crowded(journal.sent):
-            raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
+        self.check_room(journal, alone=alone)
         owner = journal.key if journal is not None else secrets.token_hex(16)
         state = self.registry.start(
             owner=owner, tool_name=tool_name, session_id=session_id, task_id=task_id, principal=principal
@@ -172,6 +175,17 @@ class Workshop:
         execution = Execution(state, self.registry, outlet, self.limits, self._ended)
         self._executions[state.task_id] = execution
         return execution
+
+    def check_room(self, journal: Journal | None, *, alone: bool = False) -> None:
+        """Whether a task may be begun.
+
+        Raises:
+            MCPCError: the server is shutting down, or not being served; or the client has to read first.
+        """
+        if self.shutting_down or not (self.host.is_open or alone):
+            raise MCPCError("the server is shutting down" if self.shutting_down else "the server is not being served")
+        if journal is not None and journal.mailbox.crowded(journal.sent):
+            raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
 
     def _ended(self, execution: Execution) -> None:
         del self._executions[execution.state.task_id]
@@ -194,10 +208,6 @@ class Workshop:
     def running_by_id(self, task_id: str | None) -> Execution | None:
         """What runs the task of that id, whoever's it is: for the application's own side only."""
         return self._executions.get(task_id or "")
-
-    def running_of(self, states: Iterable[TaskState]) -> list[Execution]:
-        """What runs of these tasks."""
-        return [self._executions[state.task_id] for state in states if not state.ended]
 
     def stop(self, state: TaskState) -> None:
         """Ask a task to stop, and cancel it if it has not when the grace is over. One that has ended is left alone."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mcpc.errors import MessageError
-from mcpc.wire.names import CHANNEL_META, SESSION_META, TASK_META
+from mcpc.wire.names import CHANNEL_META, KEY_META, SESSION_META, TASK_META
 from mcpc.wire.originals import METADATA_ARGUMENT, PARAMETERS_ARGUMENT
 
 __all__ = ["CallMetadata", "call_meta", "read_call"]
@@ -19,11 +19,14 @@ class CallMetadata:
     channel: str | None = None
     form: str = "none"
     """`meta` (ours), `0.2.6`, `0.2.1`, or `none`: an ordinary call."""
+    key: str | None = None
+    """Names the start: the same key on the same channel is the same task."""
 
 
-def call_meta(*, channel: str, session_id: str, task_id: str) -> dict[str, Any]:
+def call_meta(*, channel: str, session_id: str, task_id: str, key: str | None = None) -> dict[str, Any]:
     """The `_meta` members of a tool call in our form."""
-    return {CHANNEL_META: channel, SESSION_META: session_id, TASK_META: task_id}
+    meta = {CHANNEL_META: channel, SESSION_META: session_id, TASK_META: task_id}
+    return meta if key is None else {**meta, KEY_META: key}
 
 
 def read_call(params: dict[str, Any]) -> CallMetadata:
@@ -53,4 +56,5 @@ def _read(members: dict[str, Any], form: str, session: str, task: str, channel: 
             raise MessageError(f"{name!r} must be a text of 1 to 1024 characters")
         return value
 
-    return CallMetadata(text(session) or "default", text(task), text(channel), form)
+    key = text(KEY_META) if form == "meta" else None
+    return CallMetadata(text(session) or "default", text(task), text(channel), form, key)

@@ -5,6 +5,7 @@ __all__ = [
     "CHANNEL_META",
     "HEADS_FORM",
     "INFO_METHOD",
+    "KEY_META",
     "LISTENING_METHOD",
     "LISTEN_METHOD",
     "MESSAGES_METHOD",
@@ -30,6 +31,7 @@ CALLBACKS_EXTENSION = "mcpc/callbacks"
 CHANNEL_META = "mcpc/channel"
 SESSION_META = "mcpc/sessionId"
 TASK_META = "mcpc/taskId"
+KEY_META = "mcpc/key"
 SUBSCRIPTION_META = "io.modelcontextprotocol/subscriptionId"
 
 HEADS_FORM = "heads"

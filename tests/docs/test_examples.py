@@ -93,6 +93,20 @@ def test_both_sides_of_an_example_can_run_apart() -> None:
         come_in_turn(PROMPTS, *outputs([["prompts.py", "--connect", uris[0]]]))
 
 
+SURVIVE = """\
+the server is dead; a new one is started
+numbers 1 to 40, unbroken: True
+the worker went on from its checkpoint: True
+asked: 1
+the other task was interrupted: the process that ran the task is gone, and it may not run again"""
+
+
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+def test_a_server_that_is_killed_and_started_again_loses_nothing(scheme: str) -> None:
+    (lines,) = outputs([["survive.py", scheme]])
+    come_in_turn(SURVIVE, lines)
+
+
 SEED = """\
 MCPC protocol v1.0.0 supported
 Received MCPC message: update Starting data processing
@@ -126,4 +140,10 @@ def test_the_other_examples_say_what_they_show() -> None:
     assert not [line for line in lines["server_events.py"] if line.startswith("bob hears file_arrived")]
     refusal = "without the token: refused the connection: HTTP 401"
     assert any(line.startswith(refusal) for line in lines["websocket_server.py"])
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*shown, *CONVERSATIONS, *SHARED, "seed_client.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        *shown,
+        *CONVERSATIONS,
+        *SHARED,
+        "seed_client.py",
+        "survive.py",
+    }

@@ -1,0 +1,136 @@
+"""What clients ask of a workshop: to open a journal, to begin a task, to find one, to say something to it.
+
+Each may have to be waited for (`stored_desk` asks a store), so none is done by the handlers themselves. Knows nothing
+of requests or the wire.
+"""
+
+from collections.abc import Hashable, Iterable
+from typing import Any, Protocol
+
+from mcpc.errors import UnknownTask
+from mcpc.server.execution import Execution, Observer
+from mcpc.server.journal import Journal
+from mcpc.server.terms import Terms
+from mcpc.server.workshop import Workshop
+from mcpc.tasks import TaskState
+
+__all__ = ["Desk", "Observed"]
+
+MAX_KEYS = 10_000
+"""Keys of starts that are remembered; beyond it those whose tasks are forgotten go."""
+
+
+class Observed(Protocol):
+    """What tells of a task's changes."""
+
+    observers: list[Observer]
+
+
+class Desk:
+    """The desk of a workshop where all is in memory.
+
+    Args:
+        workshop: The workshop.
+    """
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop = workshop
+        self._keys: dict[tuple[str, str], str] = {}
+        """The ids of tasks that were begun with a key, by channel and key."""
+
+    async def open_journal(self, key: str, principal: Hashable | None, session_id: str = "") -> Journal | None:
+        """The journal of that channel key, made where there is none; None where it is another principal's.
+
+        Raises:
+            MCPCError: there are too many.
+        """
+        journal = self.workshop.journals.open(key, principal)
+        if journal is not None and session_id:
+            journal.name_session(session_id)
+        return journal
+
+    async def expect_listener(self, journal: Journal, after: int, epoch: str | None) -> None:
+        """Somebody is about to listen after that number of that epoch."""
+
+    def left(self, journal: Journal) -> None:
+        """A listener has gone."""
+
+    async def find(self, key: str, principal: Hashable | None, task_id: str) -> TaskState:
+        """The task of that id on that channel.
+
+        Raises:
+            UnknownTask: there is none. A foreign id, an unknown one and a foreign channel all look the same.
+        """
+        journal = self.workshop.journals.find(key, principal)
+        if journal is None:
+            raise UnknownTask("unknown task")
+        return self.workshop.registry.get(journal.key, task_id)
+
+    async def look_up(self, task_id: str) -> TaskState | None:
+        """The task of that id, whoever's it is."""
+        return self.workshop.registry.find(task_id)
+
+    def owns(self, key: str, state: TaskState) -> bool:
+        """Whether a task is of that channel key's."""
+        return state.owner == key
+
+    async def enter(
+        self,
+        *,
+        terms: Terms,
+        key: str | None = None,
+        **start: Any,
+    ) -> Execution | TaskState:
+        """Enter a new task, or, where the key of its start is known on its channel, find the one of that key.
+
+        Args:
+            terms: What becomes of it if this process dies.
+            key: Names the start.
+            start: See `start`.
+
+        Raises:
+            TooManyTasks, DuplicateTask, MCPCError: see `start`.
+        """
+        journal: Journal | None = start.get("journal")
+        known = None if key is None or journal is None else self._keys.get((journal.key, key))
+        if known is not None and (state := self.workshop.registry.find(known)) is not None:
+            return state
+        execution = self.workshop.start(**start)
+        if len(self._keys) >= MAX_KEYS:
+            registry = self.workshop.registry
+            self._keys = {name: found for name, found in self._keys.items() if registry.find(found) is not None}
+        if key is not None and journal is not None:
+            self._keys[journal.key, key] = execution.state.task_id
+        return execution
+
+    async def send_input(self, state: TaskState, value: Any) -> None:
+        """An input for a running task.
+
+        Raises:
+            TaskEnded, InputRefused: it takes none.
+        """
+        self.workshop.execution(state).give(value)
+
+    async def answer(self, state: TaskState, prompt_id: str, answer: Any) -> None:
+        """The answer to one of a task's questions.
+
+        Raises:
+            TaskEnded, PromptError: it cannot be taken.
+        """
+        self.workshop.execution(state).answer(prompt_id, answer)
+
+    async def refuse(self, state: TaskState, prompt_id: str, action: str) -> None:
+        """The user will not answer one of a task's questions: `decline` or `cancel`.
+
+        Raises:
+            TaskEnded: it has ended.
+        """
+        self.workshop.execution(state).refuse(prompt_id, action)
+
+    async def request_stop(self, state: TaskState) -> None:
+        """Ask a task to stop; one that has ended is left alone."""
+        self.workshop.stop(state)
+
+    def running_of(self, states: Iterable[TaskState]) -> list[Observed]:
+        """What tells of these tasks, where they have not ended."""
+        return [self.workshop.execution(state) for state in states if not state.ended]

@@ -1,0 +1,110 @@
+"""Who is alive: this process says that it is, looks after the tasks of others that are not, and takes some over.
+
+A process that cannot say so for most of its lease gives its tasks up by itself:
+somebody else may run them by then.
+"""
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Collection
+
+import anyio
+
+from mcpc.errors import StoreError
+from mcpc.server.stored_execution import StoredExecution
+from mcpc.store import Store
+from mcpc.stored import Claim, StoredTask
+
+__all__ = ["LEASE", "Recovery"]
+
+logger = logging.getLogger("mcpc")
+
+LEASE = 15.0
+"""Seconds for which a process that says nothing is taken to be alive."""
+
+Begin = Callable[[Claim, StoredTask], Awaitable[None]]
+
+
+class Recovery:
+    """The watch of one process.
+
+    Args:
+        store: Gives the store.
+        runner: The process, as the store knows it.
+        running: Gives what runs here.
+        tools: Gives the names of the tools whose tasks may be taken.
+        begin: Runs a task that was taken.
+        lease: Seconds; see `LEASE`.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        runner: str,
+        running: Callable[[], Collection[StoredExecution]],
+        tools: Callable[[], Collection[str]],
+        begin: Begin,
+        lease: float = LEASE,
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._running = running
+        self._tools = tools
+        self._begin = begin
+        self._lease = lease
+        self._beaten_at = anyio.current_time()
+        self._claiming = anyio.Lock()
+
+    async def beat_for_ever(self) -> None:
+        """Say that this process is alive, and give up what is no longer its own."""
+        while True:
+            await anyio.sleep(self._lease / 3)
+            with anyio.move_on_after(self._lease / 3):
+                try:
+                    await self.beat()
+                except StoreError as exc:
+                    logger.warning("the store was not told that this process is alive: %s", exc)
+            if anyio.current_time() - self._beaten_at > self._lease * 2 / 3:
+                for running in self._running():
+                    running.lose()
+
+    async def beat(self) -> None:
+        """Say it once.
+
+        Raises:
+            StoreError: it was not heard.
+        """
+        running = list(self._running())
+        began = anyio.current_time()
+        claims = {r.line.claim: r for r in running if r.line.claim is not None}
+        held = await self._store().beat(self._runner, self._lease, list(claims))
+        self._beaten_at = began
+        for claim, execution in claims.items():
+            if claim.task_id not in held and not execution.ended.is_set():
+                execution.lose()
+
+    async def look_for_ever(self) -> None:
+        """Look after the tasks of processes that are gone, and take what may run again."""
+        while True:
+            try:
+                await self._store().reap()
+                await self.claim()
+            except StoreError as exc:
+                logger.warning("the tasks of other processes could not be looked after: %s", exc)
+            await anyio.sleep(self._lease / 2 * random.uniform(0.8, 1.2))
+
+    async def claim(self) -> None:
+        """Take every task that waits to run again.
+
+        Raises:
+            StoreError: they could not be looked for.
+        """
+        tools = self._tools()
+        if not tools:
+            return
+        async with self._claiming:
+            while (claimed := await self._store().claim(self._runner, tools)) is not None:
+                try:
+                    await self._begin(*claimed)
+                except Exception:
+                    logger.exception("a task of %s could not be run again", claimed[1].tool_name)

@@ -1,0 +1,182 @@
+"""The journals that are here of a store's channels: opened when they are used, and read up to date.
+
+Knows nothing of tasks.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any
+
+import anyio
+
+from mcpc.errors import MCPCError, StoreError
+from mcpc.server.journals import JournalTable
+from mcpc.server.stored_journal import StoredJournal
+from mcpc.server.stored_states import principal_text
+from mcpc.store import Store
+
+__all__ = ["Shelf"]
+
+logger = logging.getLogger("mcpc")
+
+SENT_INTERVAL = 1.0
+"""Seconds between two reports of what listeners were sent."""
+LARGEST_NUMBER = 1 << 53
+"""No message's number is above: JSON readers would round it. A listener that knows a larger one is mistaken."""
+RETRY = 0.5
+"""Seconds before the store is asked again for what it could not tell."""
+
+
+class Shelf:
+    """The journals of one process.
+
+    Args:
+        store: Gives the store.
+        runner: The process, as the store knows it.
+        journals: Where the journals stand.
+        spawn: Runs something in the background.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        runner: str,
+        journals: JournalTable,
+        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._journals = journals
+        self._spawn = spawn
+        self._told: dict[str, int] = {}
+        """What the store was told that listeners were sent, by channel."""
+        self._behind: set[StoredJournal] = set()
+        """Journals that are being read up to date."""
+
+    async def open(self, channel: str, principal: Hashable | None, session_id: str) -> StoredJournal | None:
+        """The journal of a channel; None where it is another principal's.
+
+        Raises:
+            MCPCError, StoreError: there are too many; the store cannot tell.
+        """
+        journal = self._journals.open(channel, principal)
+        if journal is None:
+            return None
+        assert isinstance(journal, StoredJournal)
+        try:
+            async with journal.opening:
+                is_known = not session_id or session_id in journal.sessions
+                if journal.is_open and is_known:
+                    return journal
+                if not await self._open(journal, session_id or None):
+                    self._journals.drop(journal)
+                    return None
+        except BaseException:
+            if not journal.is_open:
+                self._journals.drop(journal)
+            raise
+        if session_id:
+            journal.name_session(session_id)
+        return journal
+
+    async def _open(self, journal: StoredJournal, session_id: str | None) -> bool:
+        principal = principal_text(journal.principal)
+        state = await self._store().open(journal.key, principal=principal, session=session_id)
+        if state is None:
+            return False
+        if not journal.is_open:
+            journal.begin(state)
+            await journal.catch_up(self._store())
+            journal.mailbox.jump(state.head)
+            journal.on_behind = self._fell_behind
+            journal.is_open = True
+        return True
+
+    async def expect_listener(self, journal: StoredJournal, after: int, epoch: str | None) -> None:
+        """Somebody is about to listen here.
+
+        Raises:
+            StoreError: the store cannot be told.
+        """
+        after = after if after < LARGEST_NUMBER else 0
+        principal = principal_text(journal.principal)
+        state = await self._store().open(
+            journal.key, principal=principal, listener=self._runner, after=after, epoch=epoch
+        )
+        if state is None:
+            raise MCPCError("unknown channel")
+        if state.epoch != journal.epoch:
+            self._journals.drop(journal)
+            raise StoreError("the store has lost this channel; listen again")
+        await journal.catch_up(self._store())
+        journal.mailbox.jump(state.head)
+
+    def left(self, journal: StoredJournal) -> None:
+        """A listener has gone from here."""
+        if journal.reader is None:
+            self._told.pop(journal.key, None)
+            self._spawn(lambda: self._leave(journal))
+
+    async def _leave(self, journal: StoredJournal) -> None:
+        try:
+            await self._store().sent(self._runner, {journal.key: journal.sent})
+            if journal.reader is None:
+                await self._store().leave(journal.key, self._runner)
+        except MCPCError as exc:
+            logger.debug("the store was not told that a listener has gone: %s", exc)
+
+    # --- up to date ---
+
+    async def look(self, channel: str) -> None:
+        """The store may have messages of a channel that are not here.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        journal = self._journals.get(channel)
+        if isinstance(journal, StoredJournal) and journal.is_open:
+            await journal.catch_up(self._store())
+
+    async def look_at_all(self) -> None:
+        """It may have some of any channel that somebody listens to here.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        for journal in self._journals:
+            if journal.reader is not None:
+                await self.look(journal.key)
+
+    def _fell_behind(self, journal: StoredJournal) -> None:
+        if journal not in self._behind:
+            self._behind.add(journal)
+            self._spawn(lambda: self._catch_up(journal))
+
+    async def _catch_up(self, journal: StoredJournal) -> None:
+        while True:
+            try:
+                await journal.catch_up(self._store())
+                break
+            except StoreError as exc:
+                logger.warning("messages could not be read from the store; trying again: %s", exc)
+            except MCPCError:
+                break  # closed
+            await anyio.sleep(RETRY)
+        self._behind.discard(journal)
+
+    async def report_for_ever(self) -> None:
+        """Tell the store what listeners were sent, now and then."""
+        while True:
+            await anyio.sleep(SENT_INTERVAL)
+            cursors = {
+                journal.key: journal.sent
+                for journal in self._journals
+                if journal.reader is not None and journal.sent > self._told.get(journal.key, 0)
+            }
+            if not cursors:
+                continue
+            try:
+                await self._store().sent(self._runner, cursors)
+                self._told.update(cursors)
+            except StoreError as exc:
+                logger.debug("the store was not told what was sent: %s", exc)

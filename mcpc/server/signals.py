@@ -1,0 +1,81 @@
+"""What is said to a task of the store, from wherever it is said to wherever it runs.
+
+A signal is written first, so that it survives whoever was told of it. The process
+that runs the task reads it then: at once where it is this one, at a bell where it
+is another. An answer is checked against the question as it was stored.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from mcpc.errors import PromptError, StoreError
+from mcpc.server.outlet import check_answer
+from mcpc.server.stored_execution import StoredExecution
+from mcpc.store import Store
+from mcpc.stored import Signal
+from mcpc.tasks import TaskState
+from mcpc.wire.jsontext import encode_json
+
+__all__ = ["Signals"]
+
+logger = logging.getLogger("mcpc")
+
+
+class Signals:
+    """The signals of one process.
+
+    Args:
+        store: Gives the store.
+        running: Gives what runs a task here, if anything does.
+    """
+
+    def __init__(self, store: Callable[[], Store], running: Callable[[str], StoredExecution | None]) -> None:
+        self._store = store
+        self._running = running
+
+    async def send_input(self, state: TaskState, value: Any) -> None:
+        """An input for a running task.
+
+        Raises:
+            TaskEnded, InputRefused, UnknownTask: it takes none.
+            StoreError: it could not be kept.
+        """
+        await self._say(state, Signal("input", encode_json(value)))
+
+    async def answer(self, state: TaskState, prompt_id: str, answer: Any) -> None:
+        """The answer to one of a task's questions.
+
+        Raises:
+            TaskEnded, PromptError, UnknownTask: it cannot be taken.
+            StoreError: it could not be kept.
+        """
+        prompt = state.prompts.get(prompt_id)
+        if prompt is None:
+            raise PromptError("no such open prompt")
+        check_answer(prompt, answer)
+        await self._say(state, Signal("answer", encode_json(answer), prompt_id))
+
+    async def refuse(self, state: TaskState, prompt_id: str, action: str) -> None:
+        """The user will not answer one of a task's questions: `decline` or `cancel`."""
+        if prompt_id in state.prompts:
+            await self._say(state, Signal("refusal", action.encode(), prompt_id))
+
+    async def stop(self, state: TaskState) -> None:
+        """Ask a task to stop; one that has ended is left alone."""
+        await self._say(state, Signal("stop"))
+
+    async def _say(self, state: TaskState, signal: Signal) -> None:
+        await self._store().signal(state.task_id, signal)
+        running = self._running(state.task_id)
+        if running is not None:
+            await self.listen(running)
+
+    async def listen(self, running: StoredExecution) -> None:
+        """Let a task hear what was said to it. What cannot be read now is heard at the next bell or beat."""
+        claim = running.line.claim
+        assert claim is not None
+        try:
+            running.hear(await self._store().signals(claim, running.heard))
+        except StoreError as exc:
+            logger.warning("what was said to a task could not be read: %s", exc)

@@ -1,0 +1,141 @@
+"""The desk of a server with a store: what is asked is asked of the store, so that any process answers for any task.
+
+Tasks that live on one request or one connection (progress, the originals' direct form) are not stored.
+"""
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from mcpc.errors import UnknownTask
+from mcpc.server.desk import Desk, Observed
+from mcpc.server.execution import Execution
+from mcpc.server.journal import Journal
+from mcpc.server.outlets import NullOutlet
+from mcpc.server.stored_execution import StoredExecution
+from mcpc.server.stored_journal import StoredJournal
+from mcpc.server.stored_states import principal_text, state_of
+from mcpc.server.stored_workshop import StoredWorkshop
+from mcpc.server.terms import Terms
+from mcpc.stored import channel_id
+from mcpc.tasks import TaskState
+
+__all__ = ["StoredDesk"]
+
+
+class StoredDesk(Desk):
+    """The desk of a workshop with a store.
+
+    Args:
+        workshop: The workshop.
+    """
+
+    workshop: StoredWorkshop
+
+    def __init__(self, workshop: StoredWorkshop) -> None:
+        super().__init__(workshop)
+
+    async def open_journal(self, key: str, principal: Hashable | None, session_id: str = "") -> Journal | None:
+        """See `Desk.open_journal`."""
+        return await self.workshop.shelf.open(channel_id(key), principal, session_id)
+
+    async def expect_listener(self, journal: Journal, after: int, epoch: str | None) -> None:
+        """See `Desk.expect_listener`."""
+        if isinstance(journal, StoredJournal):
+            await self.workshop.shelf.expect_listener(journal, after, epoch)
+            tasks = await self.workshop.store().tasks(journal.key)
+            described = [self.workshop.describe(state_of(task), last_message=False) for task in tasks]
+            journal.describe_tasks = lambda: described
+
+    def left(self, journal: Journal) -> None:
+        """See `Desk.left`."""
+        if isinstance(journal, StoredJournal) and self.workshop.host.is_open:
+            self.workshop.shelf.left(journal)
+
+    async def find(self, key: str, principal: Hashable | None, task_id: str) -> TaskState:
+        """See `Desk.find`."""
+        channel = channel_id(key)
+        stored = await self.workshop.store().task(task_id)
+        if stored is None:
+            journal = self.workshop.journals.find(channel, principal)
+            if journal is None:
+                raise UnknownTask("unknown task")
+            return self.workshop.registry.get(channel, task_id)
+        if stored.channel != channel or stored.principal != principal_text(principal):
+            raise UnknownTask("unknown task")
+        return state_of(stored)
+
+    async def look_up(self, task_id: str) -> TaskState | None:
+        """See `Desk.look_up`."""
+        stored = await self.workshop.store().task(task_id)
+        return await super().look_up(task_id) if stored is None else state_of(stored)
+
+    def owns(self, key: str, state: TaskState) -> bool:
+        """See `Desk.owns`."""
+        return state.owner == channel_id(key)
+
+    def running_of(self, states: Iterable[TaskState]) -> list[Observed]:
+        """What tells of these tasks: the store's are told of as they are stored."""
+        local = {state.task_id: self.workshop.running_by_id(state.task_id) for state in states if not state.ended}
+        return [
+            running
+            if running is not None and not isinstance(running, StoredExecution)
+            else self.workshop.following.follow(name)
+            for name, running in local.items()
+        ]
+
+    async def enter(
+        self,
+        *,
+        terms: Terms,
+        key: str | None = None,
+        **start: Any,
+    ) -> Execution | TaskState:
+        """See `Desk.enter`."""
+        journal: Journal | None = start.get("journal")
+        if not isinstance(journal, StoredJournal) and not isinstance(start.get("outlet"), NullOutlet):
+            return self.workshop.start(**start)
+        if key is not None and journal is not None and (known := await self.workshop.store().keyed(journal.key, key)):
+            return state_of(known)
+        running = self.workshop.make(start, terms)
+        try:
+            entered = await self.workshop.enter(running, start.get("principal"), terms, key)
+        except BaseException:
+            self.workshop.discard(running)
+            raise
+        if entered.claim is None:
+            self.workshop.discard(running)
+            found = await self.workshop.store().task(entered.task_id)
+            assert found is not None, "it was there a moment ago"
+            return state_of(found)
+        running.line.claim = entered.claim
+        running.may_run_again = terms.on_interrupt != "fail"
+        return running
+
+    async def send_input(self, state: TaskState, value: Any) -> None:
+        """See `Desk.send_input`."""
+        await (
+            super().send_input(state, value)
+            if self._is_local(state)
+            else self.workshop.signals.send_input(state, value)
+        )
+
+    async def answer(self, state: TaskState, prompt_id: str, answer: Any) -> None:
+        """See `Desk.answer`."""
+        local = self._is_local(state)
+        say = super().answer if local else self.workshop.signals.answer
+        await say(state, prompt_id, answer)
+
+    async def refuse(self, state: TaskState, prompt_id: str, action: str) -> None:
+        """See `Desk.refuse`."""
+        say = super().refuse if self._is_local(state) else self.workshop.signals.refuse
+        await say(state, prompt_id, action)
+
+    async def request_stop(self, state: TaskState) -> None:
+        """See `Desk.request_stop`."""
+        say = super().request_stop if self._is_local(state) else self.workshop.signals.stop
+        await say(state)
+
+    def _is_local(self, state: TaskState) -> bool:
+        """Whether a task is not the store's, but lives and dies here."""
+        running = self.workshop.running_by_id(state.task_id)
+        return running is not None and not isinstance(running, StoredExecution)

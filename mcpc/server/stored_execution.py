@@ -1,0 +1,237 @@
+"""A task of the store where it runs: what it says goes into a line, what is said to it comes as signals.
+
+Its worker may be another's successor: then it finds the last checkpoint, inputs
+since, and the answers to questions that were asked with a key.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+from anyio.lowlevel import checkpoint
+from pydantic_core import from_json
+
+from mcpc.errors import PromptError, TaskEnded, TaskError
+from mcpc.server.execution import Execution
+from mcpc.server.inputs import Inputs
+from mcpc.server.limits import Limits
+from mcpc.server.line import Line
+from mcpc.server.outlet import OpenPrompt
+from mcpc.server.stored_journal import StoredJournal
+from mcpc.stored import Signal
+from mcpc.tasks import TaskRegistry, TaskState
+from mcpc.wire.jsontext import encode_json
+
+__all__ = ["StoredExecution", "StoredOutlet"]
+
+
+class StoredOutlet:
+    """Where the messages of a stored task go: into its line.
+
+    Args:
+        line: The line.
+        journal: The client's journal; None for a task that is followed by its state alone.
+    """
+
+    def __init__(self, line: Line, journal: StoredJournal | None) -> None:
+        self._line = line
+        self._journal = journal
+        self.shown: set[str] = set()
+        """Questions that the worker before this one has shown, and nobody has answered."""
+        if journal is not None:
+            journal.running += 1
+
+    def offer(self, data: bytes) -> bool:
+        """Say it if nobody has to wait for that."""
+        if self._journal is None or not self._journal.has_room(len(data)):
+            return False
+        self._line.put(data)
+        return True
+
+    async def update(self, data: bytes, result: Any) -> None:
+        """Say it when there is room."""
+        if self._journal is None:
+            self._line.change()
+            await checkpoint()
+            return
+        await self._journal.room(len(data))
+        self._line.put(data)
+
+    def post(self, data: bytes) -> None:
+        """Say it."""
+        if self._journal is None:
+            self._line.change()
+        else:
+            self._line.put(data)
+
+    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
+        """Say what is asked, if nobody has."""
+        if prompt.prompt.prompt_id in self.shown:
+            await checkpoint()
+        else:
+            await self.update(data, None)
+
+    async def ready(self, size: int) -> None:
+        """Wait for room."""
+        if self._journal is not None:
+            await self._journal.room(size)
+
+    def end(self, data: bytes, event: str, result: Any) -> None:
+        """Say the last of it."""
+        self.leave()
+        self._line.end(None if self._journal is None else data, cast("Literal['complete', 'failed']", event))
+
+    def leave(self) -> None:
+        """The task does not run here any more."""
+        if self._journal is not None:
+            self._journal.running -= 1
+
+
+class _StoredInputs(Inputs):
+    """Inputs with their numbers: which were taken is told to the store, which bounds those that wait."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(max_waiting=1 << 62)
+        self._line = line
+        self._numbers: deque[int] = deque()
+
+    def put_numbered(self, number: int, value: Any) -> None:
+        """An input that the store has taken."""
+        self.put(value)
+        self._numbers.append(number)
+
+    async def next(self) -> tuple[Any] | None:
+        """See `Inputs.next`."""
+        item = await super().next()
+        if item is not None:
+            self._line.taken = max(self._line.taken, self._numbers.popleft())
+        return item
+
+
+class StoredExecution(Execution):
+    """One task of the store and its worker.
+
+    Args:
+        state: The task.
+        registry: Where its moves are made.
+        outlet: Where its messages go.
+        limits: The server's.
+        on_end: Called once, when it has ended.
+        line: Where it is written.
+        resumed: What the last checkpoint holds, encoded; None where there is none.
+    """
+
+    outlet: StoredOutlet
+
+    def __init__(
+        self,
+        state: TaskState,
+        registry: TaskRegistry,
+        outlet: StoredOutlet,
+        limits: Limits,
+        on_end: Callable[[Execution], None],
+        line: Line,
+        resumed: bytes | None = None,
+    ) -> None:
+        super().__init__(state, registry, outlet, limits, on_end)
+        self.inputs = self._stored_inputs = _StoredInputs(line)
+        self.line = line
+        self.lost = False
+        """Whether it is no longer ours to run: nothing more of it is sent."""
+        self.may_run_again = False
+        """Whether it is given back, and not stopped, when the server shuts down."""
+        self.heard = 0
+        """The number of the last signal that was heard."""
+        self.resumed: Any = None if resumed is None else from_json(resumed)
+        self.stops: Callable[[], None] = lambda: None
+        """Called when somebody asks the task to stop."""
+        self._answers: dict[str, Signal] = {}
+        """Answers that nobody waits for yet: a keyed question may be asked again."""
+        self.observers.append(lambda state: line.change())
+        line.on_lost = self.lose
+
+    # --- what it says ---
+
+    def note(self, event: str, result: Any) -> bytes:
+        """See `Execution.note`."""
+        if self.lost:
+            raise TaskEnded("the task is run elsewhere now, or has ended there")
+        return super().note(event, result)
+
+    def _end(self, ending: Any) -> None:
+        if not self.lost:
+            super()._end(ending)
+
+    async def checkpoint(self, value: Any) -> None:
+        """Keep from where the task may be resumed, once that is durable.
+
+        Raises:
+            MessageError: the value is not JSON.
+            TaskEnded: the task has ended.
+        """
+        data = encode_json(value)
+        if self.lost or self.state.ended:
+            raise TaskEnded(f"the task is {self.state.status}: it takes no checkpoint")
+        await self.line.checkpoint(data)
+
+    def lose(self) -> None:
+        """It is no longer ours to run: its worker is cancelled, and nothing more of it is sent."""
+        if self.lost or self.ended.is_set():
+            return
+        self.lost = True
+        self.outlet.leave()
+        self.stop.set()
+        self.inputs.close()
+        self._questions.end()
+        self.ended.set()
+        self._on_end(self)
+        self.scope.cancel()
+
+    # --- what it hears ---
+
+    def hear(self, signals: list[Signal]) -> None:
+        """What was said to it, in order; what was heard before is left out."""
+        for signal in signals:
+            if signal.number > self.heard:
+                self.heard = signal.number
+                self._hear(signal)
+
+    def _hear(self, signal: Signal) -> None:
+        if signal.kind == "stop":
+            self.stops()
+        elif signal.kind == "input":
+            self._stored_inputs.put_numbered(signal.number, from_json(signal.value or b"null"))
+        elif signal.prompt_id is not None:
+            self._answers[signal.prompt_id] = signal
+            self._settle(signal.prompt_id)
+
+    def _settle(self, prompt_id: str) -> None:
+        """Give an open question its answer."""
+        signal = self._answers.get(prompt_id)
+        if signal is None:
+            return
+        try:
+            if signal.kind == "refusal":
+                self.refuse(prompt_id, (signal.value or b"decline").decode())
+            else:
+                self.answer(prompt_id, from_json(signal.value or b"null"))
+        except (PromptError, TaskError):
+            pass  # nobody asks it now
+
+    async def ask(
+        self,
+        message: str,
+        choices: list[Any] | None,
+        schema: dict[str, Any] | None,
+        timeout: float | None,
+        key: str | None = None,
+    ) -> Any:
+        """See `Execution.ask`. With a key, an answer that was given before is taken, and nobody is asked."""
+        known = None if key is None else self._answers.get(self._prompt_id(key))
+        if known is None or known.kind != "answer":
+            return await super().ask(message, choices, schema, timeout, key)
+        await checkpoint()
+        return from_json(known.value or b"null")
+
+    def _prompt_id(self, key: str | None) -> str:
+        return super()._prompt_id(key) if key is None else f"{self.state.task_id}/{key}"

@@ -1,0 +1,288 @@
+"""The workshop of a server with a store: tasks and journals that outlive this process.
+
+What a client is shown is what the store has acknowledged. Tasks that live on one
+request or one connection (progress, the originals' direct form) are not stored.
+"""
+
+import secrets
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+
+from mcpc.clock import SYSTEM_CLOCK, Clock
+from mcpc.errors import MCPCError, StoreError
+from mcpc.messages import MCPCMessage
+from mcpc.server.execution import Execution
+from mcpc.server.followed import Following
+from mcpc.server.journal import Journal
+from mcpc.server.keeper import Keeper, Source
+from mcpc.server.limits import Limits
+from mcpc.server.line import Line, Pool
+from mcpc.server.log import Log
+from mcpc.server.recovery import Recovery
+from mcpc.server.shelf import Shelf
+from mcpc.server.signals import Signals
+from mcpc.server.stored_execution import StoredExecution, StoredOutlet
+from mcpc.server.stored_journal import StoredJournal
+from mcpc.server.stored_states import (
+    STATE_ONLY,
+    encode_state,
+    interrupted_message,
+    principal_of,
+    principal_text,
+    state_of,
+)
+from mcpc.server.tail import Tail
+from mcpc.server.terms import Terms
+from mcpc.server.workshop import Workshop
+from mcpc.store import Store
+from mcpc.stored import Change, Claim, Entered, NewTask, StoredTask, channel_id
+from mcpc.tasks import Status, TaskState
+from mcpc.wire.callbacks import encode_message
+
+__all__ = ["StoredWorkshop"]
+
+SWEEP_INTERVAL = 15.0
+"""Seconds between two sweeps of the store."""
+DIRECT = "direct:"
+"""How the key of a journal begins that lives with its connection."""
+RESTARTED = "restarted"
+"""The server event that tells of a task that runs again."""
+
+
+class StoredWorkshop(Workshop):
+    """The tasks of one server and the journals of its clients, in a store.
+
+    Args:
+        limits: The bounds.
+        source: Opens the store.
+        clock: Tells the time.
+    """
+
+    def __init__(self, limits: Limits, source: Source, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__(limits, clock)
+        self.runner = secrets.token_hex(16)
+        """This process, as the store knows it."""
+        self._keeper = Keeper(source, self._begin)
+        self.store = self._keeper.store
+        self._log = Log(self.store)
+        self.shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn)
+        self.signals = Signals(self.store, self._stored)
+        self.following = Following(self._look_up)
+        self._recovery: Recovery | None = None
+
+    # --- its life ---
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncGenerator[None]:
+        """See `Workshop.hold`; the store is open meanwhile.
+
+        Raises:
+            URIError, StoreError: it cannot be opened.
+        """
+        first = self.host.holders == 0
+        async with super().hold():
+            await (self._keeper.open(self.host.spawn) if first else self._keeper.opened())
+            try:
+                yield
+            finally:
+                if self.host.holders == 1:
+                    with anyio.CancelScope(shield=True):
+                        await self._close()
+
+    async def _begin(self, store: Store) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """The store is open: look after what others have left, and go on doing so."""
+        recovery = self._recovery = Recovery(
+            self.store, self.runner, self._all_stored, self.again.keys, self._run_again
+        )
+        await recovery.beat()
+        await store.reap()
+        tail = Tail(self.store, self._heard)
+        return [
+            self._log.run,
+            recovery.beat_for_ever,
+            recovery.look_for_ever,
+            tail.listen_for_ever,
+            tail.look_for_ever,
+            self.shelf.report_for_ever,
+            self.following.tell_for_ever,
+            self._sweep_store_for_ever,
+        ]
+
+    async def _sweep_store_for_ever(self) -> None:
+        while True:
+            with suppress(StoreError):
+                await self.store().sweep()
+            await anyio.sleep(SWEEP_INTERVAL)
+
+    async def _close(self) -> None:
+        await self._give_back()
+        self._end_all()
+        await self._flush()
+        await self._keeper.close()
+
+    async def wind_down(self) -> None:
+        """See `Workshop.wind_down`. Tasks that may run again are given back instead of stopped."""
+        self.shutting_down = True
+        await self._give_back()
+        await super().wind_down()
+
+    async def finish_followers(self) -> None:
+        """See `Workshop.finish_followers`; what was said last has to land before."""
+        await self._flush()
+        await super().finish_followers()
+
+    async def _give_back(self) -> None:
+        """Let others run what may run again: what was said of it so far lands before."""
+        for running in self._all_stored():
+            claim = running.line.claim
+            if running.may_run_again and claim is not None and not running.stop.is_set():
+                running.lose()
+                with anyio.move_on_after(self.limits.shutdown_grace), suppress(MCPCError):
+                    await running.line.flushed()
+                    await self.store().release(claim)
+
+    async def _flush(self) -> None:
+        with anyio.move_on_after(max(0.1, self.limits.shutdown_grace)):
+            await self._log.flushed()
+
+    def _all_stored(self) -> list[StoredExecution]:
+        return [running for running in self._executions.values() if isinstance(running, StoredExecution)]
+
+    def _stored(self, task_id: str) -> StoredExecution | None:
+        running = self._executions.get(task_id)
+        return running if isinstance(running, StoredExecution) else None
+
+    async def _heard(self, change: Change) -> None:
+        """Another process has done something."""
+        if change.kind in ("channel", "look"):
+            await (self.shelf.look(change.subject) if change.subject else self.shelf.look_at_all())
+        if change.kind in ("signal", "look"):
+            for running in self._all_stored():
+                if change.subject in ("", running.state.task_id):
+                    await self.signals.listen(running)
+        if change.kind == "task":
+            self.following.changed(change.subject)
+        elif change.kind == "look":
+            self.following.look_at_all()
+        if change.kind in ("task", "look") and self._recovery is not None and not self.shutting_down:
+            await self._recovery.claim()
+
+    # --- journals ---
+
+    def make_journal(self, key: str, principal: Hashable | None) -> Journal:
+        """A journal of the store's; a connection in the direct form has one that lives with it."""
+        if key.startswith(DIRECT):
+            return super().make_journal(key, principal)
+        return StoredJournal(key, principal, self.limits, self.clock.steady, self._log.note)
+
+    # --- tasks ---
+
+    async def _look_up(self, task_id: str) -> TaskState | None:
+        stored = await self.store().task(task_id)
+        return None if stored is None else state_of(stored)
+
+    def make(self, start: dict[str, Any], terms: Terms) -> StoredExecution:
+        """A new task, which the store does not know yet.
+
+        Raises:
+            TooManyTasks, DuplicateTask, MCPCError: see `Workshop.start`.
+        """
+        journal: StoredJournal | None = start.get("journal")
+        self.check_room(journal)
+        state = self.registry.start(
+            owner=f"{STATE_ONLY}{secrets.token_hex(16)}" if journal is None else journal.key,
+            tool_name=start["tool_name"],
+            session_id=start["session_id"],
+            task_id=start.get("task_id"),
+            principal=start.get("principal"),
+        )
+        state.arguments = terms.arguments
+        return self._execute(state, journal)
+
+    async def enter(
+        self,
+        running: StoredExecution,
+        principal: Hashable | None,
+        terms: Terms,
+        key: str | None,
+    ) -> Entered:
+        """Enter a task in the store.
+
+        Raises:
+            TooManyTasks, DuplicateTask, StoreError: it does not take it.
+        """
+        state, store = running.state, self.store()
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        has_log = not state.owner.startswith(STATE_ONLY)
+        if not has_log:
+            await store.open(running.line.channel, principal=principal_text(principal))
+        new = NewTask(
+            state.task_id,
+            running.line.channel,
+            state.tool_name,
+            state.session_id,
+            encode_state(state),
+            terms.on_interrupt,
+            terms.max_attempts,
+            interrupted=interrupted_message(state) if has_log else b"",
+            key=key,
+        )
+        scope = anyio.CancelScope(shield=True)  # entered in the store and nowhere else, nobody would end it
+        scope.__enter__()
+        try:
+            return await store.enter(new, runner=self.runner)
+        finally:
+            scope.__exit__(None, None, None)
+
+    def _execute(
+        self, state: TaskState, journal: StoredJournal | None, resumed: bytes | None = None
+    ) -> StoredExecution:
+        if journal is None:
+            line = Line(channel_id(state.owner), Pool(), self._log.note, _nothing_landed, lambda: 0)
+        else:
+            line = Line(journal.key, journal.pool, self._log.note, journal.landed, journal.head)
+        line.follow(lambda: encode_state(state), lambda: self.following.changed(state.task_id))
+        outlet = StoredOutlet(line, journal)
+        running = StoredExecution(state, self.registry, outlet, self.limits, self._ended, line, resumed)
+        running.stops = lambda: self.stop(state)
+        self._executions[state.task_id] = running
+        return running
+
+    def _ended(self, execution: Execution) -> None:
+        super()._ended(execution)
+        if isinstance(execution, StoredExecution) and execution.lost:
+            self.registry.forget(execution.state)
+
+    def discard(self, running: StoredExecution) -> None:
+        """The store did not take it."""
+        running.lose()
+
+    async def _run_again(self, claim: Claim, stored: StoredTask) -> None:
+        """Run a task that another process has begun, or this one before its lease ended."""
+        state = state_of(stored)
+        state.status = Status.RUNNING
+        state.prompts = {name: p for name, p in state.prompts.items() if name.startswith(f"{state.task_id}/")}
+        journal = None
+        if not state.owner.startswith(STATE_ONLY):
+            journal = await self.shelf.open(stored.channel, principal_of(stored.principal), "")
+        self.registry.adopt(state)
+        running = self._execute(state, journal, stored.checkpoint if stored.on_interrupt == "resume" else None)
+        running.line.claim = claim
+        running.may_run_again = True
+        running.outlet.shown = set(state.prompts)
+        if journal is None:
+            running.line.change()
+        else:
+            told = {"task_id": state.task_id, "attempt": stored.attempt}
+            event = MCPCMessage(type="server_event", event=RESTARTED, session_id=state.session_id, result=told)
+            running.line.put(encode_message(event))
+        await self.signals.listen(running)  # answers first: what was asked with a key is not asked again
+        running.started.set()
+        self.run(running, lambda: self.again[state.tool_name](running, state.arguments or {}))
+
+
+def _nothing_landed(first: int, messages: list[bytes], is_end: bool) -> None:
+    """A task that is followed by its state has no messages."""

@@ -1,0 +1,59 @@
+"""What other processes do to the store: each bell is handed to whoever has to look.
+
+A bell may be lost, so everybody looks now and then.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from mcpc.errors import StoreError
+from mcpc.store import Store
+from mcpc.stored import Change
+
+__all__ = ["Tail"]
+
+logger = logging.getLogger("mcpc")
+
+RETRY = 1.0
+"""Seconds before the bells are listened to again after the store failed."""
+LOOK_INTERVAL = 5.0
+"""Seconds between two looks at everything."""
+
+
+class Tail:
+    """Listens to the bells of a store.
+
+    Args:
+        store: Gives the store.
+        heard: Told of each change; `look` means all of them.
+    """
+
+    def __init__(self, store: Callable[[], Store], heard: Callable[[Change], Awaitable[None]]) -> None:
+        self._store = store
+        self._heard = heard
+
+    async def listen_for_ever(self) -> None:
+        """Hand on each bell."""
+        while True:
+            try:
+                async for change in self._store().changes():
+                    await self._tell(change)
+            except StoreError as exc:
+                logger.warning("the store's bells are not heard: %s", exc)
+            await anyio.sleep(RETRY)
+
+    async def look_for_ever(self) -> None:
+        """Let everybody look, whether or not there was a bell."""
+        while True:
+            await anyio.sleep(LOOK_INTERVAL)
+            await self._tell(Change("look"))
+
+    async def _tell(self, change: Change) -> None:
+        try:
+            await self._heard(change)
+        except StoreError as exc:
+            logger.warning("a change of the store could not be looked at: %s", exc)
+        except Exception:
+            logger.exception("a change of the store could not be looked at")

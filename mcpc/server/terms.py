@@ -1,0 +1,19 @@
+"""On which terms a task is begun: what becomes of it if its process dies. Plain values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mcpc.stored import OnInterrupt
+
+__all__ = ["Terms"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a store is told of a new task."""
+
+    arguments: dict[str, Any] | None = None
+    """What its tool is called with, as JSON values; None where it never runs again."""
+    on_interrupt: OnInterrupt = "fail"
+    max_attempts: int = 3
+    """How often it is begun at the most."""
