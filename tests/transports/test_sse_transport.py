@@ -15,7 +15,7 @@ from anyio.lowlevel import checkpoint
 from mcp import Client, ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
-from mcp_types import CONNECTION_CLOSED, JSONRPCNotification
+from mcp_types import CONNECTION_CLOSED, JSONRPCError, JSONRPCNotification
 
 from http_kit import (
     BAD,
@@ -141,6 +141,15 @@ async def test_a_server_that_says_nothing_is_given_up(answer: bytes) -> None:
 async def test_an_answer_that_is_no_event_stream_is_refused(answer: bytes, why: str) -> None:
     with scripted_server(answer) as port, pytest.raises(ConnectFailed, match=why):
         await connect_to(f"sse+http://127.0.0.1:{port}")
+
+
+async def test_an_answer_that_cannot_be_read_fails_its_own_request() -> None:
+    bad = b'data: {"jsonrpc":"2.0","id":7,"result":{"a":NaN}}\n\n'
+    with scripted_server(HEAD + b"\r\nevent: endpoint\ndata: /messages\n\n" + bad) as port, anyio.fail_after(5):
+        async with dialled(f"sse+http://127.0.0.1:{port}") as (read, _):
+            failed = (await read.receive()).message
+    assert isinstance(failed, JSONRPCError)
+    assert failed.id == 7
 
 
 async def test_what_is_no_message_is_skipped(caplog: pytest.LogCaptureFixture) -> None:

@@ -25,7 +25,7 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, ErrorData, JSONRPCError
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ConnectFailed, FrameError, FrameTooLarge
 from mcpc.transport import StreamPair
-from mcpc.wire.rpc import decode_frame, encode_rpc, rpc_message
+from mcpc.wire.rpc import decode_frame, encode_rpc, failed_answer, rpc_message
 from mcpc_transports.http.client import Target, connecting, explain, read_whole, status_line
 
 __all__ = ["sse_streams"]
@@ -113,6 +113,11 @@ async def _send(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.R
     return await client.send(request, stream=True, follow_redirects=False)
 
 
+def _instead(error: FrameError) -> JSONRPCError | None:
+    """What whoever waits for an unreadable answer is given; None where it was no answer to anybody known."""
+    return failed_answer(error) if error.kind == "answer" and error.request_id is not None else None
+
+
 async def _deliver(
     events: AsyncIterator[httpx2.ServerSentEvent], inbox: MemoryObjectSendStream[_Item], write: "_Poster"
 ) -> None:
@@ -122,14 +127,13 @@ async def _deliver(
         async for event in events:
             if event.event != "message" or not event.data:
                 continue
-            try:
-                message = rpc_message(decode_frame(event.data.encode()))
-            except FrameError as exc:
-                skipped += 1
-                if skipped == 1:
-                    logger.warning("skipped something from the server that is no MCP message: %s (said once)", exc)
+            message = _read(event.data.encode())
+            if not isinstance(message, FrameError):
+                await inbox.send(SessionMessage(message))
                 continue
-            await inbox.send(SessionMessage(message))
+            skipped += 1
+            if skipped == 1:
+                logger.warning("skipped something from the server that is no MCP message: %s (said once)", message)
     except httpx2.SSEError as exc:
         logger.warning("the event stream cannot be read on: %s", exc)
     except httpx2.RequestError as exc:
@@ -139,6 +143,14 @@ async def _deliver(
     finally:
         write.ended = True
         inbox.close()
+
+
+def _read(data: bytes) -> JSONRPCMessage | FrameError:
+    """What the server sent; for an answer that cannot be read an error in its place; else why it is passed over."""
+    try:
+        return rpc_message(decode_frame(data))
+    except FrameError as exc:
+        return _instead(exc) or exc
 
 
 class _Poster:
