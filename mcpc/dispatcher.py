@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 
 from mcpc.flow import Flow
+from mcpc.foreign import hold_back, hold_back_sync
 from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
@@ -79,8 +80,9 @@ class Registration:
             return
         try:
             outcome = self.listener(message)
-        except Exception:
-            self._failed(message)
+        except BaseException as exc:
+            self._failed(message, exc)
+            hold_back_sync(exc)
             return
         if outcome is None or not inspect.isawaitable(outcome):
             self._stats.delivered += 1
@@ -95,8 +97,9 @@ class Registration:
             given += 1
             try:
                 outcome = listener(message)
-            except Exception:
-                self._failed(message)
+            except BaseException as exc:
+                self._failed(message, exc)
+                hold_back_sync(exc)
                 return given
             if outcome is None or not inspect.isawaitable(outcome):
                 stats.delivered += 1
@@ -112,16 +115,20 @@ class Registration:
         self._owner.has_changed()
         self._owner.spawn(lambda: self._finish(outcome, message))
 
-    def _failed(self, message: MCPCMessage) -> None:
+    def _failed(self, message: MCPCMessage, exc: BaseException) -> None:
         self._stats.errors += 1
-        logger.exception("a listener raised on a %s %r message", message.type, message.event)
+        logger.error("a listener raised on a %s %r message", message.type, message.event, exc_info=exc)
 
-    async def _finish(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
+    async def _await(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
         try:
             await outcome
             self._stats.delivered += 1
-        except Exception:
-            self._failed(message)
+        except BaseException as exc:
+            await hold_back(exc)
+            self._failed(message, exc)
+
+    async def _finish(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
+        await self._await(outcome, message)
         await self._work()
 
     def _enqueue(self, message: MCPCMessage) -> None:
@@ -159,11 +166,11 @@ class Registration:
                 self._wake = None
                 continue
             message = self._queue.get()
-            try:
-                await self.listener(message)
-                self._stats.delivered += 1
-            except Exception:
-                self._failed(message)
+            await self._await(_called(self.listener, message), message)
+
+
+async def _called(listener: ListenerFn, message: MCPCMessage) -> None:
+    await listener(message)
 
 
 class Dispatcher:

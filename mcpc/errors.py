@@ -9,6 +9,7 @@
     │   └── MissingExtra             the transport needs a package that is not installed
     ├── TransportError           a connection could not be made or kept
     │   ├── ConnectFailed            nobody answered, or the peer refused us
+    │   │   └── ConnectRefused           … for good: dialling again would change nothing
     │   ├── ListenFailed             the address cannot be served
     │   ├── ChannelClosed            closed by us        (also anyio.ClosedResourceError)
     │   ├── ChannelEnded             ended by the peer   (also anyio.EndOfStream)
@@ -46,8 +47,10 @@ __all__ = [
     "ChannelClosed",
     "ChannelEnded",
     "ConnectFailed",
+    "ConnectRefused",
     "ConnectionLost",
     "DuplicateTask",
+    "FINAL_STATUSES",
     "FrameError",
     "FrameKind",
     "FrameTooLarge",
@@ -106,6 +109,14 @@ class TransportError(MCPCError):
 
 class ConnectFailed(TransportError, ConnectionError):
     """Nobody answered at the address, or the peer refused us."""
+
+
+FINAL_STATUSES = frozenset((401, 403, 404))
+"""What an HTTP server answers that will answer the same the next time: other credentials, or another address."""
+
+
+class ConnectRefused(ConnectFailed):
+    """The peer answered, and does not want us: dialling again would change nothing."""
 
 
 class ListenFailed(TransportError, OSError):

@@ -132,6 +132,13 @@ class Queue:
             self._flow.drained(self)
         return message
 
+    def let_go(self) -> None:
+        """Nobody reads now, but somebody waits for what comes last: where there is no room, the oldest message goes."""
+        if not self.has_room:
+            self._items.popleft()
+            self.counts.dropped += 1
+            self._flow.drained(self)
+
     def close(self) -> None:
         """Nobody reads any more: what waits is dropped, and nothing waits for room here."""
         self._items.clear()

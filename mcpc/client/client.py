@@ -25,7 +25,7 @@ from mcpc.client.connecting import Connector
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.inbox import Inbox
-from mcpc.client.life import Life, Steps, unwrapped
+from mcpc.client.life import LOST, Life, Steps, unwrapped
 from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
 from mcpc.client.router import PromptHandler, Router
@@ -36,6 +36,7 @@ from mcpc.client.tap import tap
 from mcpc.dispatcher import Registration
 from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError, UnknownTask
 from mcpc.flow import Flow
+from mcpc.foreign import hold_back_sync
 from mcpc.messages import MCPCInformation, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
 from mcpc.transport import StreamPair
@@ -102,6 +103,7 @@ class Client(mcp.Client):
         self._router = Router(self._spawn, self._flow, self._steer, sdk_options.get("logging_callback"))
         self._inbox = Inbox(self._router.deliver, self._flow)
         self._inbox.on_lost_tasks = self._router.lose_unknown
+        self._inbox.on_gap = self._router.look_after_gap
         self._listening = Listening(self._inbox, self._flow, channel or secrets.token_urlsafe(24))
         self._resumes = channel is not None
         self._listening.max_message_size = options.get("max_message_size")
@@ -159,10 +161,8 @@ class Client(mcp.Client):
     async def _live(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Hold a connection, and make a new one when it is lost."""
         await self._life.hold_first(task_status)
-        while self.reconnect:
-            if not await self._life.hold_next(self.reconnect_timeout):
-                break
-        self._router.lose_all(ConnectionLost("the connection to the server was lost"), tell=True)
+        failure = await self._life.hold_others(self.reconnect_timeout) if self.reconnect else ConnectionLost(LOST)
+        self._router.lose_all(failure, tell=True)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[None]:
@@ -367,8 +367,9 @@ def _report(told: Callable[[str], None] | None, state: str) -> None:
     if told is not None:
         try:
             told(state)
-        except Exception:
-            logger.exception("on_connection raised")
+        except BaseException as exc:
+            logger.error("on_connection raised", exc_info=exc)
+            hold_back_sync(exc)
 
 
 def _with_ours(extensions: Sequence[ClientExtension], tasks: ClientExtension) -> tuple[ClientExtension, ...]:

@@ -65,12 +65,15 @@ class TaskHandle:
         self.steering: Steering = Unsteered(tool_name)
         """How the task is reached."""
         self._queue = Queue(capacity, overflow, flow)
-        self._came = anyio.Event()
+        self._came: anyio.Event | None = None
+        """Set when a message comes; there is one where iterations wait, however many."""
+        self._awaited = 0
+        """How many wait for the result."""
         self._ended = anyio.Event()
+        self.heard: int = 0
+        """How many messages have come."""
         self._known = anyio.Event()
         self._is_known = False
-        self._is_awaited = False
-        """Whether an iteration waits for a message."""
         self._terminal: MCPCMessage | None = None
         self._failure: Exception | None = None
 
@@ -78,14 +81,17 @@ class TaskHandle:
 
     def takes(self) -> bool:
         """Whether it can take a message now; where it cannot, the flow stops until it can."""
+        if self._awaited and self._came is None and not self._queue.has_room:
+            self._queue.let_go()
         return self._queue.takes()
 
     def feed(self, message: MCPCMessage) -> bool:
         """Take a message of this task; whether it is the last one."""
-        if self._terminal is not None:
+        if self._ended.is_set():
             return True
         if not self._is_known:
             self.known()
+        self.heard += 1
         self._queue.put(message)
         if message.event == "update":
             if (prompt := prompt_of(message)) is not None:
@@ -95,9 +101,14 @@ class TaskHandle:
             self.status = message.event
             self._terminal = message
             self._ended.set()
-        if self._is_awaited:
-            self._came.set()
+        if self._came is not None:
+            self._wake()
         return self._terminal is not None
+
+    def _wake(self) -> None:
+        if self._came is not None:
+            self._came.set()
+            self._came = None
 
     def lose(self, failure: Exception) -> None:
         """End it without a terminal message: nobody knows any more how it went."""
@@ -107,7 +118,7 @@ class TaskHandle:
         self._failure = failure
         self.known()
         self._ended.set()
-        self._came.set()
+        self._wake()
 
     def known(self) -> None:
         """The server has told something of it, or will not."""
@@ -161,12 +172,9 @@ class TaskHandle:
                 raise self._failure
             if self._ended.is_set():
                 raise StopAsyncIteration
-            self._came = anyio.Event()
-            self._is_awaited = True
-            try:
-                await self._came.wait()
-            finally:
-                self._is_awaited = False
+            if self._came is None:
+                self._came = anyio.Event()
+            await self._came.wait()
         message = self._queue.get()
         self._queue.counts.delivered += 1
         return message
@@ -180,7 +188,7 @@ class TaskHandle:
             TaskFailed: it failed; `.result` has what the terminal message carried.
             ConnectionLost: it was lost from sight.
         """
-        await self._ended.wait()
+        await self._until_ended()
         if self._failure is not None:
             raise self._failure
         assert self._terminal is not None
@@ -194,6 +202,16 @@ class TaskHandle:
         if error == "interrupted":
             raise TaskInterrupted(f"{text}", task_id=self.task_id, result=value)
         raise TaskFailed(f"{error}: {text}" if error else f"{value}", task_id=self.task_id, result=value)
+
+    async def _until_ended(self) -> None:
+        """Whoever waits for the result alone gets it, though the messages are more than have room: the oldest go."""
+        self._awaited += 1
+        if self._came is None:
+            self._queue.let_go()
+        try:
+            await self._ended.wait()
+        finally:
+            self._awaited -= 1
 
     async def send(self, value: Any) -> None:
         """Send a value to the running task (`task.inputs()` in its worker).

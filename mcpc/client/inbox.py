@@ -42,6 +42,10 @@ class _OpenCall:
     held: list[MCPCMessage] = field(default_factory=list[MCPCMessage])
 
 
+def _nothing(_: bool) -> None:
+    """Nobody wants to know."""
+
+
 class Inbox:
     """The receiving end of one channel.
 
@@ -63,6 +67,8 @@ class Inbox:
         """Set when the server has confirmed that we listen."""
         self.on_lost_tasks: Callable[[set[str]], None] | None = None
         """Called when the server's log was lost, with the ids of the tasks that it still knows."""
+        self.on_gap: Callable[[bool], None] = _nothing
+        """Called when messages were missed; True where the server's log was lost."""
         self._deliver = deliver
         self._flow = flow
         flow.on_room = self._deliver_backlog
@@ -158,8 +164,10 @@ class Inbox:
             self._gap(missed_from, None, tasks)
             if self.on_lost_tasks is not None:
                 self.on_lost_tasks(_ids(tasks))
+            self.on_gap(True)
         elif oldest - 1 > max(self.last, self._reported):
             self._gap(self.last + 1, oldest - 1, tasks)
+            self.on_gap(False)
         self.listening.set()
 
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:

@@ -12,12 +12,16 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
 
 from mcpc.client.backoff import Backoff
-from mcpc.errors import ConnectFailed
+from mcpc.errors import ConnectFailed, ConnectionLost, ConnectRefused
 
-__all__ = ["Life", "Steps", "unwrapped"]
+__all__ = ["LOST", "Life", "Steps", "unwrapped"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
+STABLE = 5.0
+"""Seconds that a connection must last: only then is the next one dialled without a longer wait than the last time."""
+
+LOST = "the connection to the server was lost"
 CLOSED_EARLY = "the server closed the connection during the handshake"
 TOO_LATE = "the server took the connection, and did not answer in time (see open_timeout)"
 
@@ -73,11 +77,23 @@ class Life:
                 raise ConnectFailed(CLOSED_EARLY) from exc
             await self.hold_first(task_status)
 
+    async def hold_others(self, timeout: float | None) -> Exception:
+        """One connection after another, as `hold_next` does; why there is none any more."""
+        try:
+            while await self.hold_next(timeout):
+                pass
+        except ConnectRefused as exc:
+            return exc
+        return ConnectionLost(LOST)
+
     async def hold_next(self, timeout: float | None) -> bool:
         """Dial until a connection is made and lost again; False when it is time to give up.
 
         Args:
             timeout: Seconds after which it is; None never gives up.
+
+        Raises:
+            ConnectRefused: the peer does not want us; trying again would not help.
         """
         status = _Started()
         give_up_at = anyio.current_time() + (float("inf") if timeout is None else timeout)
@@ -86,9 +102,13 @@ class Life:
             try:
                 await self._hold(status, give_up_at)
             except Exception as exc:
-                logger.debug("dialling again failed: %s", unwrapped(exc))
+                cause = unwrapped(exc)
+                if isinstance(cause, ConnectRefused):
+                    raise cause from cause.__cause__
+                logger.debug("dialling again failed: %s", cause)
             if status.was_started:
-                self._backoff.succeeded()
+                if anyio.current_time() - status.started_at >= STABLE:
+                    self._backoff.succeeded()
                 return True
         return False
 
@@ -124,6 +144,7 @@ class _Started:
 
     def __init__(self, inner: anyio.abc.TaskStatus[None] | None = None) -> None:
         self.was_started = False
+        self.started_at = 0.0
         self._inner = inner
 
     def started(self, value: Any = None) -> None:
@@ -131,6 +152,7 @@ class _Started:
         if self._inner is not None and not self.was_started:
             self._inner.started()
         self.was_started = True
+        self.started_at = anyio.current_time()
 
 
 def unwrapped(exc: BaseException) -> BaseException:

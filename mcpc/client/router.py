@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 from weakref import WeakValueDictionary
 
+import anyio
 from mcp.client.session import LoggingFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
@@ -21,9 +22,11 @@ from mcpc.client.inbox import EVERY_SESSION
 from mcpc.client.logs import log_teller
 from mcpc.client.steering import Steering
 from mcpc.dispatcher import Dispatcher, Spawn
-from mcpc.errors import ConnectionLost, MCPCError, UnknownTask
+from mcpc.errors import ConnectionLost, MCPCError, MessageError, UnknownTask
 from mcpc.flow import Flow
-from mcpc.messages import LOG_EVENT, MCPCMessage, Prompt, prompt_of
+from mcpc.foreign import hold_back, text_of
+from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, prompt_of
+from mcpc.wire.callbacks import decode_message
 
 __all__ = ["LOST_EVENT", "PromptHandler", "Router"]
 
@@ -31,6 +34,9 @@ LOST_EVENT = "lost"
 """The server event that a client makes when the connection is lost for good."""
 
 logger: logging.Logger = logging.getLogger("mcpc")
+
+FIRST_LOOK, LAST_LOOK = 0.5, 30.0
+"""Seconds between two looks at a task of which nothing comes: the first wait, and the longest."""
 
 PromptHandler = Callable[[Prompt], Any]
 """Answers a prompt: its return value (or what it awaits to) is the answer."""
@@ -100,10 +106,13 @@ class Router:
             handle = self.handles.get(prompt.task_id)
             steering = self._steer(prompt.task_id) if handle is None else handle.steering
             await steering.send_input(answer, prompt.id)
+            if handle is not None:
+                handle.closed(prompt.id)
         except (MCPCError, MCPError) as exc:
             logger.info("the answer to a prompt of %s came to nothing: %s", prompt.tool_name, exc)
-        except Exception:
-            logger.exception("a prompt of %s was not answered", prompt.tool_name)
+        except BaseException as exc:
+            await hold_back(exc)
+            logger.error("a prompt of %s was not answered", prompt.tool_name, exc_info=exc)
 
     # --- what we make ourselves ---
 
@@ -144,7 +153,7 @@ class Router:
             handle.lose(exc)
             self.forget(handle)
         else:
-            self.emit(handle, "failed", {"error": type(exc).__name__, "message": str(exc)})
+            self.emit(handle, "failed", {"error": type(exc).__name__, "message": text_of(exc)})
 
     # --- handles ---
 
@@ -169,6 +178,48 @@ class Router:
             if handle.task_id not in known and handle.steering.on_channel:
                 handle.lose(lost)
                 self.forget(handle)
+
+    def look_after_gap(self, again: bool) -> None:
+        """Messages were missed: ask the server about the tasks whose end may have been among them.
+
+        Args:
+            again: Ask until something is heard of a task: its messages may never come.
+        """
+        for handle in list(self.handles.values()):
+            if handle.steering.on_channel:
+                self.spawn(partial(self._look_after, handle, again))
+
+    async def _look_after(self, handle: TaskHandle, again: bool) -> None:
+        heard, wait = handle.heard, FIRST_LOOK
+        while not handle.ended and handle.heard == heard:
+            try:
+                state = await handle.steering.state()
+            except UnknownTask as exc:
+                handle.lose(exc)
+                self.forget(handle)
+                return
+            except (MCPCError, MCPError) as exc:
+                logger.debug("a task could not be asked about: %s", exc)
+                return
+            if state.get("status") in TERMINAL_EVENTS and handle.heard == heard:
+                self._end_as_described(handle, state)
+                return
+            if not again:
+                return
+            await anyio.sleep(wait)
+            wait = min(2 * wait, LAST_LOOK)
+
+    def _end_as_described(self, handle: TaskHandle, state: dict[str, Any]) -> None:
+        """The end of a task whose last message we missed."""
+        try:
+            message = decode_message(state.get("lastMessage"))
+        except MessageError:
+            message = None
+        if message is not None and message.terminal and message.task_id == handle.task_id and handle.takes():
+            handle.feed(message)
+        else:
+            handle.lose(ConnectionLost(f"the task has ended ({state['status']}), and its last message was missed"))
+        self.forget(handle)
 
     def lose_all(self, failure: Exception, *, tell: bool = False) -> None:
         """No more messages come.

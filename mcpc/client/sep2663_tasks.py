@@ -22,6 +22,7 @@ from mcpc.client.router import Router
 from mcpc.client.sep2663_follow import Follower, TaskStreams
 from mcpc.client.sep2663_requests import cancel_task, get_task, update_task
 from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError
+from mcpc.foreign import hold_back
 from mcpc.messages import Prompt
 from mcpc.wire.prompts import prompt_from_request, prompt_update, response_to
 from mcpc.wire.sep2663 import TaskState
@@ -195,8 +196,9 @@ class CalledTask(_Followed):
         assert self._progress is not None
         try:
             await self._progress(count, None, text)
-        except Exception:
-            logger.exception("a progress callback raised")
+        except BaseException as exc:
+            await hold_back(exc)
+            logger.error("a progress callback raised", exc_info=exc)
 
     def _put(self, key: str, request: dict[str, Any]) -> bool:
         body = prompt_from_request(key, request)
@@ -213,8 +215,9 @@ class CalledTask(_Followed):
         """Let the client's prompt handler answer. There is nobody else, so what it cannot answer is declined."""
         try:
             await self.answer(prompt.id, await self._router.ask(prompt))
-        except Exception:
-            logger.exception("a prompt of %s was not answered", self.tool_name or self.task_id)
+        except BaseException as exc:
+            await hold_back(exc)
+            logger.error("a prompt of %s was not answered", self.tool_name or self.task_id, exc_info=exc)
             await self._decline(prompt.id)
 
 

@@ -4,10 +4,12 @@ By metadata in the call (ours, or an original's), by the tasks extension, or as 
 ordinary call that looks like a task from outside.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import anyio
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
@@ -17,10 +19,16 @@ from mcpc.client.requests import typed
 from mcpc.client.router import Router
 from mcpc.client.sep2663_extension import RemoteTasks
 from mcpc.client.steering import CallSteering, ChannelSteering
+from mcpc.errors import MCPCError
 from mcpc.wire.callbacks import messages_in_content
 from mcpc.wire.calls import call_meta
 
 __all__ = ["Starter"]
+
+logger = logging.getLogger("mcpc")
+
+GOODBYE = 1.0
+"""Seconds that stopping a task may take whose start was cancelled."""
 
 ToolCall = Callable[..., Awaitable[CallToolResult]]
 """`mcp.Client.call_tool`."""
@@ -69,7 +77,18 @@ class Starter:
             raise typed(exc) from exc
         except BaseException:
             self._router.forget(handle)
+            await self._stop_quietly(handle)
             raise
+
+    async def _stop_quietly(self, handle: TaskHandle) -> None:
+        """Nobody will have the handle: the task that it was for is not wanted any more."""
+        if handle.ended or not handle.steering.on_channel:
+            return
+        with anyio.move_on_after(GOODBYE, shield=True):
+            try:
+                await handle.steering.stop()
+            except (MCPCError, MCPError) as exc:
+                logger.debug("a task that nobody waits for could not be stopped: %s", exc)
 
     async def _start_with_metadata(
         self, form: Form, channel: str, handle: TaskHandle, arguments: dict[str, Any]

@@ -7,8 +7,9 @@ from typing import Any, cast
 import anyio
 import anyio.abc
 import pytest
+from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, CallToolResult, TextContent
+from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, CallToolResult, Result, TextContent
 
 import mcpc
 from mcpc.client.handle import TaskHandle
@@ -19,6 +20,7 @@ from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
+from mcpc.wire.names import STOP_METHOD
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +57,7 @@ class Client:
             group.start_soon(main)
 
         self.flow = Flow()
+        self.asked: list[str] = []
         self.router = Router(spawn, self.flow, self.steer)
         self.seen: list[MCPCMessage] = []
         self.router.listeners.add(self.see)
@@ -65,8 +68,12 @@ class Client:
         self.seen.append(message)
 
     def steer(self, task_id: str) -> ChannelSteering:
-        raise_for: Any = None
-        return ChannelSteering(lambda: raise_for, "key", task_id)
+        return ChannelSteering(lambda: cast("ClientSession", self), "key", task_id)
+
+    async def send_request(self, request: Any, result_type: type[Result]) -> Result:
+        """Stands for the session: takes what a task is asked."""
+        self.asked.append(request.method)
+        return result_type.model_validate({})
 
     @property
     def events(self) -> list[str]:
@@ -155,7 +162,7 @@ async def test_a_start_that_is_refused_leaves_no_handle_behind(error: MCPError) 
         assert not one.router.handles
 
 
-async def test_a_start_that_is_cancelled_leaves_no_handle_behind() -> None:
+async def test_a_start_that_is_cancelled_stops_its_task_and_leaves_no_handle_behind() -> None:
     called = Called(None)
     async with client(called) as one:
         async with anyio.create_task_group() as group:
@@ -164,3 +171,4 @@ async def test_a_start_that_is_cancelled_leaves_no_handle_behind() -> None:
             assert one.router.handles
             group.cancel_scope.cancel()
         assert not one.router.handles
+        assert one.asked == [STOP_METHOD]

@@ -1,5 +1,6 @@
 """Delivery to listeners: in order, bounded by a stated policy, and each for itself."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -688,3 +689,50 @@ async def test_a_message_after_close_starts_the_worker_anew() -> None:
         await until(lambda: listener.done == [0, 1, 2])
         dispatcher.deliver(update(3))
         await until(lambda: listener.done == [0, 1, 2, 3])
+
+
+LEAVING: list[Callable[[], BaseException]] = [
+    lambda: SystemExit(3),
+    lambda: GeneratorExit(),
+    lambda: asyncio.CancelledError(),
+    lambda: BaseExceptionGroup("both", [SystemExit(1), ValueError("x")]),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("leaving", LEAVING)
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_whatever_leaves_a_listener_harms_nobody_else(
+    is_async: bool, leaving: Callable[[], BaseException]
+) -> None:
+    good: list[Any] = []
+
+    def fail(message: MCPCMessage) -> None:
+        raise leaving()
+
+    async def fail_later(message: MCPCMessage) -> None:
+        await checkpoint()
+        raise leaving()
+
+    async with dispatching() as dispatcher:
+        registration = dispatcher.add(fail_later if is_async else fail)
+        dispatcher.add(lambda message: good.append(message.result))
+        for number in range(3):
+            assert dispatcher.deliver(update(number))
+        await until(lambda: registration.stats.errors == 3)
+        assert good == [0, 1, 2]
+
+
+@pytest.mark.anyio
+async def test_a_listener_ends_with_its_client_though_it_was_cancelled_in_mid_message() -> None:
+    began = anyio.Event()
+
+    async def sleeps(message: MCPCMessage) -> None:
+        began.set()
+        await anyio.sleep_forever()
+
+    async with dispatching() as dispatcher:
+        registration = dispatcher.add(sleeps)
+        dispatcher.deliver(update(1))
+        await began.wait()
+    assert registration.stats.errors == 0

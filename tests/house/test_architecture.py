@@ -14,7 +14,7 @@ from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
-    {"clock", "errors", "detached"},
+    {"clock", "errors", "detached", "foreign"},
     {"messages", "flow"},
     {"wire", "queue"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},

@@ -22,7 +22,7 @@ import httpx2
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR
 from pydantic_core import from_json, to_json
 
-from mcpc.errors import ConnectFailed, FrameTooLarge, MCPCError, URIError
+from mcpc.errors import ConnectFailed, ConnectRefused, FrameTooLarge, MCPCError, URIError
 from mcpc.taps import CallbackTap
 from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI
 from mcpc_transports.http.event_tap import EventTap
@@ -258,7 +258,7 @@ async def reach(client: httpx2.AsyncClient, target: Target) -> None:
         with suppress(FrameTooLarge):
             await read_whole(response, target.max_message_size)
     if response.status_code == HTTPStatus.UNAUTHORIZED and target.auth is None:
-        raise ConnectFailed(f"{target.uri} refused us: {status_line(response)}")
+        raise ConnectRefused(f"{target.uri} refused us: {status_line(response)}")
 
 
 class CallClient(httpx2.AsyncClient):

@@ -23,7 +23,15 @@ from anyio.streams.memory import MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCRequest
 
-from mcpc.errors import ChannelBroken, ChannelClosed, ConnectFailed, FrameError, FrameTooLarge
+from mcpc.errors import (
+    FINAL_STATUSES,
+    ChannelBroken,
+    ChannelClosed,
+    ConnectFailed,
+    ConnectRefused,
+    FrameError,
+    FrameTooLarge,
+)
 from mcpc.transport import StreamPair
 from mcpc.wire.rpc import decode_frame, encode_rpc, failed_answer, rpc_message
 from mcpc_transports.http.client import Target, connecting, explain, read_whole, status_line
@@ -78,7 +86,8 @@ async def _open(
         response = await _send(client, client.build_request("GET", target.url, headers=headers))
         if response.status_code != 200:
             await response.aclose()
-            raise ConnectFailed(f"{target.uri} refused us: {status_line(response)}")
+            kind = ConnectRefused if response.status_code in FINAL_STATUSES else ConnectFailed
+            raise kind(f"{target.uri} refused us: {status_line(response)}")
         events = aiter(httpx2.EventSource(response, max_event_size=target.max_message_size))
         async for event in events:
             if event.event == "endpoint":

@@ -24,7 +24,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
-from mcpc.errors import ConnectFailed, URIError
+from mcpc.errors import FINAL_STATUSES, ConnectFailed, ConnectRefused, URIError
 from mcpc.transport import URI
 from mcpc_transports.addresses import Guests
 from mcpc_transports.websocket.channel import STREAM_ERRORS
@@ -253,7 +253,8 @@ async def request_upgrade(
         except anyio.EndOfStream:
             protocol.receive_eof()
     if protocol.handshake_exc is not None:
-        raise ConnectFailed(_refusal(protocol.handshake_exc, uri, token)) from protocol.handshake_exc
+        kind = ConnectRefused if _is_final(protocol.handshake_exc) else ConnectFailed
+        raise kind(_refusal(protocol.handshake_exc, uri, token)) from protocol.handshake_exc
     return rest
 
 
@@ -265,6 +266,13 @@ def _read_answer(protocol: ClientProtocol, data: bytes) -> tuple[bool, bytes]:
         if protocol.events_received():
             return True, data
     return False, b""
+
+
+def _is_final(exc: Exception) -> bool:
+    """Whether dialling again would change nothing: the credentials, the address or the subprotocol is wrong."""
+    return isinstance(exc, NegotiationError) or (
+        isinstance(exc, InvalidStatus) and exc.response.status_code in FINAL_STATUSES
+    )
 
 
 def _refusal(exc: Exception, uri: URI, token: str | None) -> str:

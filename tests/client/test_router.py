@@ -1,0 +1,124 @@
+"""Where messages go, and how a task's end is found that was missed."""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+import mcpc
+from mcpc.client.handle import TaskHandle
+from mcpc.client.router import Router
+from mcpc.flow import Flow
+from mcpc.messages import MCPCMessage, Prompt
+
+pytestmark = pytest.mark.anyio
+
+
+class Reached:
+    """A task that is reached by calling this."""
+
+    on_channel = True
+
+    def __init__(self, *states: dict[str, Any] | Exception) -> None:
+        self.states = list(states)
+        self.inputs: list[Any] = []
+
+    async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
+        self.inputs.append((prompt_id, value))
+
+    async def stop(self) -> None:
+        self.inputs.append("stop")
+
+    async def state(self) -> dict[str, Any]:
+        state = self.states.pop(0)
+        if isinstance(state, Exception):
+            raise state
+        return state
+
+
+def message(result: Any, event: str = "update") -> MCPCMessage:
+    return MCPCMessage(event=event, session_id="s", task_id="t", tool_name="n", result=result)
+
+
+@asynccontextmanager
+async def routing(steering: Reached) -> AsyncGenerator[tuple[Router, TaskHandle]]:
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+
+            def spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+                group.start_soon(main)
+
+            flow = Flow()
+            router = Router(spawn, flow, lambda _: steering)
+            handle = TaskHandle("t", "n", "s", flow)
+            handle.steering = steering
+            router.add(handle)
+            yield router, handle
+            group.cancel_scope.cancel()
+
+
+LEAVING = [ValueError("x"), SystemExit(3), GeneratorExit(), BaseExceptionGroup("g", [SystemExit(1)])]
+
+
+@pytest.mark.parametrize("error", LEAVING, ids=lambda error: type(error).__name__)
+async def test_whatever_leaves_a_prompt_handler_the_next_prompt_is_answered(error: BaseException) -> None:
+    steering = Reached()
+    async with routing(steering) as (router, handle):
+
+        async def answer(prompt: Prompt) -> str:
+            if prompt.id == "1":
+                raise error
+            return "yes"
+
+        router.prompt_handlers.append(answer)
+        for number in ("1", "2"):
+            router.deliver([message({"prompt": {"id": number, "message": "?"}})])
+        while not steering.inputs:
+            await anyio.lowlevel.checkpoint()
+        assert steering.inputs == [("2", "yes")]
+        while "2" in handle.prompts:
+            await anyio.lowlevel.checkpoint()
+        assert list(handle.prompts) == ["1"]
+
+
+async def test_an_end_that_was_missed_is_asked_for() -> None:
+    end = message({"rows": 1}, "complete").model_dump()
+    async with routing(Reached({"status": "complete", "lastMessage": end})) as (router, handle):
+        router.look_after_gap(False)
+        assert await handle.result() == {"rows": 1}
+
+
+async def test_a_task_that_the_server_has_forgotten_ends_as_unknown() -> None:
+    async with routing(Reached(mcpc.UnknownTask("no such task"))) as (router, handle):
+        router.look_after_gap(False)
+        with pytest.raises(mcpc.UnknownTask):
+            await handle.result()
+
+
+async def test_a_task_that_has_ended_without_a_last_message_is_lost() -> None:
+    async with routing(Reached({"status": "failed"})) as (router, handle):
+        router.look_after_gap(False)
+        with pytest.raises(mcpc.ConnectionLost, match="missed"):
+            await handle.result()
+
+
+async def test_a_running_task_is_left_to_its_messages() -> None:
+    async with routing(Reached({"status": "running"})) as (router, handle):
+        router.look_after_gap(False)
+        await anyio.wait_all_tasks_blocked()
+        assert not handle.ended
+        router.deliver([message("done", "complete")])
+        assert await handle.result() == "done"
+
+
+async def test_an_exception_that_cannot_say_what_it_is_fails_its_task_all_the_same() -> None:
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("not even that")
+
+    async with routing(Reached()) as (router, handle):
+        router.fail(handle, Silent())
+        with pytest.raises(mcpc.TaskFailed, match="Silent"):
+            await handle.result()
