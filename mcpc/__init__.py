@@ -40,6 +40,7 @@ from mcpc.errors import (
 )
 
 if TYPE_CHECKING:
+    __version__: str
     from mcpc import agents
     from mcpc.bridge import bridge, bridging
     from mcpc.client import Backoff, Client, MCPCHandler, TaskHandle, connect
@@ -155,6 +156,8 @@ _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # of the package that is installed; the wire's is `MCPCInformation.mcpc_version`
+        return import_module("importlib.metadata").version(__name__)
     if name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
