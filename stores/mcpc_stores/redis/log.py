@@ -66,6 +66,7 @@ class RedisLog:
 
     async def _index(self, channel: str, session: str | None, listener: str | None, gone: Sequence[str]) -> None:
         """What is found by something else than the channel's name stands in keys of its own."""
+        # Good to a second: the client misreads the fraction. What counts is `touched`, which a script writes.
         seconds = (await self._engine.command("time")).timestamp()
         calls: list[tuple[Any, ...]] = [("zadd", self._keys.channels, {channel: milliseconds(seconds)})]
         if session is not None:

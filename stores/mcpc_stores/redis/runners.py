@@ -86,8 +86,8 @@ class RedisRunners:
             await self.queue(tool.decode(), claim.channel, claim.task_id)
 
     async def queue(self, tool: str, channel: str, task_id: str) -> None:
-        score = (await self._engine.command("time")).timestamp()
-        await self._engine.command("zadd", self._keys.queue(tool), {f"{channel} {task_id}": score})
+        """Let a task wait for somebody who serves its tool."""
+        await self._engine.run("queue", [self._keys.queue(tool)], [f"{channel} {task_id}"])
 
     async def reap(self) -> list[StoredTask]:
         """See `Store.reap`."""
