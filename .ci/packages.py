@@ -139,7 +139,7 @@ def check_newest(unpacked: Path, wheel: Path) -> None:
 
 def check_versions(which: str, unpacked: Path, wheel: Path, warnings: str) -> None:
     python = environment(which)
-    uv("--resolution", "lowest-direct" if which == "lowest" else which, wheel, python=python)
+    uv("--resolution", "lowest-direct" if which == "lowest" else which, f"{wheel}[cli]", python=python)
     uv(*TOOLS, python=python)
     tests = WORK / f"tests-{which}"
     shutil.rmtree(tests, ignore_errors=True)
