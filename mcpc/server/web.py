@@ -22,7 +22,7 @@ class WebApp:
     """An ASGI application that serves one server; made by `asgi_app`.
 
     Args:
-        server: The server.
+        endpoint: What the mounts serve.
         mounts: What serves it.
         needs_lifespan: Whether the server's lifespan is entered here, since a transport does not do it.
     """
