@@ -127,7 +127,8 @@ class Inbox:
             self.bad_messages += 1
             return
         if self._flow.stopped:
-            return  # not taken: it comes again when we listen again
+            self._refuse()
+            return
         news = values[max(0, self.last + 1 - first) :]
         number = max(first, self.last + 1)
         if not news:
@@ -138,7 +139,17 @@ class Inbox:
         if messages is None:
             self._one_by_one(number, decode_messages(news))
             return
-        self.last = number + self._deliver(messages) - 1
+        taken = self._deliver(messages)
+        self.last = number + taken - 1
+        if taken < len(messages):
+            self._refuse()
+
+    def _refuse(self) -> None:
+        """There was no room for a message: it, and what this stream still brings, comes again when we listen again.
+
+        There may be room before the stream has ended. To take what follows then would leave a hole.
+        """
+        self._listen_id = None
 
     def _one_by_one(self, number: int, messages: Sequence[MCPCMessage | None]) -> None:
         """Messages from `number` on, some of which may be bad, or have to wait."""
@@ -147,6 +158,7 @@ class Inbox:
                 self.bad_messages += 1
                 logger.warning("message %d of the channel was not an MCPC message", number)
             elif not self._hand_on(message):
+                self._refuse()
                 return
             self.last = number
             number += 1

@@ -331,6 +331,21 @@ def test_what_was_on_its_way_when_we_paused_is_no_gap() -> None:
     assert (to.results, to.gaps) == ([1, 2, 3, 4, 5, 6], [])
 
 
+@pytest.mark.parametrize("refused", [1, 2])
+def test_room_that_comes_back_before_the_stream_has_ended_makes_no_hole(refused: int) -> None:
+    to = Receiver(room=1)
+    to.inbox.take(numbered(1, refused))
+    if refused == 1:
+        to.flow.full(to)
+        to.inbox.take(numbered(2, 3))
+    to.room = 10**9
+    to.flow.drained(to)
+    to.inbox.take(numbered(4, 6))  # of the stream of which something was refused
+    to.go_on()
+    to.inbox.take(numbered(2, 6))
+    assert (to.results, to.gaps) == ([1, 2, 3, 4, 5, 6], [])
+
+
 def test_a_jump_is_reported_once_though_what_follows_it_has_no_room() -> None:
     to = Receiver(room=1)
     to.inbox.take(numbered(5, 6))
