@@ -16,6 +16,7 @@ from mcpc.errors import (
     FrameError,
     FrameTooLarge,
     InputRefused,
+    KeyRefused,
     ListenFailed,
     MCPCError,
     MessageError,
@@ -126,6 +127,7 @@ __all__ = [
     "DuplicateTask",
     "TooManyTasks",
     "InputRefused",
+    "KeyRefused",
     "PromptError",
 ]
 

@@ -30,6 +30,7 @@
         ├── TaskEnded                it has ended already; nothing can be sent to it
         ├── UnknownTask              no such task on this channel
         ├── DuplicateTask            the id of a new task is in use
+        ├── KeyRefused               the key of a start is another start's, or the server knows no keys
         ├── TooManyTasks             a limit on tasks is reached
         ├── InputRefused             the task's queue of inputs is full
         └── PromptError              no such open prompt, or the answer does not fit it
@@ -55,6 +56,7 @@ __all__ = [
     "FrameKind",
     "FrameTooLarge",
     "InputRefused",
+    "KeyRefused",
     "ListenFailed",
     "MCPCError",
     "MessageError",
@@ -234,6 +236,10 @@ class UnknownTask(TaskError, LookupError):
 
 class DuplicateTask(TaskError):
     """The id of a new task is in use; nothing was started."""
+
+
+class KeyRefused(TaskError):
+    """The key of a start was used for another tool or other arguments, or the server knows no keys. Nothing started."""
 
 
 class TooManyTasks(TaskError):

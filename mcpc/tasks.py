@@ -91,6 +91,8 @@ class TaskState:
     """Who called, where the transport authenticates: texts, or a tuple of texts."""
     arguments: dict[str, Any] | None = None
     """What the tool was called with; kept only for tasks that may run again."""
+    fingerprint: str | None = None
+    """Of the tool and the arguments of a start that has a key: another start of the same key must have the same."""
     status: Status = Status.RUNNING
     prompts: dict[str, Prompt] = field(default_factory=dict[str, Prompt])
     """The questions that wait for an answer, by id, oldest first."""

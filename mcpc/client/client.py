@@ -34,7 +34,7 @@ from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
 from mcpc.dispatcher import Registration
-from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError, UnknownTask
+from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back_sync
 from mcpc.messages import MCPCInformation, MCPCMessage
@@ -277,6 +277,7 @@ class Client(mcp.Client):
         arguments: dict[str, Any] | None = None,
         *,
         session_id: str = "default",
+        key: str | None = None,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
     ) -> TaskHandle:
@@ -291,18 +292,19 @@ class Client(mcp.Client):
             tool_name: The tool.
             arguments: Its arguments.
             session_id: The conversation it belongs to, as you name it.
+            key: Names the start: repeated with the same key, it gives the same task, running or ended.
             capacity: Messages that wait in the handle until they are iterated over.
             overflow: What happens when that many wait; see `mcpc.queue.Overflow`.
 
         Raises:
             MCPError: the server refused the call.
+            KeyRefused: the key was used for another tool or other arguments, or the server knows no keys.
             ConnectionLost: there is no connection, or it went away before the answer.
         """
         self.session  # noqa: B018 - raises where there is no connection
-        task_id = str(uuid.uuid4())
-        handle = TaskHandle(task_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
-        await self._starter.start(self._form, self._listening.channel, handle, dict(arguments or {}))
-        return handle
+        new_id = str(uuid.uuid4())
+        handle = TaskHandle(new_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
+        return await self._starter.start(self._form, self._listening.channel, handle, dict(arguments or {}), key)
 
     def task(
         self,
@@ -332,14 +334,8 @@ class Client(mcp.Client):
         """
         if (known := self.tasks.get(task_id)) is not None:
             return known
-        if not self._resumes and not self._remote.available:
-            raise UnknownTask("this server lets nobody attach to a task: it does not speak the tasks extension")
         handle = TaskHandle(task_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
-        self._router.add(handle)
-        if self._resumes:
-            handle.steering = self._steer(task_id)
-        else:
-            self._remote.follow(handle, None)
+        self._starter.attach(handle, on_channel=self._resumes)
         return handle
 
     async def call_tool(

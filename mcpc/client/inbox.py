@@ -242,7 +242,8 @@ class Inbox:
             return
         del self._holds[call.task_id]
         for message in messages_in_content(None if result is None else result.get("content")):
-            self._pass_on(message)
+            if message.event != "created" or message.task_id == call.task_id:  # else it was told of when it was begun
+                self._pass_on(message)
         for message in call.held:
             self._pass_on(message)
         self._flow.drained(call)

@@ -189,6 +189,16 @@ class Router:
             if handle.steering.on_channel:
                 self.spawn(partial(self._look_after, handle, again))
 
+    async def look_up(self, handle: TaskHandle) -> None:
+        """Ask the server about a task that was begun before: its end may have been told to others.
+
+        Raises:
+            MCPCError, MCPError: the server cannot tell.
+        """
+        heard, state = handle.heard, await handle.steering.state()
+        if state.get("status") in TERMINAL_EVENTS and handle.heard == heard:
+            self._end_as_described(handle, state)
+
     async def _look_after(self, handle: TaskHandle, again: bool) -> None:
         heard, wait = handle.heard, FIRST_LOOK
         while not handle.ended and handle.heard == heard:

@@ -19,7 +19,8 @@ from mcpc.client.requests import typed
 from mcpc.client.router import Router
 from mcpc.client.sep2663_extension import RemoteTasks
 from mcpc.client.steering import CallSteering, ChannelSteering
-from mcpc.errors import MCPCError
+from mcpc.errors import KeyRefused, MCPCError, UnknownTask
+from mcpc.messages import MCPCMessage
 from mcpc.wire.callbacks import messages_in_content
 from mcpc.wire.calls import call_meta
 
@@ -52,33 +53,56 @@ class Starter:
         self._call = call
         self._steer = steer
 
-    async def start(self, form: Form, channel: str, handle: TaskHandle, arguments: dict[str, Any]) -> None:
-        """Call a tool for `handle`.
+    async def start(
+        self, form: Form, channel: str, handle: TaskHandle, arguments: dict[str, Any], key: str | None = None
+    ) -> TaskHandle:
+        """Call a tool for `handle`; the handle of its task: another one where that was begun before, and is held.
 
         Args:
             form: How the server takes a call's metadata.
             channel: Our channel's key.
             handle: The handle, which knows the tool.
             arguments: The tool's arguments; they may be added to.
+            key: Names the start.
 
         Raises:
+            KeyRefused: the server knows no keys, or this one was used for something else.
             MCPCError, MCPError: the server refused the call, or the connection went away.
         """
+        if key is not None and form != "meta":
+            raise KeyRefused("this server takes no keys of starts: it would start the task again each time")
         self._router.add(handle)
         try:
             if form:
-                await self._start_with_metadata(form, channel, handle, arguments)
-            elif self._remote.available:
+                return await self._start_with_metadata(form, channel, handle, arguments, key)
+            if self._remote.available:
                 await self._remote.start(handle, arguments)
             else:
                 self._start_call(handle, arguments)
+            return handle
         except MCPError as exc:
             self._router.forget(handle)
             raise typed(exc) from exc
         except BaseException:
             self._router.forget(handle)
-            await self._stop_quietly(handle)
+            if key is None:  # with a key it may be started again, and is the same
+                await self._stop_quietly(handle)
             raise
+
+    def attach(self, handle: TaskHandle, *, on_channel: bool) -> None:
+        """Let `handle` follow the task of its id, which somebody else began: on our channel, or by the extension.
+
+        Raises:
+            UnknownTask: the server does not speak the extension.
+            ConnectionLost: there is no connection.
+        """
+        if not on_channel and not self._remote.available:
+            raise UnknownTask("this server lets nobody attach to a task: it does not speak the tasks extension")
+        self._router.add(handle)
+        if on_channel:
+            handle.steering = self._steer(handle.task_id)
+        else:
+            self._remote.follow(handle, None)
 
     async def _stop_quietly(self, handle: TaskHandle) -> None:
         """Nobody will have the handle: the task that it was for is not wanted any more."""
@@ -91,20 +115,41 @@ class Starter:
                 logger.debug("a task that nobody waits for could not be stopped: %s", exc)
 
     async def _start_with_metadata(
-        self, form: Form, channel: str, handle: TaskHandle, arguments: dict[str, Any]
-    ) -> None:
+        self, form: Form, channel: str, handle: TaskHandle, arguments: dict[str, Any], key: str | None
+    ) -> TaskHandle:
         session_id, task_id = handle.session_id, handle.task_id
         meta: Any = None
         if form == "meta":
             handle.steering = self._steer(task_id)
-            meta = call_meta(channel=channel, session_id=session_id, task_id=task_id)
+            meta = call_meta(channel=channel, session_id=session_id, task_id=task_id, key=key)
         elif form == "0.2.6":
             arguments["mcpc_params"] = {"session_id": session_id, "task_id": task_id}
         else:
             arguments["_metadata"] = {"mcpc_session_id": session_id, "mcpc_task_id": task_id}
         result = await self._call(handle.tool_name, arguments, meta=meta)
-        if not any(message.task_id == task_id for message in messages_in_content(result.content)):
-            self._router.finish(handle, result)
+        told = messages_in_content(result.content)
+        if any(message.task_id == task_id for message in told):
+            return handle
+        known = next((m for m in told if m.event == "created" and m.task_id), None) if key is not None else None
+        if known is not None:
+            return await self._take_up(handle, known)
+        self._router.finish(handle, result)
+        return handle
+
+    async def _take_up(self, handle: TaskHandle, created: MCPCMessage) -> TaskHandle:
+        """The task was begun before: its handle, if somebody holds it; else `handle`, from where the task stands."""
+        router, task_id = self._router, created.task_id
+        assert task_id is not None
+        held = router.handles.get(task_id)
+        if held is not None:
+            router.forget(handle)
+            return held
+        router.rename(handle, task_id)
+        handle.session_id = created.session_id or handle.session_id
+        handle.steering = self._steer(task_id)
+        handle.known()
+        await router.look_up(handle)
+        return handle
 
     def _start_call(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
         handle.steering = steering = CallSteering(handle.tool_name)

@@ -13,6 +13,7 @@ from mcp_types import RequestId
 from mcpc.framing import Connection, current_connection
 from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
+from mcpc.server.start_key import StartKey
 from mcpc.wire.calls import CallMetadata
 
 __all__ = ["Call", "current_call", "current_principal"]
@@ -37,6 +38,8 @@ class Call:
     """Whether the caller declared `io.modelcontextprotocol/tasks` on this request."""
     outcome: dict[str, Any] | None = None
     """A result that replaces the tool's own, for shapes that a tool cannot return (SEP-2663)."""
+    key: StartKey | None = None
+    """Names the start, where the caller may repeat it."""
     invocation: Invocation | None = None
     """The call as it runs, where it may be one of a background tool."""
 

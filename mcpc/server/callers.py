@@ -7,10 +7,11 @@ answers in its way.
 from typing import Any, Protocol
 
 from mcp.server.context import HandlerResult
-from mcp_types import CallToolResult, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
 from pydantic_core import from_json
 
-from mcpc.errors import DuplicateTask
+from mcpc.errors import DuplicateTask, KeyRefused
 from mcpc.messages import LOG_EVENT, MCPCMessage
 from mcpc.server.call import Call, current_principal
 from mcpc.server.desk import Desk
@@ -24,6 +25,7 @@ from mcpc.server.sep2663_extension import TasksExtension
 from mcpc.server.terms import Terms
 from mcpc.tasks import TaskState
 from mcpc.wire.callbacks import encode_message
+from mcpc.wire.reasons import reason_to
 
 __all__ = ["Caller", "caller_of"]
 
@@ -75,19 +77,15 @@ class _Listening:
         self._call = call
         self._desk = desk
         self._created = b""
+        self._refused: KeyRefused | None = None
 
     async def enter(self, tool_name: str, terms: Terms) -> Execution:
         """Enter a task whose messages go to the caller's journal."""
-        call = self._call
-        running = await self._desk.enter(
-            terms=terms,
-            key=call.metadata.key,
-            tool_name=tool_name,
-            session_id=call.metadata.session_id,
-            task_id=call.metadata.task_id,
-            principal=current_principal(),
-            journal=call.journal,
-        )
+        try:
+            running = await self._enter(tool_name, terms)
+        except KeyRefused as exc:
+            self._refused = exc
+            raise
         state = running if isinstance(running, TaskState) else running.state
         phrasing = Phrasing(state, self._desk.workshop.limits.max_message_size)
         self._created = phrasing.encode("created", f"{tool_name} has started; its updates follow.")
@@ -96,9 +94,23 @@ class _Listening:
         running.state.last_update = self._created
         return running
 
+    async def _enter(self, tool_name: str, terms: Terms) -> Execution | TaskState:
+        call = self._call
+        return await self._desk.enter(
+            terms=terms,
+            key=call.key,
+            tool_name=tool_name,
+            session_id=call.metadata.session_id,
+            task_id=call.metadata.task_id,
+            principal=current_principal(),
+            journal=call.journal,
+        )
+
     async def answer(self, invocation: Invocation) -> HandlerResult:
         """The `created` message."""
         running = await _begun(invocation)
+        if self._refused is not None:
+            raise MCPError(INVALID_PARAMS, str(self._refused), reason_to(self._refused))
         if running is None and not self._created:
             return invocation.answer()
         if running is not None:

@@ -30,6 +30,7 @@ from mcpc.server.methods import open_journal
 from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
 from mcpc.server.rounds import RoundTable, is_ours
 from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
+from mcpc.server.start_key import StartKey
 from mcpc.server.task_session import PROGRESS_TOKEN, TaskSession
 from mcpc.wire.calls import CallMetadata, read_call
 from mcpc.wire.jsontext import as_object
@@ -173,6 +174,8 @@ class CallReader:
             connection=connection,
             task_extension=declares_tasks(ctx),
         )
+        if metadata.key is not None:
+            call.key = StartKey.of(metadata.key, call.tool_name, params.get("arguments"))
         if call.tool_name in self._task_required_tools and call.journal is None and not call.task_extension:
             raise missing_extension()
         background = call.tool_name in self._background_tools

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from mcpc.errors import UnknownTask
 from mcpc.server.execution import Execution, Observer
 from mcpc.server.journal import Journal
+from mcpc.server.start_key import StartKey
 from mcpc.server.terms import Terms
 from mcpc.server.workshop import Workshop
 from mcpc.tasks import TaskState
@@ -78,7 +79,7 @@ class Desk:
         self,
         *,
         terms: Terms,
-        key: str | None = None,
+        key: StartKey | None = None,
         **start: Any,
     ) -> Execution | TaskState:
         """Enter a new task, or, where the key of its start is known on its channel, find the one of that key.
@@ -89,19 +90,27 @@ class Desk:
             start: See `start`.
 
         Raises:
+            KeyRefused: that one was begun with another tool or other arguments.
             TooManyTasks, DuplicateTask, MCPCError: see `start`.
         """
         journal: Journal | None = start.get("journal")
-        known = None if key is None or journal is None else self._keys.get((journal.key, key))
+        if key is None or journal is None:
+            return self.workshop.start(**start)
+        known = self._keys.get((journal.key, key.name))
         if known is not None and (state := self.workshop.registry.find(known)) is not None:
+            key.check(state)
             return state
         execution = self.workshop.start(**start)
+        execution.state.fingerprint = key.fingerprint
+        self._remember(journal.key, key, execution.state.task_id)
+        return execution
+
+    def _remember(self, channel: str, key: StartKey, task_id: str) -> None:
+        """Know the key from now on, for as long as its task is known."""
         if len(self._keys) >= MAX_KEYS:
             registry = self.workshop.registry
             self._keys = {name: found for name, found in self._keys.items() if registry.find(found) is not None}
-        if key is not None and journal is not None:
-            self._keys[journal.key, key] = execution.state.task_id
-        return execution
+        self._keys[channel, key.name] = task_id
 
     async def send_input(self, state: TaskState, value: Any) -> None:
         """An input for a running task.

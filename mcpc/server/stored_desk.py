@@ -11,12 +11,13 @@ from mcpc.server.desk import Desk, Observed
 from mcpc.server.execution import Execution
 from mcpc.server.journal import Journal
 from mcpc.server.outlets import NullOutlet
+from mcpc.server.start_key import StartKey
 from mcpc.server.stored_execution import StoredExecution
 from mcpc.server.stored_journal import StoredJournal
 from mcpc.server.stored_states import principal_text, state_of
 from mcpc.server.stored_workshop import StoredWorkshop
 from mcpc.server.terms import Terms
-from mcpc.stored import channel_id
+from mcpc.stored import StoredTask, channel_id
 from mcpc.tasks import TaskState
 
 __all__ = ["StoredDesk"]
@@ -87,26 +88,31 @@ class StoredDesk(Desk):
         self,
         *,
         terms: Terms,
-        key: str | None = None,
+        key: StartKey | None = None,
         **start: Any,
     ) -> Execution | TaskState:
         """See `Desk.enter`."""
         journal: Journal | None = start.get("journal")
         if not isinstance(journal, StoredJournal) and not isinstance(start.get("outlet"), NullOutlet):
-            return self.workshop.start(**start)
-        if key is not None and journal is not None and (known := await self.workshop.store().keyed(journal.key, key)):
-            return state_of(known)
+            return await super().enter(terms=terms, key=key, **start)
+        store = self.workshop.store()
+        if key is not None and journal is not None and (known := await store.keyed(journal.key, key.name)):
+            return _same(key, known)
         running = self.workshop.make(start, terms)
+        running.state.fingerprint = None if key is None else key.fingerprint
         try:
-            entered = await self.workshop.enter(running, start.get("principal"), terms, key)
+            entered = await self.workshop.enter(
+                running, start.get("principal"), terms, None if key is None else key.name
+            )
         except BaseException:
             self.workshop.discard(running)
             raise
         if entered.claim is None:
             self.workshop.discard(running)
-            found = await self.workshop.store().task(entered.task_id)
+            found = await store.task(entered.task_id)
+            assert key is not None, "without one every task is new"
             assert found is not None, "it was there a moment ago"
-            return state_of(found)
+            return _same(key, found)
         running.line.claim = entered.claim
         running.may_run_again = terms.on_interrupt != "fail"
         return running
@@ -139,3 +145,14 @@ class StoredDesk(Desk):
         """Whether a task is not the store's, but lives and dies here."""
         running = self.workshop.running_by_id(state.task_id)
         return running is not None and not isinstance(running, StoredExecution)
+
+
+def _same(key: StartKey, known: StoredTask) -> TaskState:
+    """The task that was begun with this key before.
+
+    Raises:
+        KeyRefused: with another tool or other arguments.
+    """
+    state = state_of(known)
+    key.check(state)
+    return state

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mcpc.errors import InputRefused, PromptError, TaskEnded, TaskError, UnknownTask
+from mcpc.errors import InputRefused, KeyRefused, PromptError, TaskEnded, TaskError, UnknownTask
 from mcpc.wire.jsontext import as_object
 
 __all__ = ["PROMPT", "UNKNOWN_TASK", "error_named", "reason_data", "reason_of", "reason_to"]
@@ -13,6 +13,7 @@ UNKNOWN_TASK = "unknown_task"
 _REASONS: dict[str, type[TaskError]] = {
     "task_ended": TaskEnded,
     "input_refused": InputRefused,
+    "key_refused": KeyRefused,
     PROMPT: PromptError,
     UNKNOWN_TASK: UnknownTask,
 }

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import trustme
-from mcp.server import MCPServer
+from mcp.server import MCPServer, Server
 
 import mcpc
+from mcpc.framing import Connection
+from mcpc.transport import FrameChannel, Peer
 
 HERE = Path(__file__).parent
 
@@ -81,6 +83,20 @@ def make_server(**limits: Any) -> MCPServer[Any]:
         return a + b
 
     return server
+
+
+class PlainEndpoint:
+    """The SDK's server behind one of our listeners, with no MCPC in play."""
+
+    def __init__(self, server: MCPServer[Any]) -> None:
+        self.server: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
+
+    async def serve_channel(self, channel: FrameChannel, peer: Peer) -> None:
+        async with Connection(channel, side="server").open() as connection:
+            await self.serve_streams(*connection.streams, peer)
+
+    async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
+        await self.server.run(read, write, self.server.create_initialization_options())
 
 
 @dataclass

@@ -6,15 +6,13 @@ from typing import Any
 import anyio
 import mcp
 import pytest
-from mcp.server import MCPServer, Server
+from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
 import mcpc
-from mcpc.framing import Connection
-from mcpc.transport import FrameChannel, Peer
 from mcpc.uri import listen_at, schemes
-from support import TEMPLATES, Certificates, make_server, serving
+from support import TEMPLATES, Certificates, PlainEndpoint, make_server, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -119,20 +117,6 @@ async def test_the_sdks_own_client_works_and_a_background_tool_gives_it_progress
                 failed = await client.call_tool("fail", {})
                 assert failed.is_error
     assert sorted(reported) == [(float(i), 3.0, f"step {i}/3") for i in (1, 2, 3)]
-
-
-class PlainEndpoint:
-    """The SDK's server behind one of our listeners, with no MCPC in play."""
-
-    def __init__(self, server: MCPServer[Any]) -> None:
-        self.server: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
-
-    async def serve_channel(self, channel: FrameChannel, peer: Peer) -> None:
-        async with Connection(channel, side="server").open() as connection:
-            await self.serve_streams(*connection.streams, peer)
-
-    async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
-        await self.server.run(read, write, self.server.create_initialization_options())
 
 
 @pytest.mark.parametrize("mode", MODES)
