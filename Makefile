@@ -13,7 +13,7 @@ help:
 	@echo "make lint         format, lint and types only"
 	@echo "make peers        only the tests with other people's clients and servers"
 	@echo "make coverage     how much of each file its own tests reach"
-	@echo "make docs         write what is made from the code: docs/api.md"
+	@echo "make docs         write what is made from the code: docs/api.md, docs/states.md"
 	@echo "make bench        the benchmark (see docs/performance.md)"
 	@echo "make conformance  the official suite: tasks, and through the bridge"
 	@echo "make soak         200 clients and faults at random, 10 minutes; SECONDS=20 SEED=7 for another run"
@@ -51,6 +51,7 @@ coverage: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/make_api.py
+	$(BIN)/python docs/make_states.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

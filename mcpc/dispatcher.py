@@ -8,7 +8,8 @@ is logged, counted, and called again with the next message.
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -16,16 +17,65 @@ import anyio
 
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back, hold_back_sync
+from mcpc.machine import step
 from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
-__all__ = ["Dispatcher", "Registration", "Spawn"]
+__all__ = ["TRANSITIONS", "Dispatcher", "ListenerEvent", "ListenerState", "Registration", "Spawn"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
 ListenerFn = Callable[[MCPCMessage], Any]
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 """Runs an async function in the background."""
+
+
+class ListenerState(StrEnum):
+    """Where a listener's registration stands."""
+
+    IDLE = "idle"
+    """Its worker has not begun. A sync listener has none, and is always idle."""
+    WORKING = "working"
+    """Its worker has a message."""
+    WAITING = "waiting"
+    """Its worker waits for the next one."""
+    CLOSING = "closing"
+    """No more messages come: its worker ends once its queue is empty."""
+    CLOSED = "closed"
+    """Its worker has ended. A message that comes all the same gets one of its own."""
+    REMOVED = "removed"
+    """It is called no more."""
+
+
+class ListenerEvent(StrEnum):
+    """What can happen to a listener's registration."""
+
+    OFFER = "offer"
+    """There is a message for it."""
+    EMPTY = "empty"
+    """Its worker finds nothing in its queue."""
+    CLOSE = "close"
+    """The client ends."""
+    LEAVE = "leave"
+    """Its worker is gone, perhaps cancelled."""
+    REMOVE = "remove"
+    """The application, or the policy of its queue, ends it."""
+
+
+_IDLE, _WORKING, _WAITING = ListenerState.IDLE, ListenerState.WORKING, ListenerState.WAITING
+_CLOSING, _CLOSED, _REMOVED = ListenerState.CLOSING, ListenerState.CLOSED, ListenerState.REMOVED
+_OFFER, _EMPTY, _CLOSE = ListenerEvent.OFFER, ListenerEvent.EMPTY, ListenerEvent.CLOSE
+_LEAVE, _REMOVE = ListenerEvent.LEAVE, ListenerEvent.REMOVE
+
+TRANSITIONS: Mapping[ListenerState, Mapping[ListenerEvent, ListenerState]] = {
+    _IDLE: {_OFFER: _WORKING, _CLOSE: _CLOSED, _REMOVE: _REMOVED},
+    _WORKING: {_OFFER: _WORKING, _EMPTY: _WAITING, _CLOSE: _CLOSING, _LEAVE: _IDLE, _REMOVE: _REMOVED},
+    _WAITING: {_OFFER: _WORKING, _CLOSE: _CLOSING, _LEAVE: _IDLE, _REMOVE: _REMOVED},
+    _CLOSING: {_OFFER: _CLOSING, _EMPTY: _CLOSED, _CLOSE: _CLOSING, _LEAVE: _CLOSED, _REMOVE: _REMOVED},
+    _CLOSED: {_OFFER: _CLOSING, _CLOSE: _CLOSED, _LEAVE: _CLOSED, _REMOVE: _REMOVED},
+    _REMOVED: {_OFFER: _REMOVED, _CLOSE: _REMOVED, _LEAVE: _REMOVED, _REMOVE: _REMOVED},
+}
+"""From each state, what can happen and where it leads."""
 
 
 class Registration:
@@ -40,23 +90,31 @@ class Registration:
         self._queue = queue
         self._stats = queue.counts
         self._is_async = is_async
-        self._working = False
-        self._wake: anyio.Event | None = None
-        self._removed = False
-        self._closing = False
+        self._state = _IDLE
+        self._wake = anyio.Event()
+        """Set when its worker is to wait no longer."""
 
     @property
     def stats(self) -> ListenerStats:
         """A reading of the counters, taken now."""
         return self._queue.stats
 
+    @property
+    def state(self) -> ListenerState:
+        """Where it stands."""
+        return self._state
+
+    def _move(self, event: ListenerEvent) -> None:
+        was_waiting = self._state is _WAITING
+        self._state = step(TRANSITIONS, self._state, event)
+        if was_waiting:
+            self._wake.set()
+
     def remove(self) -> None:
         """Call the listener no more. What waits for it is dropped."""
-        self._removed = True
+        self._move(_REMOVE)
         self._owner.discard(self)
         self._queue.close()
-        if self._wake is not None:
-            self._wake.set()
 
     @property
     def takes_all(self) -> bool:
@@ -73,7 +131,7 @@ class Registration:
 
     def offer(self, message: MCPCMessage) -> None:
         """Give the listener a message it wants: call it, or queue it for its worker."""
-        if self._removed:
+        if self._state is _REMOVED:
             return
         if self._is_async:
             self._enqueue(message)
@@ -111,7 +169,8 @@ class Registration:
 
     def _become_async(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
         """A plain function returned an awaitable (a lambda, a partial): from now on it has a worker."""
-        self._is_async = self._working = True
+        self._is_async = True
+        self._move(_OFFER)
         self._owner.has_changed()
         self._owner.spawn(lambda: self._finish(outcome, message))
 
@@ -137,36 +196,32 @@ class Registration:
             logger.warning("a listener fell %d messages behind and was disconnected", self._queue.capacity)
             self.remove()
             return
-        if self._wake is not None:
-            self._wake.set()
-        elif not self._working:
-            self._working = True
+        has_worker = self._state is not _IDLE and self._state is not _CLOSED
+        self._move(_OFFER)
+        if not has_worker:
             self._owner.spawn(self._work)
 
     def close(self) -> None:
         """Let the worker end when its queue is empty; a later message starts it anew."""
-        self._closing = True
-        if self._wake is not None:
-            self._wake.set()
+        self._move(_CLOSE)
 
     async def _work(self) -> None:
         try:
             await self._work_off()
         finally:
-            self._working = self._closing = False
-            self._wake = None
+            self._move(_LEAVE)
 
     async def _work_off(self) -> None:
-        while not self._removed:
-            if not self._queue:
-                if self._closing:
-                    return
-                self._wake = anyio.Event()
-                await self._wake.wait()
-                self._wake = None
+        while self._state is not _REMOVED:
+            if self._queue:
+                message = self._queue.get()
+                await self._await(_called(self.listener, message), message)
                 continue
-            message = self._queue.get()
-            await self._await(_called(self.listener, message), message)
+            self._move(_EMPTY)
+            if self._state is not _WAITING:
+                return
+            self._wake = anyio.Event()
+            await self._wake.wait()
 
 
 async def _called(listener: ListenerFn, message: MCPCMessage) -> None:

@@ -2,14 +2,6 @@
 
 No I/O and no clock of its own: the registry is given one. What runs a task, and
 what it sends, is the server's affair.
-
-The legal moves (`waiting` means that a prompt is open)::
-
-    start ──> running <──> waiting
-                │  ╲        ╱ │
-                │   stopping  │
-                ▼      ▼      ▼
-             complete    failed        (final: no move leads out)
 """
 
 import uuid
@@ -30,21 +22,32 @@ class Status(StrEnum):
     """Where a task stands, in the protocol's words."""
 
     RUNNING = "running"
+    """Its worker runs."""
     WAITING = "waiting"
+    """The same, and a question of its is open."""
     STOPPING = "stopping"
+    """It was asked to stop, and has not ended yet."""
     COMPLETE = "complete"
+    """It has a result."""
     FAILED = "failed"
+    """It has none: its worker raised, or it was stopped."""
 
 
 class Move(StrEnum):
     """What can happen to a task."""
 
     UPDATE = "update"
+    """It tells of its progress."""
     ASK = "ask"
+    """It asks a question."""
     ANSWER = "answer"
+    """The last open question is closed."""
     STOP = "stop"
+    """Somebody wants it to end."""
     COMPLETE = "complete"
+    """Its worker returns."""
     FAIL = "fail"
+    """Its worker raises, or is stopped."""
 
 
 FINAL = frozenset((Status.COMPLETE, Status.FAILED))

@@ -66,7 +66,7 @@ class Pressure:
             while not turn.is_set() and (reader := self._backlog.reader) is not None and not reader.stalled:
                 patience = reader.progressed_at + self._stall_timeout - anyio.current_time()
                 if patience <= 0:
-                    reader.stalled = True  # until it reads again; a task never hangs on a client that went away
+                    reader.stall()  # until it reads again; a task never hangs on a client that went away
                     self.give_all()
                     return
                 with anyio.move_on_after(patience):

@@ -3,11 +3,64 @@
 Knows nothing of the journal, of what is read from it, or of where it is sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 
 import anyio
 
-__all__ = ["Reader"]
+from mcpc.machine import step
+
+__all__ = ["TRANSITIONS", "Reader", "ReaderEvent", "ReaderState"]
+
+
+class ReaderState(StrEnum):
+    """Where a listen stream stands."""
+
+    BEHIND = "behind"
+    """There may be something to send: the announcement, at first."""
+    CAUGHT_UP = "caught up"
+    """All has been sent."""
+    STALLED = "stalled"
+    """It has not read for too long: nobody waits for it, until it reads again."""
+    FINISHING = "finishing"
+    """Nothing more is posted; it ends once everything has been sent."""
+    FINISHING_STALLED = "finishing, stalled"
+    """The same, and it has not read for too long."""
+    ENDED = "ended"
+    """No more is sent."""
+
+
+class ReaderEvent(StrEnum):
+    """What can happen to a listen stream."""
+
+    POST = "post"
+    """There is something new in the journal."""
+    SEND = "send"
+    """It was sent something, and there is more."""
+    DRAIN = "drain"
+    """It has been sent all that there is."""
+    STALL = "stall"
+    """Whoever waits for it has waited long enough."""
+    FINISH = "finish"
+    """The server shuts down."""
+    LEAVE = "leave"
+    """It was cancelled or replaced, or its connection is gone."""
+
+
+_B, _C, _S = ReaderState.BEHIND, ReaderState.CAUGHT_UP, ReaderState.STALLED
+_F, _FS, _E = ReaderState.FINISHING, ReaderState.FINISHING_STALLED, ReaderState.ENDED
+_POST, _SEND, _DRAIN = ReaderEvent.POST, ReaderEvent.SEND, ReaderEvent.DRAIN
+_STALL, _FINISH, _LEAVE = ReaderEvent.STALL, ReaderEvent.FINISH, ReaderEvent.LEAVE
+
+TRANSITIONS: Mapping[ReaderState, Mapping[ReaderEvent, ReaderState]] = {
+    _B: {_POST: _B, _SEND: _B, _DRAIN: _C, _STALL: _S, _FINISH: _F, _LEAVE: _E},
+    _C: {_POST: _B, _SEND: _B, _DRAIN: _C, _STALL: _C, _FINISH: _F, _LEAVE: _E},
+    _S: {_POST: _S, _SEND: _B, _DRAIN: _C, _STALL: _S, _FINISH: _FS, _LEAVE: _E},
+    _F: {_POST: _F, _SEND: _F, _DRAIN: _E, _STALL: _FS, _FINISH: _F, _LEAVE: _E},
+    _FS: {_POST: _FS, _SEND: _F, _DRAIN: _E, _STALL: _FS, _FINISH: _FS, _LEAVE: _E},
+    _E: {_POST: _E, _STALL: _E, _FINISH: _E, _LEAVE: _E},
+}
+"""From each state, what can happen and where it leads. Who has ended is sent nothing."""
 
 
 class Reader:
@@ -20,18 +73,25 @@ class Reader:
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
         """The number of the last message sent."""
-        self.stalled = False
-        """It has not read for too long: nobody waits for it, until it reads again."""
         self.ended: anyio.Event = anyio.Event()
         """Set when there will be no more: replaced, finished, or the connection closed."""
         self.progressed_at: float = anyio.current_time()
         """When it was last sent something while somebody waited for room, on the loop's clock."""
         self.awake: bool = True
-        """Whether there may be something to take, as far as the taker knows: the announcement, at first."""
-        self.finishing: bool = False
-        """Whether it ends once everything has been sent."""
+        """Whether there may be something to take, as far as the taker knows. Of the state, at hand for each message."""
+        self._state = ReaderState.BEHIND
         self._wake: Callable[[], None] | None = None
         self._ready: anyio.Event | None = None
+
+    @property
+    def state(self) -> ReaderState:
+        """Where it stands."""
+        return self._state
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it has not read for too long: nobody waits for it, until it reads again."""
+        return self._state is _S or self._state is _FS
 
     def bind(self, wake: Callable[[], None]) -> None:
         """Call `wake` when there is something to take."""
@@ -39,29 +99,48 @@ class Reader:
 
     def wake(self) -> None:
         """There is something to take. Told once: until all is taken, the taker asks again by itself."""
-        if self.awake:
-            return
-        self.awake = True
-        if self._wake is not None:
-            self._wake()
-        elif self._ready is not None:
-            self._ready.set()
+        self._move(_POST)
 
     async def ready(self) -> None:
-        """Wait until there may be something to take."""
-        if not self.awake:
+        """Wait until there may be something to take, or there will be nothing more."""
+        if self._state is _C:
             self._ready = anyio.Event()
             await self._ready.wait()
             self._ready = None
 
-    def end(self) -> None:
-        """No more is sent."""
-        self.ended.set()
-        if self._ready is not None:
-            self._ready.set()
+    def sent(self, *, more: bool) -> None:
+        """It was sent something. Where there is no more, and none will come, it ends.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
+        self._move(_SEND if more else _DRAIN)
+
+    def stall(self) -> None:
+        """It has not read for too long."""
+        self._move(_STALL)
 
     def finish(self) -> None:
         """End once everything in the journal has been sent."""
-        self.finishing = True
-        self.awake = False
-        self.wake()
+        self._move(_FINISH)
+
+    def end(self) -> None:
+        """No more is sent."""
+        self._move(_LEAVE)
+
+    def _move(self, event: ReaderEvent) -> None:
+        was_awake = self.awake
+        self._state = state = step(TRANSITIONS, self._state, event)
+        self.awake = state is not _C and state is not _E
+        if state is _E:
+            self.ended.set()
+            if self._ready is not None:
+                self._ready.set()
+        elif self.awake and not was_awake:
+            self._call()
+
+    def _call(self) -> None:
+        if self._wake is not None:
+            self._wake()
+        elif self._ready is not None:
+            self._ready.set()

@@ -77,9 +77,7 @@ class ListenStream(Reader):
             return self._announce(gap=self._fresh or self.cursor < mailbox.oldest - 1)
         batch = mailbox.read(self.cursor, max_messages=BATCH_MESSAGES, max_bytes=self._batch_bytes)
         if batch is None:
-            self.awake: bool = False
-            if self.finishing:
-                self.end()
+            self.sent(more=False)
             return None
         if batch.first > self.cursor + 1 and batch.first > self._announced:
             return self._announce(gap=True)
@@ -94,8 +92,7 @@ class ListenStream(Reader):
         journal = self.journal
         self.cursor = last
         journal.sent = max(journal.sent, last)
-        self.stalled = False
-        self.awake = last < journal.mailbox.head or self.finishing
+        self.sent(more=last < journal.mailbox.head)
         if journal.pressure.waiting:
             journal.pressure.made_room()
 

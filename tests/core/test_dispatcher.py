@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcpc.dispatcher import Dispatcher, Registration
+from mcpc.dispatcher import Dispatcher, ListenerState, Registration
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
 from mcpc.queue import ListenerStats, Overflow, Queue
@@ -736,3 +736,83 @@ async def test_a_listener_ends_with_its_client_though_it_was_cancelled_in_mid_me
         dispatcher.deliver(update(1))
         await began.wait()
     assert registration.stats.errors == 0
+
+
+# --- a registration under whatever happens to it ----------------------------------------------------------------
+
+
+class Watched:
+    """A dispatcher with one async listener; what its workers do is counted."""
+
+    def __init__(self, group: anyio.abc.TaskGroup) -> None:
+        self.got: list[Any] = []
+        self.offered = 0
+        self.working = 0
+        self._group = group
+        self._workers: list[anyio.CancelScope] = []
+        self.dispatcher = Dispatcher(self._spawn, Flow())
+        self.registration = self.dispatcher.add(self._listen)
+
+    async def _listen(self, message: MCPCMessage) -> None:
+        await checkpoint()
+        self.got.append(message.result)
+
+    def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def worker() -> None:
+            self.working += 1
+            try:
+                with anyio.CancelScope() as scope:
+                    self._workers.append(scope)
+                    await main()
+            finally:
+                self.working -= 1
+
+        self._group.start_soon(worker)
+
+    async def offer(self) -> None:
+        if self.registration.state is not ListenerState.REMOVED:
+            self.offered += 1
+        self.dispatcher.deliver(server_event(self.offered))
+
+    async def close(self) -> None:
+        self.dispatcher.close()
+
+    async def remove(self) -> None:
+        self.registration.remove()
+
+    async def cancel(self) -> None:
+        """The worker is cancelled while it has nothing to do: with a message, that one would be lost."""
+        await self.settle()
+        for scope in self._workers:
+            scope.cancel()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Until the worker has nothing to do."""
+        await anyio.wait_all_tasks_blocked()
+        assert self.registration.state not in (ListenerState.WORKING, ListenerState.CLOSING)
+        assert self.working == int(self.registration.state is ListenerState.WAITING)
+
+
+WORDS = ("offer", "close", "remove", "cancel", "settle")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(WORDS), max_size=15))
+def test_whatever_happens_to_a_registration_it_has_one_worker_and_loses_nothing(words: list[str]) -> None:
+    async def main() -> None:
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                watched = Watched(group)
+                for word in words:
+                    await getattr(watched, word)()
+                    assert watched.working <= 1
+                await watched.settle()
+                if "remove" in words:
+                    assert watched.registration.state is ListenerState.REMOVED
+                    assert watched.got == list(range(1, len(watched.got) + 1))
+                else:
+                    assert watched.got == list(range(1, watched.offered + 1))
+                group.cancel_scope.cancel()
+
+    anyio.run(main)

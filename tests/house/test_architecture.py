@@ -14,7 +14,7 @@ from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
-    {"clock", "errors", "detached", "foreign"},
+    {"clock", "errors", "detached", "foreign", "machine"},
     {"messages", "flow"},
     {"wire", "queue"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
@@ -31,7 +31,18 @@ LAYERS: list[set[str]] = [
 """The rooms of the core from the ground up: one imports only from floors below its own. `""` is the package itself."""
 
 ADAPTERS_MAY_USE = {
-    "mcpc_transports": {"errors", "transport", "routing", "framing", "taps", "pair", "wire", "detached", "mount"},
+    "mcpc_transports": {
+        "errors",
+        "transport",
+        "routing",
+        "framing",
+        "taps",
+        "pair",
+        "wire",
+        "detached",
+        "machine",
+        "mount",
+    },
     "mcpc_stores": {"errors", "transport", "store", "stored"},
 }
 
@@ -47,7 +58,7 @@ SHARED = {
 }
 """The adapters' families that build on others, and on which."""
 
-WITHOUT_IO = {"errors", "messages", "wire", "tasks", "mailbox", "routing", "stored"}
+WITHOUT_IO = {"errors", "machine", "messages", "wire", "tasks", "mailbox", "routing", "stored"}
 """Rooms that do no I/O and have no clock."""
 
 OUTSIDE_WORLD = {"socket", "ssl", "subprocess", "websockets", "httpx2", "starlette", "uvicorn"}

@@ -41,11 +41,11 @@ async def test_a_post_wakes_the_listener_once_until_it_has_taken_all() -> None:
     log, reader, woken = journal(), Reader(0), list[bool]()
     reader.bind(lambda: woken.append(True))
     log.listen(reader)
-    reader.awake = False
+    reader.sent(more=False)
     log.post(b"1")
     log.post(b"2")
     assert len(woken) == 1
-    reader.awake = False
+    reader.sent(more=False)
     assert log.offer(b"3")
     assert len(woken) == 2
 

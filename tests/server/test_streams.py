@@ -110,8 +110,9 @@ async def test_what_a_listener_was_sent_counts_as_sent_and_what_it_says_it_has_i
 async def test_a_listener_that_reads_again_is_not_stalled_any_more() -> None:
     log = journal()
     stream = listening(log)
-    stream.stalled = True
     stream.next()
+    stream.stall()
+    assert stream.stalled
     post(log, 1)
     assert batches(stream) == [(1, 1)]
     assert not stream.stalled

@@ -27,8 +27,8 @@ from websockets.uri import WebSocketURI
 from mcpc.errors import FINAL_STATUSES, ConnectFailed, ConnectRefused, URIError
 from mcpc.transport import URI
 from mcpc_transports.addresses import Guests
-from mcpc_transports.websocket.channel import STREAM_ERRORS
 from mcpc_transports.websocket.core import checked_value, frame_limit, status_of
+from mcpc_transports.websocket.outgoing import STREAM_ERRORS
 from mcpc_transports.websocket.stream import Stream
 
 __all__ = [

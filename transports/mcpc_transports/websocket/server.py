@@ -25,10 +25,11 @@ from mcpc.errors import ListenFailed, URIError
 from mcpc.transport import URI, Endpoint, Peer
 from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
 from mcpc_transports.sockets.connection import SocketBytes, tune
-from mcpc_transports.websocket.channel import STREAM_ERRORS, WebSocketChannel, background
+from mcpc_transports.websocket.channel import WebSocketChannel, background
 from mcpc_transports.websocket.core import frame_limit
 from mcpc_transports.websocket.handshake import QUIET, HandshakeError, Rules, accept_upgrade, busy
 from mcpc_transports.websocket.keepalive import KeepAlive
+from mcpc_transports.websocket.outgoing import STREAM_ERRORS
 from mcpc_transports.websocket.stream import Stream, secured
 
 __all__ = ["Limits", "serve"]

@@ -40,10 +40,11 @@ from mcpc.transport import (
 from mcpc_transports.addresses import Guests
 from mcpc_transports.sockets.connection import SocketBytes
 from mcpc_transports.sockets.dialling import open_tcp
-from mcpc_transports.websocket.channel import STREAM_ERRORS, WebSocketChannel, background
+from mcpc_transports.websocket.channel import WebSocketChannel, background
 from mcpc_transports.websocket.handshake import client_protocol, request_upgrade
 from mcpc_transports.websocket.keepalive import KeepAlive
 from mcpc_transports.websocket.mounted import mounted
+from mcpc_transports.websocket.outgoing import STREAM_ERRORS
 from mcpc_transports.websocket.server import Limits, serve
 from mcpc_transports.websocket.stream import Stream, secured
 
