@@ -24,8 +24,9 @@ from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
 
 from mcpc.detached import call_soon, callback_context
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
-from mcpc.taps import CallbackTap, is_callback
+from mcpc.taps import CallbackTap
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
+from mcpc.wire.arrivals import is_callback
 from mcpc.wire.rpc import decode_frame, encode_error, encode_rpc, failed_answer, rpc_message
 
 __all__ = [

@@ -11,9 +11,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_NAME_HEADER, decode_header_value
 from mcp_types import HEADER_MISMATCH
 
+from mcpc.wire.sep2663 import CANCEL_METHOD, GET_METHOD, UPDATE_METHOD
+
 __all__ = ["TASK_METHODS", "check_task_name"]
 
-TASK_METHODS = frozenset(("tasks/get", "tasks/update", "tasks/cancel"))
+TASK_METHODS = frozenset((GET_METHOD, UPDATE_METHOD, CANCEL_METHOD))
 """The methods whose `Mcp-Name` is their `taskId`."""
 
 

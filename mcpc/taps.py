@@ -10,26 +10,17 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from mcp_types import JSONRPCResponse
+from mcp.shared.message import SessionMessage
 
 from mcpc.errors import FrameError
+from mcpc.wire.arrivals import callback_in, is_callback
 from mcpc.wire.callbacks import NOTIFICATION_HEAD
-from mcpc.wire.names import NOTIFICATION_PREFIX
-from mcpc.wire.originals import DIRECT_ID
 from mcpc.wire.rpc import decode_frame
 
-__all__ = ["CallbackTap", "InterceptingReader", "Sink", "StreamWrapper", "TappedReader", "is_callback"]
+__all__ = ["CallbackTap", "InterceptingReader", "Sink", "StreamWrapper", "TappedReader"]
 
 Sink = Callable[[dict[str, Any]], None]
 """Takes a callback: the decoded JSON-RPC message. Called in the order of arrival; must not block."""
-
-
-def is_callback(message: dict[str, Any]) -> bool:
-    """Whether a decoded JSON-RPC message is a callback, in our form or the original's."""
-    method = message.get("method")
-    if method is None:
-        return message.get("id") == DIRECT_ID and "result" in message
-    return method.startswith(NOTIFICATION_PREFIX) and "id" not in message
 
 
 class CallbackTap:
@@ -128,17 +119,11 @@ class InterceptingReader(StreamWrapper):
             raise
 
     def _intercept(self, item: Any) -> bool:
-        message: Any = getattr(item, "message", None)
-        method = getattr(message, "method", None)
-        if method is not None:
-            if not method.startswith(NOTIFICATION_PREFIX) or hasattr(message, "id"):
-                return False
-            self._sink({"method": method, "params": message.params})
-            return True
-        if getattr(message, "id", None) == DIRECT_ID and isinstance(message, JSONRPCResponse):
-            self._sink({"id": DIRECT_ID, "result": message.result})
-            return True
-        return False
+        callback = callback_in(item.message) if isinstance(item, SessionMessage) else None
+        if callback is None:
+            return False
+        self._sink(callback)
+        return True
 
     def __aiter__(self) -> Self:
         return self

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mcpc.messages import MCPCMessage, Prompt, prompt_of
+from mcpc.wire.requests import TASK_ID
+from mcpc.wire.results import failure
 
 __all__ = ["Board", "OpenTask"]
 
@@ -65,7 +67,7 @@ class Board:
         if event.event == "lost":
             yield from self._lose("nobody knows how it went: the connection was lost", set())
         elif event.event == "gap" and (states := _states(event.result)) is not None:
-            running = {str(each.get("taskId")) for each in states if each.get("status") not in ("complete", "failed")}
+            running = {str(each.get(TASK_ID)) for each in states if each.get("status") not in ("complete", "failed")}
             yield from self._lose("its end was missed", running)
 
     def _lose(self, why: str, running: set[str]) -> Iterator[MCPCMessage]:
@@ -75,7 +77,7 @@ class Board:
                 session_id=task.session_id,
                 task_id=task.task_id,
                 tool_name=task.tool_name,
-                result={"error": "lost", "message": why},
+                result=failure("lost", why),
             )
             self.follow(message, asks_model=False)
             yield message

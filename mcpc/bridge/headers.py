@@ -21,26 +21,31 @@ from mcp.shared.inbound import (
 from mcp_types import PROTOCOL_VERSION_META_KEY, RequestId
 
 from mcpc.routing import TASK_METHODS
+from mcpc.wire.jsontext import as_object
+from mcpc.wire.message import ID, RESULT, id_of, method_of, params_meta, params_of
+from mcpc.wire.requests import TASK_ID
+from mcpc.wire.standard import (
+    ARGUMENTS,
+    CALL_TOOL_METHOD,
+    INITIALIZE_METHOD,
+    INPUT_SCHEMA,
+    LIST_TOOLS_METHOD,
+    PROTOCOL_VERSION,
+)
 
-__all__ = ["HeaderBook", "meta_of", "opens_modern"]
+__all__ = ["HeaderBook", "opens_modern"]
 
 MAX_TOOLS = 10_000
 """Tools whose headers are remembered."""
 
-NAMES = {**NAME_BEARING_METHODS, **dict.fromkeys(TASK_METHODS, "taskId")}
+NAMES = {**NAME_BEARING_METHODS, **dict.fromkeys(TASK_METHODS, TASK_ID)}
 """The member of a method's params that its `Mcp-Name` repeats (2026-07-28, Streamable HTTP; SEP-2663 for tasks)."""
-
-
-def meta_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The `_meta` of a message's params; empty where there is none."""
-    params: Any = message.get("params")
-    meta: Any = cast("dict[str, Any]", params).get("_meta") if isinstance(params, dict) else None
-    return cast("dict[str, Any]", meta) if isinstance(meta, dict) else {}
 
 
 def opens_modern(message: Mapping[str, Any]) -> bool:
     """Whether a message is of the stateless era: each of its requests names its version."""
-    return message.get("method") != "initialize" and isinstance(meta_of(message).get(PROTOCOL_VERSION_META_KEY), str)
+    version = params_meta(message).get(PROTOCOL_VERSION_META_KEY)
+    return method_of(message) != INITIALIZE_METHOD and isinstance(version, str)
 
 
 class HeaderBook:
@@ -60,22 +65,23 @@ class HeaderBook:
             message: The message.
             given: The headers of the HTTP request that brought it: its `Mcp-Param-*` are repeated.
         """
-        method: str | None = message.get("method")
-        if method in ("initialize", "tools/list") and "id" in message:
-            self._asked[message["id"]] = method
-        if method == "initialize":
+        method = method_of(message)
+        if method in (INITIALIZE_METHOD, LIST_TOOLS_METHOD) and ID in message:
+            self._asked[message[ID]] = method
+        if method == INITIALIZE_METHOD:
             return {}
         if not opens_modern(message):
             return {MCP_PROTOCOL_VERSION_HEADER: self._version} if self._version else {}
         found = {
-            MCP_PROTOCOL_VERSION_HEADER: str(meta_of(message)[PROTOCOL_VERSION_META_KEY]),
+            MCP_PROTOCOL_VERSION_HEADER: str(params_meta(message)[PROTOCOL_VERSION_META_KEY]),
             MCP_METHOD_HEADER: encode_header_value(str(method)),
         }
-        name = message["params"].get(NAMES.get(str(method), ""))
+        params = params_of(message)
+        name = params.get(NAMES.get(str(method), ""))
         if isinstance(name, str):
             found[MCP_NAME_HEADER] = encode_header_value(name)
-        if method == "tools/call":
-            found |= self._parameter_headers(name, message["params"].get("arguments"), given)
+        if method == CALL_TOOL_METHOD:
+            found |= self._parameter_headers(name, params.get(ARGUMENTS), given)
         return found
 
     def _parameter_headers(self, name: Any, arguments: Any, given: Mapping[str, str]) -> dict[str, str]:
@@ -89,13 +95,12 @@ class HeaderBook:
 
     def learn(self, message: Mapping[str, Any]) -> None:
         """Take what an answer says of later requests: the version agreed on, the tools' parameters."""
-        asked = self._asked.pop(message["id"], None) if self._asked and "id" in message else None
-        result: Any = message.get("result")
-        if asked is None or not isinstance(result, dict):
+        asked = self._asked.pop(id_of(message), None) if self._asked else None
+        found = as_object(message.get(RESULT))
+        if asked is None or RESULT not in message:
             return
-        found = cast("dict[str, Any]", result)
-        if asked == "initialize":
-            version = found.get("protocolVersion")
+        if asked == INITIALIZE_METHOD:
+            version = found.get(PROTOCOL_VERSION)
             self._version = version if isinstance(version, str) else None
             return
         tools: Any = found.get("tools")
@@ -104,7 +109,7 @@ class HeaderBook:
                 self._learn_tool(cast("dict[str, Any]", tool))
 
     def _learn_tool(self, tool: Mapping[str, Any]) -> None:
-        name, schema = tool.get("name"), tool.get("inputSchema")
+        name, schema = tool.get("name"), tool.get(INPUT_SCHEMA)
         if not isinstance(name, str) or not isinstance(schema, dict):
             return
         if len(self._parameters) < MAX_TOOLS and find_invalid_x_mcp_header(schema) is None:

@@ -10,33 +10,47 @@ import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import anyio.abc
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, LOG_LEVEL_META_KEY, METHOD_NOT_FOUND, RequestId
 from pydantic_core import to_json
 
 from mcpc.bridge.box import Box
-from mcpc.bridge.headers import meta_of
-from mcpc.bridge.links import Message, Parcel, Target, error_message, id_of, is_request
+from mcpc.bridge.links import Parcel, Target
 from mcpc.bridge.pipe import MAX_PENDING
 from mcpc.bridge.upstream import Upstream
 from mcpc.errors import FrameError, MCPCError
+from mcpc.wire.message import (
+    ID,
+    METHOD,
+    PARAMS,
+    RESULT,
+    Message,
+    error_message,
+    id_of,
+    is_answer,
+    is_request,
+    meta_of,
+    method_of,
+    notification_message,
+    params_of,
+    with_meta,
+)
 from mcpc.wire.names import SUBSCRIPTION_META
+from mcpc.wire.standard import (
+    CANCELLED_METHOD,
+    CHANGES,
+    INITIALIZE_METHOD,
+    INITIALIZED_METHOD,
+    PROGRESS_METHOD,
+    PROGRESS_TOKEN,
+    REQUEST_ID,
+)
 
 __all__ = ["Call", "Hub", "HubKeeper"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
-
-FOR_ALL = frozenset(
-    (
-        "notifications/tools/list_changed",
-        "notifications/prompts/list_changed",
-        "notifications/resources/list_changed",
-        "notifications/resources/updated",
-    )
-)
-"""Notifications of the older era that concern every client of a shared connection."""
 
 
 @dataclass(eq=False, slots=True)
@@ -89,7 +103,7 @@ class Hub(Upstream):
         if box in self._boxes:
             self._boxes.remove(box)
         # But not the handshake: others wait for its answer.
-        for number in [n for n, call in self._calls.items() if call.box is box and call.method != "initialize"]:
+        for number in [n for n, call in self._calls.items() if call.box is box and call.method != INITIALIZE_METHOD]:
             self._cancel(number)
 
     async def request(self, box: Box, message: Message, headers: Mapping[str, str] | None = None) -> Call:
@@ -101,19 +115,19 @@ class Hub(Upstream):
         if len(self._calls) >= MAX_PENDING:
             raise MCPCError("too many requests wait for an answer")
         number = next(self._ids)
-        meta = meta_of(message)
-        token: Any = meta.get("progressToken")
+        meta = meta_of(params_of(message))
+        token: Any = meta.get(PROGRESS_TOKEN)
         call = Call(
             number,
             box,
-            message["id"],
+            message[ID],
             token,
             not self._modern or LOG_LEVEL_META_KEY in meta,
-            message["method"],
+            message[METHOD],
         )
-        renamed = {**message, "id": number}
+        renamed = {**message, ID: number}
         if token is not None:
-            renamed["params"] = {**message["params"], "_meta": {**meta, "progressToken": number}}
+            renamed[PARAMS] = with_meta(params_of(message), PROGRESS_TOKEN, number)
         self._calls[number] = call
         try:
             await self.send(renamed, headers)
@@ -133,11 +147,7 @@ class Hub(Upstream):
 
     def _cancel(self, number: RequestId, params: Mapping[str, Any] | None = None) -> None:
         del self._calls[number]
-        notification: Message = {
-            "jsonrpc": "2.0",
-            "method": "notifications/cancelled",
-            "params": {**(params or {}), "requestId": number},
-        }
+        notification = notification_message(CANCELLED_METHOD, {**(params or {}), REQUEST_ID: number})
         if self.tasks is not None and not self.ended:
             self.tasks.start_soon(self._send_if_possible, notification)
 
@@ -149,15 +159,15 @@ class Hub(Upstream):
 
     async def notify(self, box: Box, message: Message) -> None:
         """Send a client's notification, where it has a meaning on a shared connection."""
-        method = message["method"]
-        if method == "notifications/cancelled":
-            params = cast("dict[str, Any]", message.get("params") or {})
+        method = method_of(message)
+        if method == CANCELLED_METHOD:
+            params = params_of(message)
             for number, call in self._calls.items():
-                if call.box is box and _same(call.request_id, params.get("requestId")):
+                if call.box is box and _same(call.request_id, params.get(REQUEST_ID)):
                     self._cancel(number, params)
                     return
-        elif method != "notifications/initialized" or not self._confirmed:
-            self._confirmed = self._confirmed or method == "notifications/initialized"
+        elif method != INITIALIZED_METHOD or not self._confirmed:
+            self._confirmed = self._confirmed or method == INITIALIZED_METHOD
             await self._send_if_possible(message)
 
     async def shake_hands(self, box: Box, message: Message) -> None:
@@ -167,20 +177,19 @@ class Hub(Upstream):
             MCPCError: there is no connection, or it is gone.
         """
         if self._handshake is not None:
-            box.drop({**self._handshake, "id": message["id"]})
+            box.drop({**self._handshake, ID: message[ID]})
         elif self._shaking is not None:
-            self._shaking.append((box, message["id"]))
+            self._shaking.append((box, message[ID]))
         else:
             self._shaking = []
-            params = cast("dict[str, Any]", message.get("params") or {})
             # What a client can be asked is not offered: on a shared connection a question has no addressee.
-            await self.request(box, {**message, "params": {**params, "capabilities": {}}})
+            await self.request(box, {**message, PARAMS: {**params_of(message), "capabilities": {}}})
 
     def _shaken(self, answer: Message) -> None:
         waiting, self._shaking = self._shaking or [], None
-        self._handshake = answer if "result" in answer else None
+        self._handshake = answer if RESULT in answer else None
         for box, request_id in waiting:
-            box.drop({**answer, "id": request_id})
+            box.drop({**answer, ID: request_id})
 
     # --- from the server ---
 
@@ -189,44 +198,43 @@ class Hub(Upstream):
         message = parcel.message
         if is_request(message):
             text = "clients that share a connection cannot be asked"
-            await self._send_if_possible(error_message(message["id"], METHOD_NOT_FOUND, text))
+            await self._send_if_possible(error_message(message[ID], METHOD_NOT_FOUND, text))
             return
-        if "method" in message:
+        if not is_answer(message):
             found = self._addressed(message)
         else:
             call = self._calls.pop(id_of(message), None)
             found = [] if call is None else [(call.box, self._answer(call, message))]
-            if call is not None and call.method == "initialize":
+            if call is not None and call.method == INITIALIZE_METHOD:
                 self._shaken(message)
         if not found:
             self.undelivered += 1
-            logger.debug("left out: it is not known whose %s is", message.get("method", "answer"))
+            logger.debug("left out: it is not known whose %s is", method_of(message) or "answer")
         size = 0 if not found else len(to_json(message)) if parcel.frame is None else len(parcel.frame)
         for box, renamed in found:
             await box.put(renamed, size)
 
     def _answer(self, call: Call, message: Message) -> Message:
-        renamed = {**message, "id": call.request_id}
-        result: dict[str, Any] = message.get("result", {})
-        if SUBSCRIPTION_META in _meta(result):
-            renamed["result"] = _with_meta(result, SUBSCRIPTION_META, call.request_id)
+        renamed = {**message, ID: call.request_id}
+        result: dict[str, Any] = message.get(RESULT, {})
+        if SUBSCRIPTION_META in meta_of(result):
+            renamed[RESULT] = with_meta(result, SUBSCRIPTION_META, call.request_id)
         return renamed
 
     def _addressed(self, message: Message) -> list[tuple[Box, Message]]:
         """Whose a notification is, and as that client knows it."""
-        method: str = message["method"]
-        params: Any = message.get("params") or {}
-        subscription = _meta(params).get(SUBSCRIPTION_META)
+        method, params = method_of(message), params_of(message)
+        subscription = meta_of(params).get(SUBSCRIPTION_META)
         if subscription is not None:
             call = self._named(subscription)
             if call is None:
                 return []
             name = str(call.request_id) if isinstance(subscription, str) else call.request_id
-            return [(call.box, {**message, "params": _with_meta(params, SUBSCRIPTION_META, name)})]
-        if method == "notifications/progress":
-            call = self._named(params.get("progressToken"))
-            return [] if call is None else [(call.box, {**message, "params": {**params, "progressToken": call.token}})]
-        if method in FOR_ALL:
+            return [(call.box, {**message, PARAMS: with_meta(params, SUBSCRIPTION_META, name)})]
+        if method == PROGRESS_METHOD:
+            call = self._named(params.get(PROGRESS_TOKEN))
+            return [] if call is None else [(call.box, {**message, PARAMS: {**params, PROGRESS_TOKEN: call.token}})]
+        if method in CHANGES:
             return [(box, message) for box in self._boxes]
         boxes = {call.box for call in self._calls.values() if call.takes_logs}
         return [(box, message) for box in boxes] if len(boxes) == 1 else []
@@ -276,15 +284,6 @@ class HubKeeper:
             hub = self._hubs[modern] = Hub(self._target, modern=modern)
             self._tasks.start_soon(hub.run)
         return hub
-
-
-def _meta(holder: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta = holder.get("_meta")
-    return cast("dict[str, Any]", meta) if isinstance(meta, dict) else {}
-
-
-def _with_meta(holder: Mapping[str, Any], key: str, value: Any) -> Message:
-    return {**holder, "_meta": {**_meta(holder), key: value}}
 
 
 def _same(one: Any, other: Any) -> bool:

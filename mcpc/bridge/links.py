@@ -12,15 +12,7 @@ from typing import Any, Protocol
 
 import anyio
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
-from mcp_types import (
-    CONNECTION_CLOSED,
-    INTERNAL_ERROR,
-    JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-)
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR
 from pydantic_core import to_json
 
 from mcpc.bridge.headers import HeaderBook
@@ -28,14 +20,12 @@ from mcpc.errors import ChannelBroken, ChannelEnded, FrameError
 from mcpc.framing import Connection
 from mcpc.transport import URI, FrameChannel, ReadStream, WriteStream
 from mcpc.uri import dial, prepare
+from mcpc.wire.message import ERROR, Message, from_sdk
 from mcpc.wire.rpc import decode_frame, rpc_message
 
-__all__ = ["FrameLink", "Link", "Message", "Parcel", "StreamLink", "Target", "error_message", "id_of", "is_request"]
+__all__ = ["FrameLink", "Link", "Parcel", "StreamLink", "Target"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
-
-Message = dict[str, Any]
-"""A decoded JSON-RPC message whose envelope is sound."""
 
 
 @dataclass(slots=True)
@@ -126,7 +116,7 @@ class StreamLink:
             raise ChannelBroken("the streams were closed") from exc
         if isinstance(item, Exception):
             raise FrameError(f"not an MCP message: {type(item).__name__}") from item
-        message = _as_dict(item.message)
+        message = from_sdk(item.message)
         if self._book is not None:
             self._book.learn(message)
             self._hide_address(message)
@@ -134,7 +124,7 @@ class StreamLink:
 
     def _hide_address(self, message: Message) -> None:
         """Where a request failed on its way, the transport's own error names the server; that is for the log."""
-        error: Any = message.get("error")
+        error: Any = message.get(ERROR)
         if error is None or error["code"] not in (CONNECTION_CLOSED, INTERNAL_ERROR):
             return
         if self._address in error["message"]:
@@ -151,38 +141,6 @@ class StreamLink:
             await self._write.send(SessionMessage(rpc_message(parcel.message), metadata))
         except (anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
             raise ChannelBroken("the streams were closed") from exc
-
-
-def _as_dict(message: JSONRPCMessage) -> Message:
-    """One of the SDK's messages as it was on the wire, nothing validated and nothing left out."""
-    found: Message = {"jsonrpc": "2.0"}
-    match message:
-        case JSONRPCRequest() | JSONRPCNotification():
-            if isinstance(message, JSONRPCRequest):
-                found["id"] = message.id
-            found["method"] = message.method
-            if message.params is not None:
-                found["params"] = message.params
-        case JSONRPCResponse():
-            found |= {"id": message.id, "result": message.result}
-        case JSONRPCError():
-            found |= {"id": message.id, "error": message.error.model_dump(exclude_unset=True)}
-    return found
-
-
-def is_request(message: Message) -> bool:
-    """Whether an answer is due."""
-    return "method" in message and "id" in message
-
-
-def id_of(message: Message) -> Any:
-    """The id of a message; None where it has none, as an error that answers nothing may."""
-    return message.get("id")
-
-
-def error_message(request_id: Any, code: int, text: str) -> Message:
-    """An answer that says what went wrong."""
-    return {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": text}}
 
 
 class Target:

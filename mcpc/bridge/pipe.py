@@ -11,8 +11,10 @@ import anyio
 from anyio.lowlevel import checkpoint
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
 
-from mcpc.bridge.links import Link, Parcel, Target, error_message, id_of, is_request
+from mcpc.bridge.links import Link, Parcel, Target
 from mcpc.errors import FrameError, MCPCError, TransportError
+from mcpc.wire.message import ID, error_message, id_of, is_answer, is_request, method_of, params_of
+from mcpc.wire.standard import CANCELLED_METHOD, REQUEST_ID
 
 __all__ = ["GONE", "LINGER", "MAX_PENDING", "UNREACHABLE", "Pipe", "refusal"]
 
@@ -78,7 +80,7 @@ class Pipe:
         with anyio.move_on_after(LINGER):
             while first is not None:
                 if is_request(first.message):
-                    await self._answer(first.message["id"], UNREACHABLE)
+                    await self._answer(first.message[ID], UNREACHABLE)
                 first = await self._from_client()
 
     async def _answer(self, request_id: RequestId, text: str, code: int = CONNECTION_CLOSED) -> None:
@@ -104,12 +106,12 @@ class Pipe:
             message = parcel.message
             if is_request(message):
                 if len(self._pending) >= MAX_PENDING:
-                    await self._answer(message["id"], "too many requests wait for an answer", INTERNAL_ERROR)
+                    await self._answer(message[ID], "too many requests wait for an answer", INTERNAL_ERROR)
                     parcel = await self._from_client()
                     continue
-                self._pending[message["id"]] = None
-            elif message.get("method") == "notifications/cancelled":
-                self._cancelled(message.get("params", {}))
+                self._pending[message[ID]] = None
+            elif method_of(message) == CANCELLED_METHOD:
+                self._cancelled(params_of(message))
             try:
                 await upstream.send(parcel)
             except TransportError:
@@ -119,7 +121,7 @@ class Pipe:
 
     def _cancelled(self, params: dict[str, Any]) -> None:
         # It may never be answered, so it must not count as waiting.
-        request_id = params.get("requestId")
+        request_id = params.get(REQUEST_ID)
         if isinstance(request_id, str | int):
             self._pending.pop(request_id, None)
 
@@ -134,7 +136,7 @@ class Pipe:
             except TransportError:
                 await self._server_gone()
                 return
-            if "method" not in parcel.message:
+            if is_answer(parcel.message):
                 self._pending.pop(id_of(parcel.message), None)
             try:
                 await self._client.send(parcel)

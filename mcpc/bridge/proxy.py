@@ -23,11 +23,14 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcpc.bridge.box import Box
 from mcpc.bridge.hub import HubKeeper
-from mcpc.bridge.links import Message, Target
+from mcpc.bridge.links import Target
 from mcpc.bridge.pipe import GONE
 from mcpc.bridge.session import Answer, PrivateSession, SharedSession
 from mcpc.errors import MCPCError
 from mcpc.routing import TASK_METHODS, check_task_name
+from mcpc.wire.message import ERROR, ID, RESULT, Message, notification_message, params_of
+from mcpc.wire.requests import TASK_ID
+from mcpc.wire.standard import INITIALIZE_METHOD, INITIALIZED_METHOD, LIST_TOOLS_METHOD
 
 __all__ = ["ProxyServer"]
 
@@ -66,34 +69,32 @@ class ProxyServer(Server[Any]):
         self._poll_after = poll_after
         self.middleware = [self._answer]
         # Makes the SDK check `Mcp-Param-*` headers against the tools listed behind us; never called itself.
-        self.add_request_handler("tools/list", PaginatedRequestParams, self._never)
+        self.add_request_handler(LIST_TOOLS_METHOD, PaginatedRequestParams, self._never)
 
     async def _never(self, ctx: Context, params: PaginatedRequestParams) -> HandlerResult:
         raise MCPError(CONNECTION_CLOSED, GONE)
 
     async def _answer(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """One request or notification (see `ServerMiddleware`)."""
-        message: Message = {"jsonrpc": "2.0", "method": ctx.method}
-        if ctx.params is not None:
-            message["params"] = dict(ctx.params)
+        message = notification_message(ctx.method, ctx.params)
         try:
             if ctx.request_id is None:
                 await self._notify(ctx, message)
-                return await call_next(ctx) if ctx.method == "notifications/initialized" else None
-            message["id"] = ctx.request_id
+                return await call_next(ctx) if ctx.method == INITIALIZED_METHOD else None
+            message[ID] = ctx.request_id
             return _result(await self._request(ctx, message))
         except MCPCError as exc:
             raise MCPError(CONNECTION_CLOSED, str(exc)) from exc
 
     async def _request(self, ctx: Context, message: Message) -> Message:
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            if ctx.method == "initialize":
+            if ctx.method == INITIALIZE_METHOD:
                 # The era has none, and passed on it would open the other one on the shared connection.
                 raise MCPError(METHOD_NOT_FOUND, "Method not found", ctx.method)
             hub = self._keeper.get(modern=True)
             headers = cast("Mapping[str, str]", getattr(ctx.request, "headers", {}))
             if ctx.method in TASK_METHODS:
-                check_task_name(headers, message.get("params", {}).get("taskId"))
+                check_task_name(headers, params_of(message).get(TASK_ID))
             return await Answer(hub, Box(), _request_channel(ctx)).fetch(message, headers)
         session = self._session(ctx)
         if self._poll_after is None or ctx.close_sse_stream is None:
@@ -146,7 +147,7 @@ def _result(answer: Message) -> dict[str, Any]:
     Raises:
         MCPError: the answer is an error.
     """
-    if "result" in answer:
-        return answer["result"]
-    error = answer["error"]
+    if RESULT in answer:
+        return answer[RESULT]
+    error = answer[ERROR]
     raise MCPError(error["code"], error["message"], error.get("data"))

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, cast
 
 import anyio
 from mcp.shared.dispatcher import Outbound
@@ -10,13 +9,28 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
 
 from mcpc.bridge.box import Box
-from mcpc.bridge.headers import meta_of
-from mcpc.bridge.hub import FOR_ALL, Call, Hub
-from mcpc.bridge.links import Message, Parcel, Target, error_message, id_of, is_request
+from mcpc.bridge.hub import Call, Hub
+from mcpc.bridge.links import Parcel, Target
 from mcpc.bridge.pipe import GONE, MAX_PENDING
 from mcpc.bridge.upstream import Upstream
 from mcpc.errors import ConnectionLost, FrameError, MCPCError
+from mcpc.wire.message import (
+    ID,
+    METHOD,
+    PARAMS,
+    Message,
+    answer_message,
+    error_message,
+    id_of,
+    is_answer,
+    is_request,
+    method_of,
+    params_meta,
+    params_of,
+    refused_message,
+)
 from mcpc.wire.names import LISTEN_METHOD, SUBSCRIPTION_META
+from mcpc.wire.standard import CANCELLED_METHOD, CHANGES, INITIALIZE_METHOD, PROGRESS_METHOD, PROGRESS_TOKEN
 
 __all__ = ["Answer", "PrivateSession", "SharedSession"]
 
@@ -45,7 +59,7 @@ class Answer:
         """
         call: Call | None = None
         try:
-            if message["method"] == "initialize":
+            if method_of(message) == INITIALIZE_METHOD:
                 await self._hub.shake_hands(self._box, message)
             else:
                 call = await self._hub.request(self._box, message, headers)
@@ -57,9 +71,9 @@ class Answer:
     async def _collect(self) -> Message:
         while messages := await self._box.take():
             for message in messages:
-                if "method" not in message:
+                if is_answer(message):
                     return message
-                await self._channel.notify(message["method"], message.get("params"))
+                await self._channel.notify(message[METHOD], message.get(PARAMS))
         raise ConnectionLost("the client reads too slowly" if self._box.overflowed else GONE)
 
 
@@ -83,7 +97,7 @@ class SharedSession:
         with self._scope:
             while messages := await self._news.take():
                 for message in messages:
-                    await self._standalone.notify(message["method"], message.get("params"))
+                    await self._standalone.notify(message[METHOD], message.get(PARAMS))
 
     def close(self) -> None:
         """The session has ended."""
@@ -100,7 +114,7 @@ class SharedSession:
 
     async def notify(self, message: Message) -> None:
         """Pass on a notification. (Cancelling ends `request`, and so needs no other message.)"""
-        if message["method"] != "notifications/cancelled":
+        if method_of(message) != CANCELLED_METHOD:
             await self._hub.notify(self._news, message)
 
 
@@ -141,7 +155,7 @@ class PrivateSession(Upstream):
         """
         if len(self._waiting) >= MAX_PENDING:
             raise MCPCError("too many requests wait for an answer")
-        request_id = message["id"]
+        request_id = message[ID]
         waiting = self._waiting[request_id] = _Waiting(message, channel)
         try:
             await self.send(message)
@@ -171,8 +185,8 @@ class PrivateSession(Upstream):
             assert self.tasks is not None
             # Not waited for: a question may take as long as its client likes.
             self.tasks.start_soon(self._ask, message, self._channel_for(message))
-        elif "method" in message:
-            await self._channel_for(message).notify(message["method"], message.get("params"))
+        elif not is_answer(message):
+            await self._channel_for(message).notify(message[METHOD], message.get(PARAMS))
         else:
             waiting = self._waiting.pop(id_of(message), None)
             if waiting is not None:
@@ -184,32 +198,32 @@ class PrivateSession(Upstream):
         A frame does not say which request it belongs to, unless by a token or a subscription id. Other messages
         go where the latest request waits: a tool that logs, or asks, has been called.
         """
-        if message["method"] in FOR_ALL:
+        if method_of(message) in CHANGES:
             return self._standalone
-        subscription = meta_of(message).get(SUBSCRIPTION_META)
+        subscription = params_meta(message).get(SUBSCRIPTION_META)
         if subscription is not None:
             waiting = self._waiting.get(subscription)
             return self._standalone if waiting is None else waiting.channel
-        if message["method"] == "notifications/progress":
-            token = cast("dict[str, Any]", message.get("params") or {}).get("progressToken")
+        if method_of(message) == PROGRESS_METHOD:
+            token = params_of(message).get(PROGRESS_TOKEN)
             for waiting in self._waiting.values():
-                if meta_of(waiting.message).get("progressToken") == token:
+                if params_meta(waiting.message).get(PROGRESS_TOKEN) == token:
                     return waiting.channel
         for waiting in reversed(self._waiting.values()):
-            if waiting.message["method"] != LISTEN_METHOD:
+            if method_of(waiting.message) != LISTEN_METHOD:
                 return waiting.channel
         return self._standalone
 
     async def _ask(self, message: Message, channel: Outbound) -> None:
         """Put the server's question to the client, and send back what it says."""
-        answer: Message = {"jsonrpc": "2.0", "id": message["id"]}
+        request_id = message[ID]
         try:
-            answer["result"] = await channel.send_raw_request(message["method"], message.get("params"))
+            answer = answer_message(request_id, await channel.send_raw_request(message[METHOD], message.get(PARAMS)))
         except MCPError as exc:
-            answer["error"] = exc.error.model_dump(exclude_none=True)
+            answer = refused_message(request_id, exc.error)
         except Exception as exc:
             logger.exception("a question to a client failed")
-            answer |= error_message(message["id"], INTERNAL_ERROR, type(exc).__name__)
+            answer = error_message(request_id, INTERNAL_ERROR, type(exc).__name__)
         await self.notify(answer)
 
     def on_bad(self, error: FrameError) -> None:

@@ -6,9 +6,11 @@ from mcp_types import CONNECTION_CLOSED
 from mcpc.bridge.box import Box
 from mcpc.bridge.headers import opens_modern
 from mcpc.bridge.hub import Hub, HubKeeper
-from mcpc.bridge.links import Link, Message, Parcel, error_message, is_request
+from mcpc.bridge.links import Link, Parcel
 from mcpc.bridge.pipe import LINGER, refusal
 from mcpc.errors import FrameError, MCPCError, TransportError
+from mcpc.wire.message import ID, Message, error_message, is_answer, is_request, method_of
+from mcpc.wire.standard import INITIALIZE_METHOD
 
 __all__ = ["SharedClient"]
 
@@ -71,15 +73,15 @@ class SharedClient:
                 hub.leave(self._box)
 
     async def _pass_on(self, hub: Hub, message: Message) -> None:
-        if "method" not in message:
+        if is_answer(message):
             return  # an answer to a question that was never passed on
         if not is_request(message):
             await hub.notify(self._box, message)
             return
         try:
-            if message["method"] == "initialize":
+            if method_of(message) == INITIALIZE_METHOD:
                 await hub.shake_hands(self._box, message)
             else:
                 await hub.request(self._box, message)
         except MCPCError as exc:
-            await self._client.send(Parcel(error_message(message["id"], CONNECTION_CLOSED, str(exc))))
+            await self._client.send(Parcel(error_message(message[ID], CONNECTION_CLOSED, str(exc))))

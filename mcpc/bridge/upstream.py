@@ -7,9 +7,10 @@ import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint
 
-from mcpc.bridge.links import Link, Message, Parcel, Target
+from mcpc.bridge.links import Link, Parcel, Target
 from mcpc.bridge.pipe import GONE, UNREACHABLE
 from mcpc.errors import ConnectionLost, FrameError, MCPCError, TransportError
+from mcpc.wire.message import Message
 
 __all__ = ["Upstream"]
 

@@ -21,6 +21,7 @@ from mcpc.flow import Flow
 from mcpc.messages import VERSION, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
 from mcpc.transport import StreamPair
+from mcpc.wire.originals import with_metadata
 
 __all__ = ["MCPCHandler"]
 
@@ -99,13 +100,8 @@ class MCPCHandler:
         arguments = dict(args or {})
         if not self.supports_mcpc:
             return arguments
-        task_id = str(uuid.uuid4())
-        if self._form == "0.2.6":
-            arguments["mcpc_params"] = {"session_id": session_id, "task_id": task_id}
-        else:
-            metadata = dict(arguments.get("_metadata") or {})
-            arguments["_metadata"] = {**metadata, "mcpc_session_id": session_id, "mcpc_task_id": task_id}
-        return arguments
+        form = "0.2.6" if self._form == "0.2.6" else "0.2.1"
+        return with_metadata(form, arguments, session_id=session_id, task_id=str(uuid.uuid4()))
 
     def _our_channel(self) -> str | None:
         return self._listening.channel if self._form == "meta" else None

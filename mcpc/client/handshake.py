@@ -1,8 +1,7 @@
 """The handshake: whether a server speaks MCPC, and in which of the three ways (see docs/protocol.md)."""
 
-import json
 import logging
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
@@ -14,13 +13,13 @@ from mcpc.client.requests import ask_server
 from mcpc.client.validation import let_created_pass
 from mcpc.messages import MCPCInformation
 from mcpc.wire.names import CALLBACKS_EXTENSION, INFO_METHOD
-from mcpc.wire.originals import HANDSHAKE_TOOLS
+from mcpc.wire.originals import HANDSHAKE_TOOLS, OldForm, info_params, read_information
 
 __all__ = ["Form", "shake_hands"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
-Form = Literal["", "meta", "0.2.6", "0.2.1"]
+Form = Literal["", "meta"] | OldForm
 """How a server takes a call's metadata: `meta`, `0.2.6`, `0.2.1`; empty for a standard server."""
 
 
@@ -31,7 +30,7 @@ async def shake_hands(session: ClientSession, provider: str) -> tuple[Form, MCPC
     and only in the older era: `mcp` 1.6, on which the originals run, dies of a method that it does not know.
     """
     let_created_pass(session)
-    info = MCPCInformation(mcpc_provider=provider).model_dump()
+    info = info_params(MCPCInformation(mcpc_provider=provider))
     capabilities = session.server_capabilities
     if CALLBACKS_EXTENSION in ((capabilities.extensions if capabilities is not None else None) or {}):
         return await _new_handshake(session, info)
@@ -45,16 +44,16 @@ async def shake_hands(session: ClientSession, provider: str) -> tuple[Form, MCPC
 
 async def _new_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[Form, MCPCInformation | None]:
     try:
-        answer = await ask_server(session, INFO_METHOD, {"mcpc_info": info})
+        answer = await ask_server(session, INFO_METHOD, info)
         return "meta", MCPCInformation.model_validate(answer)
     except (MCPError, ValidationError) as exc:
-        logger.warning("the server says that it speaks MCPC, but its answer to mcpc/info is no use: %s", exc)
+        logger.warning("the server says that it speaks MCPC, but its answer to %s is no use: %s", INFO_METHOD, exc)
         return "", None
 
 
 async def _old_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[Form, MCPCInformation | None]:
     for tool, form in HANDSHAKE_TOOLS.items():
-        arguments: dict[str, Any] = {"mcpc_info": info} if form == "0.2.6" else {}
+        arguments = info if form == "0.2.6" else {}
         try:
             params = CallToolRequestParams(name=tool, arguments=arguments)
             result = await session.send_request(CallToolRequest(params=params), CallToolResult)
@@ -74,11 +73,7 @@ def _read_information(content: Any) -> MCPCInformation | None:
     for block in content:
         if isinstance(block, TextContent):
             try:
-                decoded: Any = json.loads(block.text)
-                # 0.2.6 under MCPServer wraps its answer once more, as the text of a content block.
-                if isinstance(decoded, dict) and "text" in decoded:
-                    decoded = json.loads(cast("dict[str, str]", decoded)["text"])
-                return MCPCInformation.model_validate(decoded)
+                return read_information(block.text)
             except ValueError:
                 continue
     return None

@@ -18,8 +18,10 @@ from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY
 from mcpc.wire.callbacks import decode_messages, known_messages, messages_in_content, messages_of
+from mcpc.wire.message import METHOD, PARAMS, RESULT, meta_of
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
 from mcpc.wire.originals import decode_direct
+from mcpc.wire.requests import TASK_ID
 
 __all__ = ["EVERY_SESSION", "GAP_EVENT", "Inbox"]
 
@@ -82,11 +84,11 @@ class Inbox:
 
     def take(self, message: dict[str, Any]) -> None:
         """A callback, as a decoded JSON-RPC message. Never raises for what the peer sent."""
-        method = message.get("method")
+        method = message.get(METHOD)
         if method is None:
-            self._direct(message["result"])
+            self._direct(message[RESULT])
             return
-        params: Any = message.get("params")
+        params: Any = message.get(PARAMS)
         if not isinstance(params, dict):
             self.bad_messages += 1
         elif self._is_stale(cast("dict[str, Any]", params)):
@@ -98,8 +100,7 @@ class Inbox:
 
     def _is_stale(self, params: dict[str, Any]) -> bool:
         """Whether it belongs to a listen request that has ended: the present one brings it again."""
-        meta: Any = params.get("_meta")
-        known = cast("dict[str, Any]", meta).get(SUBSCRIPTION_META) if isinstance(meta, dict) else None
+        known = meta_of(params).get(SUBSCRIPTION_META)
         if known is None:
             self.bad_messages += 1
         return known is None or known != self._listen_id
@@ -261,5 +262,5 @@ class Inbox:
 def _ids(tasks: Any) -> set[str]:
     """The ids in a list of task states."""
     found = cast("list[Any]", tasks) if isinstance(tasks, list) else []
-    ids = [cast("dict[str, Any]", task).get("taskId") for task in found if isinstance(task, dict)]
+    ids = [cast("dict[str, Any]", task).get(TASK_ID) for task in found if isinstance(task, dict)]
     return {task_id for task_id in ids if isinstance(task_id, str)}

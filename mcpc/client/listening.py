@@ -5,7 +5,6 @@ of who gets them.
 """
 
 import logging
-from typing import Any
 
 import anyio
 from mcp.client import ClientSession
@@ -17,7 +16,7 @@ from mcpc.client.inbox import Inbox
 from mcpc.client.requests import ask_to_listen
 from mcpc.errors import ConnectionLost
 from mcpc.flow import Flow
-from mcpc.wire.names import HEADS_FORM
+from mcpc.wire.requests import listen_params
 
 __all__ = ["Listening"]
 
@@ -66,11 +65,9 @@ class Listening:
     async def _listen_once(self, session: ClientSession) -> None:
         """One stream, to its end."""
         inbox = self._inbox
-        params: dict[str, Any] = {"channel": self.channel, "after": inbox.last, "forms": [HEADS_FORM]}
-        if self.max_message_size is not None:
-            params["maxMessageSize"] = self.max_message_size
-        if inbox.epoch is not None:
-            params["epoch"] = inbox.epoch
+        params = listen_params(
+            self.channel, after=inbox.last, epoch=inbox.epoch, max_message_size=self.max_message_size
+        )
         with anyio.CancelScope() as self._stream:
             try:
                 await ask_to_listen(session, params)

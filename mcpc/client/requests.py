@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from mcpc.errors import ConnectionLost
 from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.reasons import error_named
+from mcpc.wire.standard import RESULT_TYPE
 
 __all__ = ["FOR_EVER", "ask_server", "ask_to_listen", "typed"]
 
@@ -37,7 +38,7 @@ async def ask_server(session: ClientSession, method: str, params: dict[str, Any]
         answer = await session.send_request(request, _Answer)
     except MCPError as exc:
         raise typed(exc) from exc
-    return {name: value for name, value in (answer.__pydantic_extra__ or {}).items() if name != "resultType"}
+    return {name: value for name, value in (answer.__pydantic_extra__ or {}).items() if name != RESULT_TYPE}
 
 
 async def ask_to_listen(session: ClientSession, params: dict[str, Any]) -> None:

@@ -27,6 +27,8 @@ from mcpc.flow import Flow
 from mcpc.foreign import hold_back, text_of
 from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, prompt_of
 from mcpc.wire.callbacks import decode_message
+from mcpc.wire.requests import LAST_MESSAGE
+from mcpc.wire.results import failure
 
 __all__ = ["LOST_EVENT", "PromptHandler", "Router"]
 
@@ -143,7 +145,7 @@ class Router:
         value = result_value(result)
         if result.is_error:
             text = value if isinstance(value, str) else str(value)
-            self.emit(handle, "failed", {"error": "ToolError", "message": text})
+            self.emit(handle, "failed", failure("ToolError", text))
         else:
             self.emit(handle, "complete", value)
 
@@ -153,7 +155,7 @@ class Router:
             handle.lose(exc)
             self.forget(handle)
         else:
-            self.emit(handle, "failed", {"error": type(exc).__name__, "message": text_of(exc)})
+            self.emit(handle, "failed", failure(type(exc).__name__, text_of(exc)))
 
     # --- handles ---
 
@@ -222,7 +224,7 @@ class Router:
     def _end_as_described(self, handle: TaskHandle, state: dict[str, Any]) -> None:
         """The end of a task whose last message we missed."""
         try:
-            message = decode_message(state.get("lastMessage"))
+            message = decode_message(state.get(LAST_MESSAGE))
         except MessageError:
             message = None
         if message is not None and message.terminal and message.task_id == handle.task_id and handle.takes():

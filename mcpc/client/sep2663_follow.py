@@ -10,7 +10,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -18,7 +18,6 @@ from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 from mcp_types import (
-    CLIENT_CAPABILITIES_META_KEY,
     EmptyResult,
     JSONRPCNotification,
     JSONRPCRequest,
@@ -34,15 +33,18 @@ from mcpc.client.sep2663_requests import get_task
 from mcpc.errors import MessageError
 from mcpc.taps import InterceptingReader, StreamWrapper
 from mcpc.transport import StreamPair
+from mcpc.wire.message import meta_of
 from mcpc.wire.names import SUBSCRIPTION_META
 from mcpc.wire.sep2663 import (
     ACKNOWLEDGED_METHOD,
     SUBSCRIBE_METHOD,
-    TASKS_EXTENSION,
     TASKS_NOTIFICATION,
     TaskState,
     acknowledged_ids,
+    subscription_to,
+    without_extension,
 )
+from mcpc.wire.standard import CALL_TOOL_METHOD
 
 __all__ = ["Follower", "TaskStreams", "undeclared"]
 
@@ -123,7 +125,7 @@ class TaskStreams:
         subscription = _Subscription(acknowledged, take)
         token = _subscribing.set(subscription)
         self._count += 1
-        params = _Params.model_validate({"notifications": {"taskIds": [task_id]}})
+        params = _Params.model_validate(subscription_to([task_id]))
         request: Any = Request[_Params, str](method=SUBSCRIBE_METHOD, params=params)
         try:
             await session.send_request(request, EmptyResult, request_read_timeout_seconds=FOR_EVER)
@@ -143,8 +145,7 @@ class TaskStreams:
     def notified(self, notification: JSONRPCNotification) -> bool:
         """Take a notification if it belongs to one of our subscriptions."""
         params: dict[str, Any] = notification.params or {}
-        meta: Any = params.get("_meta")
-        found = cast("dict[str, Any]", meta).get(SUBSCRIPTION_META) if isinstance(meta, dict) else None
+        found = meta_of(params).get(SUBSCRIPTION_META)
         subscription = self._open.get(found) if isinstance(found, str | int) else None
         return subscription is not None and subscription.notified(notification.method, params)
 
@@ -174,20 +175,9 @@ class _Writer(StreamWrapper):
         if isinstance(message, JSONRPCRequest):
             if message.method == SUBSCRIBE_METHOD:
                 self._streams.sent(message)
-            elif message.method == "tools/call" and undeclared.get():
-                message.params = _without_extension(message.params or {})
+            elif message.method == CALL_TOOL_METHOD and undeclared.get():
+                message.params = without_extension(message.params or {})
         await self._inner.send(item)
-
-
-def _without_extension(params: dict[str, Any]) -> dict[str, Any]:
-    """The params of a request without the extension among the capabilities. (The SDK shares one object of these.)"""
-    meta: dict[str, Any] = params.get("_meta") or {}
-    capabilities: dict[str, Any] = meta.get(CLIENT_CAPABILITIES_META_KEY) or {}
-    extensions: dict[str, Any] = capabilities.get("extensions") or {}
-    if TASKS_EXTENSION not in extensions:
-        return params
-    kept = {name: settings for name, settings in extensions.items() if name != TASKS_EXTENSION}
-    return {**params, "_meta": {**meta, CLIENT_CAPABILITIES_META_KEY: {**capabilities, "extensions": kept}}}
 
 
 class Follower:

@@ -11,8 +11,11 @@ from mcp_types import INVALID_PARAMS, Request, RequestParams, Result
 from pydantic import ConfigDict
 
 from mcpc.errors import PromptError, UnknownTask
+from mcpc.wire.message import META
 from mcpc.wire.reasons import UNKNOWN_TASK, reason_of
+from mcpc.wire.requests import TASK_ID
 from mcpc.wire.sep2663 import CANCEL_METHOD, GET_METHOD, UPDATE_METHOD, TaskState
+from mcpc.wire.standard import INPUT_RESPONSES
 
 __all__ = ["cancel_task", "get_task", "update_task"]
 
@@ -22,7 +25,7 @@ class _Params(RequestParams):
 
 
 class _TaskRequest(Request[_Params, str]):
-    name_param = "taskId"  # over HTTP it travels as `Mcp-Name` too
+    name_param = TASK_ID  # over HTTP it travels as `Mcp-Name` too
 
 
 class _Answer(Result):
@@ -39,7 +42,7 @@ async def _ask(session: ClientSession, method: str, params: dict[str, Any]) -> d
         if exc.code == INVALID_PARAMS:
             raise PromptError(exc.message) from exc
         raise
-    return {**(answer.__pydantic_extra__ or {}), "_meta": answer.meta or {}}
+    return {**(answer.__pydantic_extra__ or {}), META: answer.meta or {}}
 
 
 async def get_task(session: ClientSession, task_id: str) -> TaskState:
@@ -50,7 +53,7 @@ async def get_task(session: ClientSession, task_id: str) -> TaskState:
         MessageError: the answer is not a task's state.
         MCPError: any other error.
     """
-    return TaskState.read(await _ask(session, GET_METHOD, {"taskId": task_id}))
+    return TaskState.read(await _ask(session, GET_METHOD, {TASK_ID: task_id}))
 
 
 async def update_task(session: ClientSession, task_id: str, responses: dict[str, Any]) -> None:
@@ -60,7 +63,7 @@ async def update_task(session: ClientSession, task_id: str, responses: dict[str,
         PromptError: a server of ours did not take an answer.
         UnknownTask, MCPError: see `get_task`.
     """
-    await _ask(session, UPDATE_METHOD, {"taskId": task_id, "inputResponses": responses})
+    await _ask(session, UPDATE_METHOD, {TASK_ID: task_id, INPUT_RESPONSES: responses})
 
 
 async def cancel_task(session: ClientSession, task_id: str) -> None:
@@ -69,4 +72,4 @@ async def cancel_task(session: ClientSession, task_id: str) -> None:
     Raises:
         UnknownTask, MCPError: see `get_task`.
     """
-    await _ask(session, CANCEL_METHOD, {"taskId": task_id})
+    await _ask(session, CANCEL_METHOD, {TASK_ID: task_id})

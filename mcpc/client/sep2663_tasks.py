@@ -24,8 +24,12 @@ from mcpc.client.sep2663_requests import cancel_task, get_task, update_task
 from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError
 from mcpc.foreign import hold_back
 from mcpc.messages import Prompt
+from mcpc.wire.message import method_of
 from mcpc.wire.prompts import prompt_from_request, prompt_update, response_to
+from mcpc.wire.requests import SESSION_ID, TOOL_NAME
+from mcpc.wire.results import failure
 from mcpc.wire.sep2663 import TaskState
+from mcpc.wire.standard import ELICITATION_METHOD
 
 __all__ = ["CalledTask", "Host", "RemoteTask"]
 
@@ -82,8 +86,8 @@ class _Followed:
 
     def _take(self, state: TaskState) -> None:
         """A state that is news."""
-        self.tool_name = state.details.get("toolName") or self.tool_name
-        self.session_id = state.details.get("sessionId") or self.session_id
+        self.tool_name = state.tool_name or self.tool_name
+        self.session_id = state.session_id or self.session_id
         for key in set(self._requests) - set(state.requests):
             del self._requests[key]
             self._closed(key)
@@ -132,7 +136,7 @@ class _Followed:
             response = ErrorData(code=INTERNAL_ERROR, message="the request could not be read")
         if not isinstance(response, ErrorData):
             answer: dict[str, Any] = response.model_dump(by_alias=True, mode="json", exclude_none=True)
-        elif request.get("method") == "elicitation/create":
+        elif method_of(request) == ELICITATION_METHOD:
             answer = {"action": "decline"}
         else:
             await cancel_task(session, self.task_id)
@@ -308,7 +312,7 @@ class RemoteTask(_Followed):
     def _take(self, state: TaskState) -> None:
         self._backoff.succeeded()
         self._give_up_at = None
-        self._handle.tool_name = state.details.get("toolName") or self._handle.tool_name
+        self._handle.tool_name = state.tool_name or self._handle.tool_name
         self._handle.known()
         self._tell_update(state)
         super()._take(state)
@@ -316,8 +320,8 @@ class RemoteTask(_Followed):
             self._tell_end(state)
 
     def _tell_update(self, state: TaskState) -> None:
-        if "update" in state.details:
-            value: Any = state.details["update"]
+        if state.update is not None:
+            value: Any = state.update[0]
         elif state.status in ("working", "completed") and state.message is not None and state.message != self._text:
             value = {"status": state.message}
         else:
@@ -331,9 +335,9 @@ class RemoteTask(_Followed):
         if state.status == "completed":
             router.finish(handle, CallToolResult.model_validate(state.result))
         elif state.status == "cancelled":
-            router.emit(handle, "failed", {"error": "stopped", "message": _text(state)})
+            router.emit(handle, "failed", failure("stopped", _text(state)))
         else:
-            details = {"error": "MCPError", "code": _code(state), "message": _text(state)}
+            details = {**failure("MCPError", _text(state)), "code": _code(state)}
             router.emit(handle, "failed", details)
         router.forget(handle)
 
@@ -381,8 +385,8 @@ class RemoteTask(_Followed):
         handle = self._handle
         return {
             **state.members,
-            "toolName": handle.tool_name,
-            "sessionId": handle.session_id,
+            TOOL_NAME: handle.tool_name,
+            SESSION_ID: handle.session_id,
             "status": words.get(state.status, "failed"),
         }
 

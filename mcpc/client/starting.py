@@ -23,6 +23,8 @@ from mcpc.errors import KeyRefused, MCPCError, UnknownTask
 from mcpc.messages import MCPCMessage
 from mcpc.wire.callbacks import messages_in_content
 from mcpc.wire.calls import call_meta
+from mcpc.wire.originals import with_metadata
+from mcpc.wire.results import failure
 
 __all__ = ["Starter"]
 
@@ -122,10 +124,8 @@ class Starter:
         if form == "meta":
             handle.steering = self._steer(task_id)
             meta = call_meta(channel=channel, session_id=session_id, task_id=task_id, key=key)
-        elif form == "0.2.6":
-            arguments["mcpc_params"] = {"session_id": session_id, "task_id": task_id}
-        else:
-            arguments["_metadata"] = {"mcpc_session_id": session_id, "mcpc_task_id": task_id}
+        elif form:
+            arguments = with_metadata(form, arguments, session_id=session_id, task_id=task_id)
         result = await self._call(handle.tool_name, arguments, meta=meta)
         told = messages_in_content(result.content)
         if any(message.task_id == task_id for message in told):
@@ -170,4 +170,4 @@ class Starter:
         except Exception as exc:
             router.fail(handle, exc)
         if steering.scope.cancelled_caught:
-            router.emit(handle, "failed", {"error": "stopped", "message": "the call was cancelled"})
+            router.emit(handle, "failed", failure("stopped", "the call was cancelled"))

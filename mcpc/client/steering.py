@@ -17,6 +17,7 @@ from mcp_types import METHOD_NOT_FOUND
 from mcpc.client.requests import ask_server
 from mcpc.errors import UnknownTask
 from mcpc.wire.names import SEND_METHOD, STOP_METHOD, TASK_METHOD
+from mcpc.wire.requests import about_task, input_params
 
 __all__ = ["CallSteering", "ChannelSteering", "Steering", "Unsteered"]
 
@@ -65,20 +66,20 @@ class ChannelSteering:
 
     def __init__(self, session: Callable[[], ClientSession], channel: str, task_id: str) -> None:
         self._session = session
-        self._about = {"channel": channel, "taskId": task_id}
+        self._channel = channel
+        self._task_id = task_id
 
     async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
         """`mcpc/send`."""
-        answer = {} if prompt_id is None else {"promptId": prompt_id}
-        await self._ask(SEND_METHOD, {**self._about, "input": value, **answer})
+        await self._ask(SEND_METHOD, input_params(self._channel, self._task_id, value, prompt_id))
 
     async def stop(self) -> None:
         """`mcpc/stop`."""
-        await self._ask(STOP_METHOD, self._about)
+        await self._ask(STOP_METHOD, about_task(self._channel, self._task_id))
 
     async def state(self) -> dict[str, Any]:
         """`mcpc/task`."""
-        return await self._ask(TASK_METHOD, self._about)
+        return await self._ask(TASK_METHOD, about_task(self._channel, self._task_id))
 
     async def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         try:

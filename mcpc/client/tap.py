@@ -12,7 +12,10 @@ from mcpc.framing import FrameReader
 from mcpc.taps import InterceptingReader, StreamWrapper, TappedReader
 from mcpc.transport import StreamPair
 from mcpc.wire.calls import call_meta, read_call
+from mcpc.wire.message import META, meta_of
 from mcpc.wire.names import LISTEN_METHOD
+from mcpc.wire.requests import is_listen_to
+from mcpc.wire.standard import CALL_TOOL_METHOD
 
 __all__ = ["TapReader", "TapWriter", "tap"]
 
@@ -58,9 +61,9 @@ class TapWriter(StreamWrapper):
         """Send a message."""
         message = item.message
         if isinstance(message, JSONRPCRequest):
-            if message.method == "tools/call":
+            if message.method == CALL_TOOL_METHOD:
                 self._see_call(message)
-            elif message.method == LISTEN_METHOD and (message.params or {}).get("channel") == self._channel():
+            elif message.method == LISTEN_METHOD and is_listen_to(message.params, self._channel()):
                 self._inbox.listen_sent(message.id)
         await self._inner.send(item)
 
@@ -75,7 +78,7 @@ class TapWriter(StreamWrapper):
         channel = self._channel()
         if call.form != "meta" and channel is not None and call.task_id is not None:
             meta = call_meta(channel=channel, session_id=call.session_id, task_id=call.task_id)
-            request.params = {**params, "_meta": {**(params.get("_meta") or {}), **meta}}
+            request.params = {**params, META: {**meta_of(params), **meta}}
         self._inbox.call_sent(request.id, call.task_id)
 
 

@@ -9,7 +9,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import from_json
 
 from mcpc.tasks import Status, TaskState
-from mcpc.wire.jsontext import as_object, encode_json
+from mcpc.wire.jsontext import encode_json
+from mcpc.wire.message import META, meta_of
+from mcpc.wire.standard import CALL_TOOL_METHOD, IS_ERROR, RESULT_TYPE
 
 __all__ = ["error_result", "kept_answer", "made_result", "on_the_wire", "timestamp", "without_stamp"]
 
@@ -33,25 +35,25 @@ def on_the_wire(result: CallToolResult, version: str, stamp: dict[str, Any] | No
         stamp: What the server says of itself in answers since 2026-07-28.
     """
     dumped = serialize_server_result(
-        "tools/call", version, result.model_dump(by_alias=True, mode="json", exclude_none=True)
+        CALL_TOOL_METHOD, version, result.model_dump(by_alias=True, mode="json", exclude_none=True)
     )
     if version in MODERN_PROTOCOL_VERSIONS:
-        dumped.setdefault("resultType", "complete")
+        dumped.setdefault(RESULT_TYPE, "complete")
         if stamp is not None:
-            dumped["_meta"] = {SERVER_INFO_META_KEY: stamp, **dumped.get("_meta", {})}
+            dumped[META] = {SERVER_INFO_META_KEY: stamp, **meta_of(dumped)}
     return dumped
 
 
 def without_stamp(result: dict[str, Any]) -> dict[str, Any]:
     """The same without what the server says of itself: an answer within an answer says it no second time."""
-    meta = {key: value for key, value in as_object(result.get("_meta")).items() if key != SERVER_INFO_META_KEY}
-    bare = {key: value for key, value in result.items() if key != "_meta"}
-    return {**bare, "_meta": meta} if meta else bare
+    meta = {key: value for key, value in meta_of(result).items() if key != SERVER_INFO_META_KEY}
+    bare = {key: value for key, value in result.items() if key != META}
+    return {**bare, META: meta} if meta else bare
 
 
 def kept_answer(task: TaskState) -> dict[str, Any] | None:
     """The answer that the server made, where it fits how the task ended: one that was stopped gives no result."""
-    if task.answer is None or bool(task.answer.get("isError")) is (task.status is Status.COMPLETE):
+    if task.answer is None or bool(task.answer.get(IS_ERROR)) is (task.status is Status.COMPLETE):
         return None
     return task.answer
 

@@ -34,6 +34,8 @@ from mcpc.server.start_key import StartKey
 from mcpc.server.task_session import PROGRESS_TOKEN, TaskSession
 from mcpc.wire.calls import CallMetadata, read_call
 from mcpc.wire.jsontext import as_object
+from mcpc.wire.message import META
+from mcpc.wire.standard import ARGUMENTS, CALL_TOOL_METHOD, INPUT_RESPONSES, LIST_TOOLS_METHOD, REQUEST_STATE
 
 __all__ = ["CallReader"]
 
@@ -83,11 +85,11 @@ class CallReader:
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Handle one request or notification."""
-        if ctx.method == "tools/list" and ctx.request_id is not None:
+        if ctx.method == LIST_TOOLS_METHOD and ctx.request_id is not None:
             return hide_parameters(await call_next(ctx))
         if self._sep2663.concerns(ctx):
             return await self._sep2663.listen(ctx, call_next)
-        if ctx.method != "tools/call" or ctx.request_id is None:
+        if ctx.method != CALL_TOOL_METHOD or ctx.request_id is None:
             return await call_next(ctx)
         params = dict(ctx.params or {})
         if is_handshake(params):
@@ -106,12 +108,12 @@ class CallReader:
     async def _call(self, ctx: Context, params: dict[str, Any], call_next: CallNext) -> HandlerResult:
         call = await self._read(params, ctx)
         if call.arguments is not None:
-            ctx = replace(ctx, params={**params, "arguments": call.arguments})
+            ctx = replace(ctx, params={**params, ARGUMENTS: call.arguments})
         token = current_call.set(call)
         try:
             if not self._may_be_background(call.tool_name):
                 return await call_next(ctx)
-            if is_ours(params.get("requestState")):
+            if is_ours(params.get(REQUEST_STATE)):
                 answer = await self._resume(call, params)
             else:
                 answer = await self._invoke(call, ctx, call_next)
@@ -125,13 +127,13 @@ class CallReader:
         if isinstance(answer, CallToolResult):
             return on_the_wire(answer, version, stamp)
         if is_input_required(answer):
-            return {**as_object(answer), "_meta": {SERVER_INFO_META_KEY: stamp}}
+            return {**as_object(answer), META: {SERVER_INFO_META_KEY: stamp}}
         return answer
 
     async def _resume(self, call: Call, params: dict[str, Any]) -> HandlerResult:
         """A call that was answered with questions comes back."""
-        waiting = self._rounds.take(params["requestState"], current_principal(), call.tool_name)
-        return await waiting.resume(call, as_object(params.get("inputResponses")))
+        waiting = self._rounds.take(params[REQUEST_STATE], current_principal(), call.tool_name)
+        return await waiting.resume(call, as_object(params.get(INPUT_RESPONSES)))
 
     def _may_be_background(self, tool_name: str) -> bool:
         """Whether a call may be one of a background tool: FastMCP may have mounted some that we know nothing of."""

@@ -12,11 +12,11 @@ from mcp.shared.exceptions import MCPError
 
 from mcpc.errors import TaskStopped
 from mcpc.server.outcome import ToolError
-from mcpc.wire.results import mend_numbers
+from mcpc.wire.results import failure, mend_numbers
 
 __all__ = ["STOPPED", "Failure", "failure_of", "holds_cancellation"]
 
-STOPPED = {"error": "stopped", "message": "the task was stopped"}
+STOPPED = failure("stopped", "the task was stopped")
 """What the last message of a stopped task carries."""
 MAX_TEXT = 16 * 1024
 """Characters of an error's text at the most."""
@@ -44,12 +44,12 @@ def failure_of(raised: BaseException) -> Failure:
         return Failure(STOPPED)
     if len(causes) == 1:
         (cause,) = causes
-        told_of = {"error": type(cause).__name__, "message": _text(cause)}
+        told_of = failure(type(cause).__name__, _text(cause))
         if isinstance(cause, ToolError) and cause.result is not None:
             told_of["result"] = mend_numbers(cause.result)[0]
         return Failure(told_of, _rpc_error(cause))
     told = "; ".join(f"{type(cause).__name__}: {_text(cause)}" for cause in causes[:MAX_CAUSES])
-    return Failure({"error": type(raised).__name__, "message": told[:MAX_TEXT]})
+    return Failure(failure(type(raised).__name__, told[:MAX_TEXT]))
 
 
 def holds_cancellation(raised: BaseException) -> bool:

@@ -21,6 +21,7 @@ from mcpc.server.direct import DirectForm
 from mcpc.server.journal import Journal
 from mcpc.server.streams import ListenStream
 from mcpc.tasks import TaskState
+from mcpc.wire.message import with_meta
 from mcpc.wire.names import (
     HEADS_FORM,
     INFO_METHOD,
@@ -33,6 +34,7 @@ from mcpc.wire.names import (
     TASK_METHOD,
 )
 from mcpc.wire.reasons import reason_to
+from mcpc.wire.requests import MAX_MESSAGE_SIZE, PROMPT_ID, TASK_ID
 
 __all__ = ["add_methods", "open_journal"]
 
@@ -58,7 +60,7 @@ class _ListenParams(_Params):
     channel: str = ChannelKey
     after: int = Field(ge=0, strict=True)
     epoch: str | None = Field(default=None, max_length=256)
-    max_message_size: int | None = Field(default=None, alias="maxMessageSize", ge=1, strict=True)
+    max_message_size: int | None = Field(default=None, alias=MAX_MESSAGE_SIZE, ge=1, strict=True)
     forms: list[Any] = Field(default_factory=list[Any], max_length=64)
 
 
@@ -66,14 +68,14 @@ class _TaskParams(_Params):
     """Of `mcpc/task` and `mcpc/stop`."""
 
     channel: str = ChannelKey
-    task_id: str = Field(alias="taskId", min_length=1, max_length=1024)
+    task_id: str = Field(alias=TASK_ID, min_length=1, max_length=1024)
 
 
 class _SendParams(_TaskParams):
     """Of `mcpc/send`."""
 
     input: Any = None
-    prompt_id: str | None = Field(default=None, alias="promptId", max_length=1024)
+    prompt_id: str | None = Field(default=None, alias=PROMPT_ID, max_length=1024)
 
 
 def add_methods(lowlevel: Server[Any], desk: Desk, direct: DirectForm) -> None:
@@ -204,7 +206,7 @@ async def _notify(ctx: Context, stream: ListenStream, *, once: bool = False) -> 
             if not stream.ended.is_set():
                 await stream.ready()
             continue
-        params: dict[str, Any] = {"_meta": {SUBSCRIPTION_META: stream.listen_id}}
+        params: dict[str, Any] = with_meta({}, SUBSCRIPTION_META, stream.listen_id)
         if isinstance(item, Batch):
             method = MESSAGES_METHOD
             params.update(first=item.first, messages=[from_json(message) for message in item.messages])

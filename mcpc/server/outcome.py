@@ -12,7 +12,8 @@ from pydantic_core import from_json
 
 from mcpc.errors import MessageError
 from mcpc.wire.jsontext import encode_json
-from mcpc.wire.results import mend_numbers, result_text, result_value
+from mcpc.wire.results import failure, mend_numbers, result_text, result_value
+from mcpc.wire.standard import IS_ERROR, STRUCTURED_CONTENT
 
 __all__ = ["ToolError", "check_answer", "message_value", "unsendable", "with_structure"]
 
@@ -47,7 +48,7 @@ def check_answer(answer: dict[str, Any], value: Any) -> None:
     Raises:
         ToolError: the worker returned an error, or its value does not fit what the tool declares to return.
     """
-    if not answer.get("isError"):
+    if not answer.get(IS_ERROR):
         return
     if _is_answer(value):
         said = result_value(answer)
@@ -67,18 +68,18 @@ def message_value(answer: dict[str, Any], value: Any) -> Any:
         return result_value(CallToolResult.model_validate(answer).model_dump(**_ON_THE_WIRE))
     if value is None or isinstance(value, dict | list | tuple | str | int | float):
         return cast("Any", value)
-    return answer.get("structuredContent", value)
+    return answer.get(STRUCTURED_CONTENT, value)
 
 
 def with_structure(answer: dict[str, Any], value: Any) -> dict[str, Any]:
     """The answer, with the value beside its text where that is an object: a tool need not declare it for that."""
-    if "structuredContent" in answer or _is_answer(value) or _has_content(value):
+    if STRUCTURED_CONTENT in answer or _is_answer(value) or _has_content(value):
         return answer
     try:
         decoded = from_json(encode_json(value))
     except MessageError:
         return answer
-    return {**answer, "structuredContent": decoded} if isinstance(decoded, dict) else answer
+    return {**answer, STRUCTURED_CONTENT: decoded} if isinstance(decoded, dict) else answer
 
 
 def unsendable(result: Any, why: str, encode: Callable[[Any], bytes]) -> tuple[dict[str, Any], bytes]:
@@ -86,15 +87,15 @@ def unsendable(result: Any, why: str, encode: Callable[[Any], bytes]) -> tuple[d
 
     Numbers that JSON lacks do not throw away the rest: it is sent beside the error, with them as texts.
     """
-    failure: dict[str, Any] = {"error": "MessageError", "message": f"the result cannot be sent: {why}"}
+    failed = failure("MessageError", f"the result cannot be sent: {why}")
     mended, places = mend_numbers(result)
     if places:
         named = ", ".join(places[:MAX_PLACES]) + (", …" if len(places) > MAX_PLACES else "")
-        failure["message"] += f" ({named})"
-        whole = {**failure, "result": mended}
+        failed["message"] += f" ({named})"
+        whole = {**failed, "result": mended}
         with contextlib.suppress(MessageError):  # where it is too large
             return whole, encode(whole)
-    return failure, encode(failure)
+    return failed, encode(failed)
 
 
 def _is_answer(value: Any) -> bool:

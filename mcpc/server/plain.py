@@ -29,6 +29,7 @@ from mcpc.server.workshop import Workshop
 from mcpc.tasks import TaskState
 from mcpc.wire.jsontext import as_object
 from mcpc.wire.prompts import answer_from_form, input_request
+from mcpc.wire.standard import INPUT_REQUESTS, REQUEST_STATE, RESULT_TYPE
 
 __all__ = ["PlainCaller"]
 
@@ -254,7 +255,7 @@ class PlainCaller:
             requests[key] = input_request(prompt, None if why is None else asked_again(prompt.message, why))
         state = self._rounds.open(self, current_principal(), self._call.tool_name)
         self._workshop.host.spawn(lambda: self._rounds.expire(state))
-        return {"resultType": "input_required", "inputRequests": requests, "requestState": state}
+        return {RESULT_TYPE: "input_required", INPUT_REQUESTS: requests, REQUEST_STATE: state}
 
     async def resume(self, call: Call, responses: dict[str, Any]) -> HandlerResult:
         """The caller came back."""

@@ -27,6 +27,7 @@ from mcpc.server.binding import Binding
 from mcpc.server.companions import Companions
 from mcpc.server.tools import BackgroundTool
 from mcpc.stored import OnInterrupt
+from mcpc.wire.standard import CALL_TOOL_METHOD, LIST_TOOLS_METHOD
 
 __all__ = ["DEFAULT_AFTER", "handle_after", "register"]
 
@@ -168,10 +169,10 @@ class _LowlevelTools:
 
     def __init__(self, server: Server[Any]) -> None:
         self._tools: dict[str, tuple[Handler, FuncMetadata, Tool]] = {}
-        self._list = server.get_request_handler("tools/list")
-        self._call = server.get_request_handler("tools/call")
-        server.add_request_handler("tools/list", PaginatedRequestParams, self._on_list)
-        server.add_request_handler("tools/call", CallToolRequestParams, self._on_call)
+        self._list = server.get_request_handler(LIST_TOOLS_METHOD)
+        self._call = server.get_request_handler(CALL_TOOL_METHOD)
+        server.add_request_handler(LIST_TOOLS_METHOD, PaginatedRequestParams, self._on_list)
+        server.add_request_handler(CALL_TOOL_METHOD, CallToolRequestParams, self._on_call)
 
     def add(self, tool: BackgroundTool, options: dict[str, Any], *, structured: bool | None) -> None:
         """Add a background tool."""

@@ -38,9 +38,11 @@ from mcpc.server.sep2663_push import AcknowledgingSession, TaskStream, notify, s
 from mcpc.server.sep2663_state import created_state, detailed_state
 from mcpc.server.terms import Terms
 from mcpc.tasks import TaskState
+from mcpc.wire.message import meta_of, with_meta
 from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META
 from mcpc.wire.prompts import answer_from_form
 from mcpc.wire.reasons import PROMPT, UNKNOWN_TASK, reason_data
+from mcpc.wire.requests import TASK_ID
 from mcpc.wire.sep2663 import (
     ACKNOWLEDGED_METHOD,
     CANCEL_METHOD,
@@ -51,6 +53,7 @@ from mcpc.wire.sep2663 import (
     UPDATE_METHOD,
     wanted_ids,
 )
+from mcpc.wire.standard import INPUT_RESPONSES, RESULT_TYPE
 
 __all__ = ["TasksExtension", "declares_tasks", "missing_extension"]
 
@@ -62,8 +65,8 @@ class _TaskParams(RequestParams):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True, extra="ignore")
 
-    task_id: Any = Field(default=None, alias="taskId")
-    input_responses: Any = Field(default=None, alias="inputResponses")
+    task_id: Any = Field(default=None, alias=TASK_ID)
+    input_responses: Any = Field(default=None, alias=INPUT_RESPONSES)
 
 
 def _declares(ctx: Context, identifier: str) -> bool:
@@ -130,8 +133,7 @@ class TasksExtension:
 
     def _stamped(self, result: dict[str, Any]) -> dict[str, Any]:
         """A result that does not pass the SDK's own stamping."""
-        meta: dict[str, Any] = result.get("_meta", {})
-        return {**result, "_meta": {**meta, SERVER_INFO_META_KEY: self._lowlevel.server_info_stamp}}
+        return with_meta(result, SERVER_INFO_META_KEY, self._lowlevel.server_info_stamp)
 
     # --- whose task it is ---
 
@@ -148,8 +150,7 @@ class TasksExtension:
             return False
         if principal is not None or _is_unguessable(state.task_id):
             return True
-        meta: Any = (ctx.params or {}).get("_meta")
-        channel = cast("dict[str, Any]", meta).get(CHANNEL_META) if isinstance(meta, dict) else None
+        channel = meta_of(ctx.params).get(CHANNEL_META)
         return isinstance(channel, str) and self._desk.owns(channel, state)
 
     async def _task(self, ctx: Context, params: _TaskParams) -> TaskState:
@@ -257,7 +258,7 @@ class TasksExtension:
     async def _serve(self, ctx: Context, others: CallNext, stream: TaskStream) -> HandlerResult:
         assert ctx.request_id is not None
         session = AcknowledgingSession(ctx.session, stream.task_ids)
-        result: HandlerResult = self._stamped({"resultType": "complete", "_meta": {SUBSCRIPTION_META: ctx.request_id}})
+        result: HandlerResult = self._stamped(with_meta({RESULT_TYPE: "complete"}, SUBSCRIPTION_META, ctx.request_id))
         failure: Exception | None = None
         async with anyio.create_task_group() as group:
 

@@ -17,8 +17,10 @@ from mcp_types import Notification, RequestId
 from mcpc.server.desk import Observed
 from mcpc.server.sep2663_state import detailed_state
 from mcpc.tasks import TaskState
+from mcpc.wire.message import params_of, with_meta
 from mcpc.wire.names import SUBSCRIPTION_META
-from mcpc.wire.sep2663 import ACKNOWLEDGED_METHOD, TASKS_NOTIFICATION
+from mcpc.wire.requests import TASK_ID
+from mcpc.wire.sep2663 import ACKNOWLEDGED_METHOD, TASKS_NOTIFICATION, acknowledging
 
 __all__ = ["AcknowledgingSession", "TaskStream", "notify", "send_states"]
 
@@ -59,9 +61,9 @@ class TaskStream:
 
     def _changed(self, task: TaskState) -> None:
         state = detailed_state(task, max_size=self._max_size, with_details=self._with_details)
-        if self._last.get(state["taskId"]) == state:
+        if self._last.get(state[TASK_ID]) == state:
             return
-        self._last[state["taskId"]] = state
+        self._last[state[TASK_ID]] = state
         if len(self._waiting) >= self._limit:
             self._coalesce()
         self._waiting.append(state)
@@ -69,7 +71,7 @@ class TaskStream:
 
     def _coalesce(self) -> None:
         """Of each task keep the newest state that waits."""
-        newest = {state["taskId"]: state for state in self._waiting}
+        newest = {state[TASK_ID]: state for state in self._waiting}
         self._waiting = deque(newest.values())
 
     async def next(self) -> dict[str, Any] | None:
@@ -99,8 +101,8 @@ class TaskStream:
 
 async def notify(session: ServerSession, request_id: RequestId, method: str, params: dict[str, Any]) -> None:
     """Send a notification of a subscription, on its stream, with its id."""
-    meta: dict[str, Any] = {**params.get("_meta", {}), SUBSCRIPTION_META: request_id}
-    notification: Any = Notification[dict[str, Any], str](method=method, params={**params, "_meta": meta})
+    addressed = with_meta(params, SUBSCRIPTION_META, request_id)
+    notification: Any = Notification[dict[str, Any], str](method=method, params=addressed)
     await session.send_notification(notification, related_request_id=request_id)
 
 
@@ -129,8 +131,8 @@ class AcknowledgingSession:
     async def send_notification(self, notification: Any, related_request_id: RequestId | None = None) -> None:
         """Send a notification."""
         if notification.method == ACKNOWLEDGED_METHOD:
-            params: dict[str, Any] = notification.model_dump(by_alias=True, mode="json", exclude_none=True)["params"]
-            params["notifications"] = {**params.get("notifications", {}), "taskIds": self._task_ids}
+            theirs = params_of(notification.model_dump(by_alias=True, mode="json", exclude_none=True))
+            params = acknowledging(theirs, self._task_ids)
             notification = Notification[dict[str, Any], str](method=ACKNOWLEDGED_METHOD, params=params)
         await self._inner.send_notification(notification, related_request_id=related_request_id)
         if notification.method == ACKNOWLEDGED_METHOD:

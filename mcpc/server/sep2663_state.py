@@ -13,8 +13,10 @@ from pydantic_core import from_json
 from mcpc.server.answers import error_result, kept_answer, made_result, on_the_wire, timestamp, without_stamp
 from mcpc.tasks import Status, TaskState
 from mcpc.wire.jsontext import as_object, encode_json
+from mcpc.wire.message import META
 from mcpc.wire.prompts import input_request
-from mcpc.wire.sep2663 import DETAILS_META, TASK_RESULT
+from mcpc.wire.sep2663 import TASK_RESULT, task_details, task_members
+from mcpc.wire.standard import INPUT_REQUESTS, RESULT_TYPE
 
 __all__ = [
     "POLL_INTERVAL",
@@ -30,7 +32,7 @@ MAX_TEXT = 1000
 
 def created_state(task: TaskState) -> dict[str, Any]:
     """The `CreateTaskResult` of a task that has just been entered."""
-    return {"resultType": TASK_RESULT, **_base(task, "working", None)}
+    return {RESULT_TYPE: TASK_RESULT, **_base(task, "working", None)}
 
 
 def detailed_state(task: TaskState, *, max_size: int, with_details: bool = False) -> dict[str, Any]:
@@ -45,16 +47,13 @@ def detailed_state(task: TaskState, *, max_size: int, with_details: bool = False
     update = _update(task)
     state = _base(task, status, update)
     if status == "input_required":
-        state["inputRequests"] = {key: input_request(prompt) for key, prompt in task.prompts.items()}
+        state[INPUT_REQUESTS] = {key: input_request(prompt) for key, prompt in task.prompts.items()}
     elif status == "completed":
         state["result"] = _result(task, max_size)
     elif status == "failed":
         state["error"] = task.error
     if with_details:
-        details: dict[str, Any] = {"toolName": task.tool_name, "sessionId": task.session_id}
-        if update is not None and not task.ended:
-            details["update"] = update[0]
-        state["_meta"] = {DETAILS_META: details}
+        state[META] = task_details(task.tool_name, task.session_id, None if task.ended else update)
     return state
 
 
@@ -76,18 +75,15 @@ def _was_stopped(task: TaskState) -> bool:
 def _base(task: TaskState, status: str, update: tuple[Any] | None) -> dict[str, Any]:
     """The members of every `Task`. `ttlMs` is null while it runs: we forget no task that runs."""
     ttl = None if task.kept_for is None else int((task.updated_at - task.created_at + task.kept_for) * 1000)
-    state: dict[str, Any] = {
-        "taskId": task.task_id,
-        "status": status,
-        "createdAt": timestamp(task.created_at),
-        "lastUpdatedAt": timestamp(task.updated_at),
-        "ttlMs": ttl,
-        "pollIntervalMs": int(POLL_INTERVAL * 1000),
-    }
-    text = _status_message(task, status, update)
-    if text is not None:
-        state["statusMessage"] = text
-    return state
+    return task_members(
+        task_id=task.task_id,
+        status=status,
+        created_at=timestamp(task.created_at),
+        updated_at=timestamp(task.updated_at),
+        ttl=ttl,
+        interval=int(POLL_INTERVAL * 1000),
+        text=_status_message(task, status, update),
+    )
 
 
 def _status_message(task: TaskState, status: str, update: tuple[Any] | None) -> str | None:

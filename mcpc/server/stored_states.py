@@ -10,6 +10,7 @@ from mcpc.errors import StoreRefused
 from mcpc.server.phrasing import Phrasing
 from mcpc.stored import StoredTask
 from mcpc.tasks import Status, TaskState
+from mcpc.wire.results import failure
 
 __all__ = [
     "INTERRUPTED",
@@ -21,7 +22,7 @@ __all__ = [
     "state_of",
 ]
 
-INTERRUPTED = {"error": "interrupted", "message": "the process that ran the task is gone, and it may not run again"}
+INTERRUPTED = failure("interrupted", "the process that ran the task is gone, and it may not run again")
 """What the last message of an interrupted task carries."""
 STATE_ONLY = "task:"
 """How the owner of a task begins that is followed by its state alone, and has no log."""

@@ -13,6 +13,7 @@ from mcpc.server.journal import Journal
 from mcpc.server.reader import Reader
 from mcpc.wire.callbacks import encode_batch, encode_listening, encode_runs
 from mcpc.wire.originals import encode_direct
+from mcpc.wire.requests import listening_params
 
 __all__ = ["DirectStream", "ListenStream"]
 
@@ -100,7 +101,7 @@ class ListenStream(Reader):
         """Where the log begins for this listener. A message that is over its limit is a gap of one."""
         mailbox = self.journal.mailbox
         self._announced = oldest = max(mailbox.oldest, oldest)
-        params: dict[str, Any] = {"epoch": self.journal.epoch, "oldest": oldest, "head": mailbox.head}
+        params = listening_params(self.journal.epoch, oldest=oldest, head=mailbox.head)
         if gap:
             params["tasks"] = self.journal.describe_tasks()
         return params

@@ -13,10 +13,11 @@ from mcp_types import ElicitResult, RequestId
 
 from mcpc.errors import PromptError
 from mcpc.server.execution import Execution
+from mcpc.wire.names import WORKER_TOKEN
 
 __all__ = ["PROGRESS_TOKEN", "Log", "TaskSession"]
 
-PROGRESS_TOKEN = "mcpc/task"
+PROGRESS_TOKEN = WORKER_TOKEN
 """The progress token that a worker's request has: FastMCP reports no progress without one."""
 
 Log = Callable[[Execution, dict[str, Any]], Awaitable[None]]

@@ -26,6 +26,7 @@ from mcpc.server.outlets import JournalOutlet
 from mcpc.server.threads import Threads
 from mcpc.tasks import TaskRegistry, TaskState
 from mcpc.wire.callbacks import encode_message
+from mcpc.wire.requests import LAST_MESSAGE, task_description
 
 __all__ = ["EVERY_SESSION", "Follower", "Workshop"]
 
@@ -218,16 +219,16 @@ class Workshop:
 
     def describe(self, task: TaskState, *, last_message: bool = True) -> dict[str, Any]:
         """A task's state as `mcpc/task` gives it."""
-        state: dict[str, Any] = {
-            "taskId": task.task_id,
-            "toolName": task.tool_name,
-            "sessionId": task.session_id,
-            "status": str(task.status),
-            "createdAt": timestamp(task.created_at),
-            "lastUpdatedAt": timestamp(task.updated_at),
-        }
+        state = task_description(
+            task_id=task.task_id,
+            tool_name=task.tool_name,
+            session_id=task.session_id,
+            status=str(task.status),
+            created_at=timestamp(task.created_at),
+            updated_at=timestamp(task.updated_at),
+        )
         if last_message and task.last_message is not None:
-            state["lastMessage"] = from_json(task.last_message)
+            state[LAST_MESSAGE] = from_json(task.last_message)
         return state
 
     def _describe_journal(self, key: str) -> list[dict[str, Any]]:

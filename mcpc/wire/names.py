@@ -16,6 +16,7 @@ __all__ = [
     "SUBSCRIPTION_META",
     "TASK_META",
     "TASK_METHOD",
+    "WORKER_TOKEN",
 ]
 
 INFO_METHOD = "mcpc/info"
@@ -33,6 +34,9 @@ SESSION_META = "mcpc/sessionId"
 TASK_META = "mcpc/taskId"
 KEY_META = "mcpc/key"
 SUBSCRIPTION_META = "io.modelcontextprotocol/subscriptionId"
+
+WORKER_TOKEN = "mcpc/task"
+"""The progress token of a request as a worker sees it. It does not travel, but stands where one that does would."""
 
 HEADS_FORM = "heads"
 """In `forms` of `mcpc/listen`: this listener takes `runs`, with the head of messages in a row once."""

@@ -5,6 +5,8 @@ from typing import Any, Protocol, cast
 from mcpc.errors import PromptError
 from mcpc.wire.forms import ANSWER, read_form, show_form
 from mcpc.wire.jsontext import as_object
+from mcpc.wire.message import METHOD, PARAMS, params_of
+from mcpc.wire.standard import ELICITATION_METHOD
 
 __all__ = [
     "Question",
@@ -16,8 +18,6 @@ __all__ = [
     "prompt_update",
     "response_to",
 ]
-
-ELICITATION_METHOD = "elicitation/create"
 
 
 class Question(Protocol):
@@ -75,7 +75,7 @@ def input_request(question: Question, message: str | None = None) -> dict[str, A
     `inputRequests` (SEP-2322, SEP-2663).
     """
     params = {"mode": "form", "message": message or question.message, "requestedSchema": form_schema(question)}
-    return {"method": ELICITATION_METHOD, "params": params}
+    return {METHOD: ELICITATION_METHOD, PARAMS: params}
 
 
 # --- as an elicitation, client to server ------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def input_request(question: Question, message: str | None = None) -> dict[str, A
 
 def _fields(request: dict[str, Any]) -> dict[str, Any]:
     """The fields of the form that a request shows."""
-    schema = as_object(as_object(request.get("params")).get("requestedSchema"))
+    schema = as_object(params_of(request).get("requestedSchema"))
     return as_object(schema.get("properties"))
 
 
@@ -92,9 +92,9 @@ def prompt_from_request(key: str, request: dict[str, Any]) -> dict[str, Any] | N
 
     A form with the one field `answer` stands for a plain question, as our own servers write it.
     """
-    if request.get("method") != ELICITATION_METHOD:
+    if request.get(METHOD) != ELICITATION_METHOD:
         return None
-    params = as_object(request.get("params"))
+    params = params_of(request)
     body: dict[str, Any] = {"id": key, "message": str(params.get("message", ""))}
     if params.get("mode") == "url":
         body["message"] += f"\n{params.get('url')}"
@@ -116,7 +116,7 @@ def response_to(request: dict[str, Any], answer: Any) -> dict[str, Any]:
     Raises:
         PromptError: the form has several fields, and the answer is not an object.
     """
-    if as_object(request.get("params")).get("mode") == "url":
+    if params_of(request).get("mode") == "url":
         return {"action": "accept"}
     fields = _fields(request)
     if set(fields) == {ANSWER} or (len(fields) == 1 and not isinstance(answer, dict)):

@@ -7,8 +7,14 @@ from typing import Any, cast
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from mcpc.wire.jsontext import as_object
+from mcpc.wire.standard import STRUCTURED_CONTENT
 
-__all__ = ["mend_numbers", "result_text", "result_value"]
+__all__ = ["failure", "mend_numbers", "result_text", "result_value"]
+
+
+def failure(error: str, text: str) -> dict[str, Any]:
+    """The `result` of a `failed` message: the kind of error, and what it says."""
+    return {"error": error, "message": text}
 
 
 def _content(result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -18,7 +24,7 @@ def _content(result: dict[str, Any]) -> list[dict[str, Any]]:
 def result_value(result: dict[str, Any]) -> Any:
     """What a `CallToolResult` stands for: its structured content, else its one text (as JSON, if it is that), else its
     blocks."""
-    structured = result.get("structuredContent")
+    structured = result.get(STRUCTURED_CONTENT)
     if isinstance(structured, dict):
         members = cast("dict[str, Any]", structured)
         return members["result"] if set(members) == {"result"} else members

@@ -25,6 +25,7 @@ from pydantic_core import from_json, to_json
 from mcpc.errors import ConnectFailed, ConnectRefused, FrameTooLarge, MCPCError, URIError
 from mcpc.taps import CallbackTap
 from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI
+from mcpc.wire.message import error_message, is_error
 from mcpc_transports.http.event_tap import EventTap
 
 __all__ = ["CallClient", "Target", "connecting", "explain", "reach", "read_whole", "status_line", "unwrapped"]
@@ -331,10 +332,10 @@ def _is_json_rpc(body: bytes) -> bool:
         decoded: Any = from_json(body)
     except ValueError:
         return False
-    return isinstance(decoded, dict) and "jsonrpc" in decoded and "error" in decoded
+    return is_error(decoded)
 
 
 def _error_answer(request: httpx2.Request, status: int, code: int, text: str) -> httpx2.Response:
     # The SDK puts the id of its request in the place of null.
-    body = to_json({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}})
+    body = to_json(error_message(None, code, text))
     return httpx2.Response(status, headers={"content-type": "application/json"}, content=body, request=request)

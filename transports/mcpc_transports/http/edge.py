@@ -23,8 +23,10 @@ from mcpc.errors import FrameError, FrameTooLarge
 from mcpc.framing import current_response
 from mcpc.routing import TASK_METHODS
 from mcpc.transport import Peer
+from mcpc.wire.message import id_of, method_of
 from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.rpc import decode_frame, encode_error
+from mcpc.wire.sep2663 import SUBSCRIBE_METHOD
 from mcpc_transports.addresses import Guests
 from mcpc_transports.http.event_response import EventResponse
 from mcpc_transports.http.server import STREAMING, respond
@@ -46,7 +48,7 @@ PAGE_HEADERS = (
 )
 """The request headers of MCP, which the script of a page may send."""
 
-LISTEN_METHODS = (LISTEN_METHOD, "subscriptions/listen")
+LISTEN_METHODS = (LISTEN_METHOD, SUBSCRIBE_METHOD)
 
 
 async def refuse(send: Send, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
@@ -168,17 +170,17 @@ class MessageCheck:
         except TimeoutError:
             await refuse(send, HTTPStatus.REQUEST_TIMEOUT, "the rest of the message did not come")
         else:
-            if message.get("method") in LISTEN_METHODS:
+            if method_of(message) in LISTEN_METHODS:
                 scope[STREAMING] = True
-            if message.get("method") == LISTEN_METHOD and _is_modern(scope):
+            if method_of(message) == LISTEN_METHOD and _is_modern(scope):
                 response = EventResponse(send)
                 current_response.set(response)
                 send = response.relay
             await self._app(_accepting(scope), _replay(body, receive), send)
 
     def _check_headers(self, scope: Scope, message: Mapping[str, Any]) -> None:
-        if self._strict and message.get("method") in TASK_METHODS and "mcp-name" not in Headers(scope=scope):
-            raise FrameError("the Mcp-Name header is missing", code=HEADER_MISMATCH, request_id=message.get("id"))
+        if self._strict and method_of(message) in TASK_METHODS and "mcp-name" not in Headers(scope=scope):
+            raise FrameError("the Mcp-Name header is missing", code=HEADER_MISMATCH, request_id=id_of(message))
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body; None where the client left before its end."""

@@ -1,0 +1,87 @@
+"""What travels in our own requests (`mcpc/listen`, `mcpc/send`, `mcpc/stop`, `mcpc/task`), and a task's state in ours.
+
+The server reads the requests by models of its own, with the names that stand here.
+"""
+
+from typing import Any
+
+from mcpc.wire.names import HEADS_FORM
+
+__all__ = [
+    "LAST_MESSAGE",
+    "MAX_MESSAGE_SIZE",
+    "PROMPT_ID",
+    "SESSION_ID",
+    "TASK_ID",
+    "TOOL_NAME",
+    "about_task",
+    "input_params",
+    "is_listen_to",
+    "listen_params",
+    "listening_params",
+    "task_description",
+]
+
+TASK_ID = "taskId"
+TOOL_NAME = "toolName"
+SESSION_ID = "sessionId"
+PROMPT_ID = "promptId"
+LAST_MESSAGE = "lastMessage"
+MAX_MESSAGE_SIZE = "maxMessageSize"
+
+# --- listening --------------------------------------------------------------------------------------------------
+
+
+def listen_params(channel: str, *, after: int, epoch: str | None, max_message_size: int | None) -> dict[str, Any]:
+    """The params of `mcpc/listen`.
+
+    Args:
+        channel: The channel's key.
+        after: The last number that is here already.
+        epoch: Of the log that it is a number of; None where none was heard of.
+        max_message_size: Bytes of the largest message that is taken, where the server is to know.
+    """
+    params: dict[str, Any] = {"channel": channel, "after": after, "forms": [HEADS_FORM]}
+    if max_message_size is not None:
+        params[MAX_MESSAGE_SIZE] = max_message_size
+    if epoch is not None:
+        params["epoch"] = epoch
+    return params
+
+
+def is_listen_to(params: dict[str, Any] | None, channel: str | None) -> bool:
+    """Whether a `mcpc/listen` is for that channel."""
+    return (params or {}).get("channel") == channel
+
+
+def listening_params(epoch: str, *, oldest: int, head: int) -> dict[str, Any]:
+    """The params of `notifications/mcpc/listening`, bar the tasks that stand in it after a gap."""
+    return {"epoch": epoch, "oldest": oldest, "head": head}
+
+
+# --- one task ---------------------------------------------------------------------------------------------------
+
+
+def about_task(channel: str, task_id: str) -> dict[str, Any]:
+    """The params of `mcpc/task` and `mcpc/stop`."""
+    return {"channel": channel, TASK_ID: task_id}
+
+
+def input_params(channel: str, task_id: str, value: Any, prompt_id: str | None) -> dict[str, Any]:
+    """The params of `mcpc/send`: an input, or the answer to a prompt."""
+    answer = {} if prompt_id is None else {PROMPT_ID: prompt_id}
+    return {**about_task(channel, task_id), "input": value, **answer}
+
+
+def task_description(
+    *, task_id: str, tool_name: str, session_id: str, status: str, created_at: str, updated_at: str
+) -> dict[str, Any]:
+    """A task's state as `mcpc/task` gives it, bar its last message."""
+    return {
+        TASK_ID: task_id,
+        TOOL_NAME: tool_name,
+        SESSION_ID: session_id,
+        "status": status,
+        "createdAt": created_at,
+        "lastUpdatedAt": updated_at,
+    }

@@ -1,0 +1,54 @@
+"""MCP's own words, where they are written or read by hand: the SDK's models stand for all others."""
+
+__all__ = [
+    "ARGUMENTS",
+    "CALL_TOOL_METHOD",
+    "CANCELLED_METHOD",
+    "CHANGES",
+    "ELICITATION_METHOD",
+    "INITIALIZED_METHOD",
+    "INITIALIZE_METHOD",
+    "INPUT_REQUESTS",
+    "INPUT_RESPONSES",
+    "INPUT_SCHEMA",
+    "IS_ERROR",
+    "LIST_TOOLS_METHOD",
+    "PROGRESS_METHOD",
+    "PROGRESS_TOKEN",
+    "PROTOCOL_VERSION",
+    "REQUEST_ID",
+    "REQUEST_STATE",
+    "RESULT_TYPE",
+    "STRUCTURED_CONTENT",
+]
+
+INITIALIZE_METHOD = "initialize"
+INITIALIZED_METHOD = "notifications/initialized"
+CANCELLED_METHOD = "notifications/cancelled"
+PROGRESS_METHOD = "notifications/progress"
+LIST_TOOLS_METHOD = "tools/list"
+CALL_TOOL_METHOD = "tools/call"
+ELICITATION_METHOD = "elicitation/create"
+
+CHANGES = frozenset(
+    (
+        "notifications/tools/list_changed",
+        "notifications/prompts/list_changed",
+        "notifications/resources/list_changed",
+        "notifications/resources/updated",
+    )
+)
+"""Notifications of the older era that belong to no request."""
+
+ARGUMENTS = "arguments"
+PROTOCOL_VERSION = "protocolVersion"
+INPUT_SCHEMA = "inputSchema"
+PROGRESS_TOKEN = "progressToken"
+REQUEST_ID = "requestId"
+
+IS_ERROR = "isError"
+STRUCTURED_CONTENT = "structuredContent"
+RESULT_TYPE = "resultType"
+INPUT_REQUESTS = "inputRequests"
+INPUT_RESPONSES = "inputResponses"
+REQUEST_STATE = "requestState"
