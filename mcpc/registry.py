@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -170,4 +171,6 @@ def refuse_unknown(what: str, known: Iterable[str], options: Iterable[str]) -> N
     unknown = [name for name in options if name not in known]
     if unknown:
         names = ", ".join(map(repr, unknown))
-        raise UnknownOption(f"{what} does not take {names}; it takes: {', '.join(known) or 'no options'}")
+        close = [near for name in unknown for near in get_close_matches(name, known, n=1)]
+        meant = f" (did you mean {', '.join(map(repr, close))}?)" if close else ""
+        raise UnknownOption(f"{what} does not take {names}; it takes: {', '.join(known) or 'no options'}{meant}")

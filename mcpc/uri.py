@@ -44,29 +44,22 @@ def parse_uri(text: str | URI) -> URI:
         known = ", ".join(schemes())
         raise URIError(f"not a transport address: it must start with a scheme and a colon; known schemes: {known}")
     scheme = scheme.lower()
-    if not rest.startswith("//"):
-        return URI(scheme=scheme, rest=rest)
+    return _with_authority(scheme, rest) if rest.startswith("//") else URI(scheme=scheme, rest=rest)
+
+
+def _with_authority(scheme: str, rest: str) -> URI:
+    """An address that names a host after two slashes (RFC 3986, section 3.2)."""
     if any(c.isspace() or ord(c) < 32 for c in rest):
         raise URIError(f"a {scheme}: address cannot hold spaces or control characters")
     if "#" in rest:
         raise URIError(f"a {scheme}: address cannot have a fragment (#…)")
     try:
         parts = urlsplit(f"x:{rest}")
-        port = parts.port
+        userinfo, at, hostport = parts.netloc.rpartition("@")
+        port, host = parts.port, _host(hostport)
     except ValueError:
         raise URIError(f"the host or port of this {scheme}: address cannot be read") from None
-    userinfo = parts.netloc.rpartition("@")[0] if "@" in parts.netloc else None
-    username, _, password = (userinfo or "").partition(":")
-    host = parts.netloc.rpartition("@")[2]
-    # A name may be case-sensitive (memory://Name), so the host is taken as written, not as urlsplit folds it.
-    if host.startswith("["):
-        host, _, after = host[1:].partition("]")
-        if after and not after.startswith(":"):
-            raise URIError(f"the host or port of this {scheme}: address cannot be read")
-    elif port is not None:
-        host = host.rpartition(":")[0]
-    else:
-        host = host.removesuffix(":")
+    username, colon, password = userinfo.partition(":")
     return URI(
         scheme=scheme,
         rest=rest,
@@ -74,9 +67,23 @@ def parse_uri(text: str | URI) -> URI:
         port=port,
         path=parts.path,
         query=parts.query,
-        username=None if userinfo is None else username,
-        password=password if userinfo is not None and ":" in userinfo else None,
+        username=username if at else None,
+        password=password if colon else None,
     )
+
+
+def _host(hostport: str) -> str:
+    """The host as it was written: a name may be case-sensitive (memory://Name), and `urlsplit` folds it.
+
+    Raises:
+        ValueError: something other than a port stands behind an address in brackets.
+    """
+    if not hostport.startswith("["):
+        return hostport.partition(":")[0]
+    host, _, after = hostport[1:].partition("]")
+    if after and not after.startswith(":"):
+        raise ValueError("neither an address nor a port")
+    return host
 
 
 def register_transport(scheme: str, transport: Transport, *, replace: bool = False) -> None:

@@ -134,41 +134,44 @@ def _usable_id(message: dict[str, Any]) -> RequestId | None:
 
 def _check_envelope(message: dict[str, Any]) -> None:
     """The members of the envelope, after JSON-RPC 2.0 and MCP's stricter id (a string or an integer, never null)."""
-    request_id = _usable_id(message)
-
-    def refuse(why: str) -> FrameError:
-        return _refused(message, why)
-
     if message.get("jsonrpc") != "2.0":
-        raise refuse('"jsonrpc" must be "2.0"')
-    if "method" in message:
-        if not isinstance(message["method"], str):
-            raise refuse('"method" must be a string')
-        if "id" in message and request_id is None:
-            raise refuse('"id" must be a string or an integer')
-        if not isinstance(message.get("params", {}), dict):
-            raise refuse('"params" must be an object')
-        return
-    if ("result" in message) == ("error" in message):
-        raise refuse('a message needs "method", or one of "result" and "error"')
-    if "result" in message:
-        if request_id is None:
-            raise refuse('"id" must be a string or an integer')
-        if not isinstance(message["result"], dict):
-            raise refuse('"result" must be an object')
+        why = '"jsonrpc" must be "2.0"'
+    elif "method" in message:
+        why = _wrong_with_method(message)
+    elif ("result" in message) == ("error" in message):
+        why = 'a message needs "method", or one of "result" and "error"'
+    elif "result" in message:
+        why = _wrong_with_result(message)
     else:
-        _check_error(message, refuse)
+        why = _wrong_with_error(message)
+    if why:
+        raise _refused(message, why)
 
 
-def _check_error(message: dict[str, Any], refuse: Any) -> None:
+def _wrong_with_method(message: dict[str, Any]) -> str:
+    """What is wrong with a request or a notification; an empty text where nothing is."""
+    if not isinstance(message["method"], str):
+        return '"method" must be a string'
+    if "id" in message and _usable_id(message) is None:
+        return '"id" must be a string or an integer'
+    return "" if isinstance(message.get("params", {}), dict) else '"params" must be an object'
+
+
+def _wrong_with_result(message: dict[str, Any]) -> str:
+    if _usable_id(message) is None:
+        return '"id" must be a string or an integer'
+    return "" if isinstance(message["result"], dict) else '"result" must be an object'
+
+
+def _wrong_with_error(message: dict[str, Any]) -> str:
     if message.get("id") is not None and _usable_id(message) is None:
-        raise refuse('"id" must be a string, an integer or null')
+        return '"id" must be a string, an integer or null'
     error: Any = message["error"]
     if not isinstance(error, dict):
-        raise refuse('"error" must be an object')
+        return '"error" must be an object'
     found = cast("dict[str, Any]", error)
-    if type(found.get("code")) is not int or not isinstance(found.get("message"), str):
-        raise refuse('"error" needs an integer "code" and a string "message"')
+    is_sound = type(found.get("code")) is int and isinstance(found.get("message"), str)
+    return "" if is_sound else '"error" needs an integer "code" and a string "message"'
 
 
 def _check_duplicates(frame: bytes | bytearray, message: dict[str, Any]) -> None:

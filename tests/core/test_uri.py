@@ -428,7 +428,7 @@ def test_an_unknown_option_is_refused_with_the_known_ones_before_anything_is_ope
     mcpc.register_transport("plain", plain())
     with pytest.raises(UnknownOption) as caught:
         prepare("plain://h", method, {"sped": 7, "backlgo": SECRET})
-    known = "speed, colour" if method == "connect" else "backlog"
+    known = "speed, colour (did you mean 'speed'?)" if method == "connect" else "backlog (did you mean 'backlog'?)"
     assert str(caught.value) == f"plain: {method} does not take 'sped', 'backlgo'; it takes: {known}"
 
 

@@ -11,9 +11,9 @@ import re
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -24,9 +24,10 @@ from pydantic_core import from_json, to_json
 
 from mcpc.errors import ConnectFailed, ConnectRefused, FrameTooLarge, MCPCError, URIError
 from mcpc.taps import CallbackTap
-from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI
+from mcpc.transport import URI
 from mcpc.wire.message import error_message, is_error
 from mcpc_transports.http.event_tap import EventTap
+from mcpc_transports.http.options import Dialling
 
 __all__ = ["CallClient", "Target", "connecting", "explain", "reach", "read_whole", "status_line", "unwrapped"]
 
@@ -44,36 +45,34 @@ class Target:
 
     uri: URI
     default_path: str
-    headers: Mapping[str, str] | None = field(default=None, repr=False)
-    auth: httpx2.Auth | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-    ssl_context: ssl.SSLContext | None = None
-    max_message_size: int = DEFAULT_MAX_ANSWER_SIZE
-    open_timeout: float | None = 10.0
-    read_timeout: float | None = 60.0
+    options: Dialling
 
     def __post_init__(self) -> None:
         if not self.uri.host:
             raise URIError(f"an address to connect to needs a host: {self.uri.scheme}://host/path")
-        if self.max_message_size <= 0:
+        if self.options.max_message_size <= 0:
             raise URIError("max_message_size must be a positive number of bytes")
         for name in ("open_timeout", "read_timeout"):
-            seconds = getattr(self, name)
+            seconds = getattr(self.options, name)
             if seconds is not None and not 0 < seconds < math.inf:
                 raise URIError(f"{name} must be a positive number of seconds, or None")
-        if self.ssl_context is not None and not self.is_tls:
+        if self.options.ssl_context is not None and not self.is_tls:
             raise URIError(f"ssl_context is for {self.uri.scheme}s://, this address is {self.uri.scheme}://")
         self._check_credentials()
 
     def _check_credentials(self) -> None:
-        given = {"auth": self.auth, "token": self.token, "the user in the address": self.uri.credentials}
+        given = {
+            "auth": self.options.auth,
+            "token": self.options.token,
+            "the user in the address": self.uri.credentials,
+        }
         used = [name for name, value in given.items() if value is not None]
         if len(used) > 1:
             raise URIError(f"give only one of these: {', '.join(used)}")
         # The HTTP library would show the value in its own error, so what it would refuse is refused here.
-        if self.token is not None and not _TOKEN.fullmatch(self.token):
+        if self.options.token is not None and not _TOKEN.fullmatch(self.options.token):
             raise URIError("token must be ASCII text without spaces or line breaks")
-        for name, value in (self.headers or {}).items():
+        for name, value in (self.options.headers or {}).items():
             if not _HEADER_NAME.fullmatch(name):
                 raise URIError(f"{name!r} cannot be the name of a header")
             if not _HEADER_VALUE.fullmatch(value):
@@ -94,28 +93,28 @@ class Target:
     @property
     def too_late(self) -> str:
         """What to say when `open_timeout` has passed."""
-        within = "in time" if self.open_timeout is None else f"within {self.open_timeout:g} s"
+        within = "in time" if self.options.open_timeout is None else f"within {self.options.open_timeout:g} s"
         return f"cannot reach {self.uri}: no answer {within}"
 
     @property
     def deadline(self) -> float:
         """When `open_timeout` will have passed, on anyio's clock."""
-        return math.inf if self.open_timeout is None else anyio.current_time() + self.open_timeout
+        return math.inf if self.options.open_timeout is None else anyio.current_time() + self.options.open_timeout
 
     def client_options(self) -> dict[str, Any]:
         """How an `httpx2.AsyncClient` is made for this target."""
-        headers = httpx2.Headers(dict(self.headers or {}))
-        if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token}"
+        headers = httpx2.Headers(dict(self.options.headers or {}))
+        if self.options.token is not None:
+            headers["Authorization"] = f"Bearer {self.options.token}"
         elif self.uri.credentials is not None:
             user, password = self.uri.credentials
             headers["Authorization"] = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
         return {
             "headers": headers,
-            "auth": self.auth,
-            "verify": self.ssl_context or _default_ssl_context(),
+            "auth": self.options.auth,
+            "verify": self.options.ssl_context or _default_ssl_context(),
             "event_hooks": {"request": [_watch_handshake]} if self.is_tls else {},
-            "timeout": httpx2.Timeout(self.read_timeout, connect=self.open_timeout, pool=None),
+            "timeout": httpx2.Timeout(self.options.read_timeout, connect=self.options.open_timeout, pool=None),
             # Each call in progress has a connection: the library's bound of 100 would block the 101st for ever.
             "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=20),
         }
@@ -253,12 +252,12 @@ async def reach(client: httpx2.AsyncClient, target: Target) -> None:
     """
     # With the id of no session, as older servers of the SDK's kind begin one for whatever comes without an id.
     request = client.build_request("OPTIONS", target.url, headers={"Mcp-Session-Id": "none"})
-    with connecting(target), anyio.fail_after(target.open_timeout):
+    with connecting(target), anyio.fail_after(target.options.open_timeout):
         # Named class: `CallClient.send` would hide the failure.
         response = await httpx2.AsyncClient.send(client, request, stream=True, auth=None, follow_redirects=False)
         with suppress(FrameTooLarge):
-            await read_whole(response, target.max_message_size)
-    if response.status_code == HTTPStatus.UNAUTHORIZED and target.auth is None:
+            await read_whole(response, target.options.max_message_size)
+    if response.status_code == HTTPStatus.UNAUTHORIZED and target.options.auth is None:
         raise ConnectRefused(f"{target.uri} refused us: {status_line(response)}")
 
 
@@ -288,7 +287,7 @@ class CallClient(httpx2.AsyncClient):
                 return response
             if _content_type(response) == "text/event-stream":
                 return self._tapped(response)
-            body = await read_whole(response, self._target.max_message_size)
+            body = await read_whole(response, self._target.options.max_message_size)
         except httpx2.RequestError as exc:
             text = f"connection to {self._target.uri} failed: {explain(exc)}"
             return _error_answer(request, HTTPStatus.BAD_GATEWAY, CONNECTION_CLOSED, text)
@@ -299,7 +298,7 @@ class CallClient(httpx2.AsyncClient):
 
     def _tapped(self, response: httpx2.Response) -> httpx2.Response:
         if "content-encoding" not in response.headers and isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = EventTap(response.stream, self.tap, self._target.max_message_size)
+            response.stream = EventTap(response.stream, self.tap, self._target.options.max_message_size)
         return response
 
     def _checked(self, request: httpx2.Request, response: httpx2.Response, body: bytes) -> httpx2.Response:

@@ -28,12 +28,9 @@ from mcpc.transport import URI
 from mcpc.wire.rpc import encode_error
 from mcpc_transports.http.client import unwrapped
 
-__all__ = ["DEFAULT_BACKLOG", "STREAMING", "bind", "respond", "serving"]
+__all__ = ["STREAMING", "bind", "respond", "serving"]
 
 logger = logging.getLogger("mcpc")
-
-DEFAULT_BACKLOG = 2048
-"""Connections that the system holds until they are accepted (uvicorn's default)."""
 
 GRACE = 1.0
 """Seconds that requests in progress get to finish when the listener ends."""

@@ -5,24 +5,17 @@ listener serves one pair of streams for each event stream. Clients run on asynci
 and trio; listeners need asyncio, as uvicorn does.
 """
 
-import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from http import HTTPStatus
-from os import PathLike
 
 import anyio
-import httpx2
-from mcp.server.auth.provider import TokenVerifier
 from mcp.server.sse import SseServerTransport
-from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcpc.errors import URIError
 from mcpc.mount import Mount, routes_of
 from mcpc.transport import (
-    DEFAULT_MAX_ANSWER_SIZE,
-    DEFAULT_MAX_MESSAGE_SIZE,
     URI,
     Endpoint,
     Listener,
@@ -31,7 +24,7 @@ from mcpc.transport import (
 )
 from mcpc_transports.http.client import Target, unwrapped
 from mcpc_transports.http.edge import MessageCheck, peer_of, refuse
-from mcpc_transports.http.server import DEFAULT_BACKLOG
+from mcpc_transports.http.options import Dialling, Mounting, Serving, takes
 from mcpc_transports.http.site import Site, mounted_site
 from mcpc_transports.http.sse_client import sse_streams
 
@@ -51,26 +44,15 @@ class SseTransport:
         place="{scheme}://127.0.0.1:0/sse",
     )
 
-    def connect(
-        self,
-        uri: URI,
-        /,
-        *,
-        headers: Mapping[str, str] | None = None,
-        auth: httpx2.Auth | None = None,
-        token: str | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        max_message_size: int = DEFAULT_MAX_ANSWER_SIZE,
-        open_timeout: float | None = 10.0,
-        read_timeout: float | None = 60.0,
-    ) -> AbstractAsyncContextManager[StreamPair]:
-        """Connect to the event stream at `uri` (`/sse`, where it has no path).
+    @takes(Dialling)
+    def connect(self, uri: URI, options: Dialling) -> AbstractAsyncContextManager[StreamPair]:
+        """Connect to the event stream at `uri` (`/sse`, where it has no path). The options are those of `Dialling`.
 
-        The options are those of `StreamableHttpTransport.connect`, but that a message from the server over
-        `max_message_size` ends the connection, and that silence counts at all times, as the stream is always open.
+        Raises:
+            URIError: the address or an option cannot be used.
+            ConnectFailed: (on entering) nobody answered, or the server refused us.
         """
-        target = Target(uri, SSE_PATH, headers, auth, token, ssl_context, max_message_size, open_timeout, read_timeout)
-        return self._connect(target)
+        return self._connect(Target(uri, SSE_PATH, options))
 
     @asynccontextmanager
     async def _connect(self, target: Target) -> AsyncGenerator[StreamPair]:
@@ -78,61 +60,29 @@ class SseTransport:
             async with sse_streams(target) as streams:
                 yield streams
 
-    def listen(
-        self,
-        uri: URI,
-        endpoint: Endpoint,
-        /,
-        *,
-        ssl_context: ssl.SSLContext | None = None,
-        ssl_certfile: "str | PathLike[str] | None" = None,
-        ssl_keyfile: "str | PathLike[str] | None" = None,
-        token_verifier: TokenVerifier | None = None,
-        allowed_hosts: Sequence[str] | None = None,
-        allowed_origins: Sequence[str] | None = None,
-        allow_remote: bool = False,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
-        max_sessions: int | None = DEFAULT_MAX_SESSIONS,
-        backlog: int = DEFAULT_BACKLOG,
-    ) -> AbstractAsyncContextManager[Listener]:
+    @takes(Serving)
+    def listen(self, uri: URI, endpoint: Endpoint, options: Serving) -> AbstractAsyncContextManager[Listener]:
         """Serve the endpoint at `uri` (`/sse`, where it has no path); messages are posted to `messages/` below it.
 
-        The options are those of `StreamableHttpTransport.listen`, but that `max_sessions` counts event streams.
+        The options are those of `Serving`.
+
+        Raises:
+            URIError: the address or an option cannot be used.
+            ListenFailed: (on entering) the address is taken, or may not be served.
         """
-        site = Site(
-            uri,
-            SSE_PATH,
-            ssl_context,
-            ssl_certfile,
-            ssl_keyfile,
-            token_verifier,
-            allowed_hosts,
-            allowed_origins,
-            allow_remote,
-            max_message_size,
-            max_sessions,
-            backlog,
-        )
+        site = Site(uri, SSE_PATH, options)
         streams = _EventStreams(endpoint, site)
         return site.serve(site.guarded(streams.apps, routes_of(endpoint)), nullcontext())
 
-    def mount(
-        self,
-        endpoint: Endpoint,
-        path: str,
-        /,
-        *,
-        token_verifier: TokenVerifier | None = None,
-        allowed_hosts: Sequence[str] | None = None,
-        allowed_origins: Sequence[str] | None = None,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
-        max_sessions: int | None = DEFAULT_MAX_SESSIONS,
-    ) -> Mount:
-        """What serves the event stream beside `path`, at `sse`. The options are those of `listen`."""
+    @takes(Mounting)
+    def mount(self, endpoint: Endpoint, path: str, options: Mounting) -> Mount:
+        """What serves the event stream beside `path`, at `sse`. The options are those of `Mounting`.
+
+        Raises:
+            URIError: the path or an option cannot be used.
+        """
         beside = f"{path.rstrip('/').rpartition('/')[0]}{SSE_PATH}"
-        site = mounted_site(
-            "sse+http", beside, token_verifier, allowed_hosts, allowed_origins, max_message_size, max_sessions
-        )
+        site = mounted_site("sse+http", beside, options)
         streams = _EventStreams(endpoint, site)
         app = site.guarded(streams.apps, routes_of(endpoint))
         return Mount("http", dict.fromkeys(streams.apps, app), nullcontext())
@@ -143,14 +93,14 @@ class _EventStreams:
 
     def __init__(self, endpoint: Endpoint, site: Site) -> None:
         self._endpoint = endpoint
-        self._max_sessions = site.max_sessions
+        self._max_sessions = site.options.max_sessions
         self._open = 0
         messages = f"{site.path.rstrip('/')}/messages/"
         try:
-            self._sse = SseServerTransport(messages, max_request_body_size=site.max_message_size)
+            self._sse = SseServerTransport(messages, max_request_body_size=site.options.max_message_size)
         except ValueError as exc:
             raise URIError(f"the path of {site.uri} cannot be served") from exc
-        limit = site.max_message_size
+        limit = site.options.max_message_size
         self.apps: dict[str, ASGIApp] = {
             site.path: MessageCheck(self._stream, methods=("GET",), max_message_size=limit),
             messages: MessageCheck(self._message, methods=("POST",), max_message_size=limit),

@@ -88,7 +88,7 @@ async def _open(
             await response.aclose()
             kind = ConnectRefused if response.status_code in FINAL_STATUSES else ConnectFailed
             raise kind(f"{target.uri} refused us: {status_line(response)}")
-        events = aiter(httpx2.EventSource(response, max_event_size=target.max_message_size))
+        events = aiter(httpx2.EventSource(response, max_event_size=target.options.max_message_size))
         async for event in events:
             if event.event == "endpoint":
                 return response, events, _endpoint(response.request.url, event.data, target)

@@ -6,20 +6,13 @@ on asyncio and trio; listeners need asyncio, as uvicorn does.
 """
 
 import math
-import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from os import PathLike
 from typing import Any
 
-import httpx2
 from mcp.client.streamable_http import streamable_http_client
-from mcp.server.auth.provider import TokenVerifier
-from mcp.server.streamable_http import EventStore
 from mcp.server.streamable_http_manager import (
-    DEFAULT_MAX_SESSIONS,
-    DEFAULT_SESSION_IDLE_TIMEOUT,
     StreamableHTTPASGIApp,
     StreamableHTTPSessionManager,
 )
@@ -28,8 +21,6 @@ from mcpc.errors import URIError
 from mcpc.mount import Mount, routes_of
 from mcpc.taps import TappedReader
 from mcpc.transport import (
-    DEFAULT_MAX_ANSWER_SIZE,
-    DEFAULT_MAX_MESSAGE_SIZE,
     URI,
     Endpoint,
     Listener,
@@ -38,7 +29,7 @@ from mcpc.transport import (
 )
 from mcpc_transports.http.client import CallClient, Target, connecting, reach, unwrapped
 from mcpc_transports.http.edge import MessageCheck
-from mcpc_transports.http.server import DEFAULT_BACKLOG
+from mcpc_transports.http.options import Dialling, StreamableMounting, StreamableServing, takes
 from mcpc_transports.http.site import Site, mounted_site
 
 __all__ = ["StreamableHttpTransport"]
@@ -57,45 +48,17 @@ class StreamableHttpTransport:
         place="{scheme}://127.0.0.1:0/mcp",
     )
 
-    def connect(
-        self,
-        uri: URI,
-        /,
-        *,
-        headers: Mapping[str, str] | None = None,
-        auth: httpx2.Auth | None = None,
-        token: str | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        max_message_size: int = DEFAULT_MAX_ANSWER_SIZE,
-        open_timeout: float | None = 10.0,
-        read_timeout: float | None = 60.0,
-    ) -> AbstractAsyncContextManager[StreamPair]:
-        """Connect to the MCP endpoint at `uri` (`/mcp`, where it has no path).
+    @takes(Dialling)
+    def connect(self, uri: URI, options: Dialling) -> AbstractAsyncContextManager[StreamPair]:
+        """Connect to the MCP endpoint at `uri` (`/mcp`, where it has no path). The options are those of `Dialling`.
 
-        Args:
-            uri: The address; a user and password in it are sent as basic authentication.
-            headers: Sent with every request.
-            auth: What authenticates each request, such as the SDK's OAuth providers.
-            token: A bearer token.
-            ssl_context: For TLS; the system's certificates otherwise.
-            max_message_size: Bytes of the largest message from the server.
-            open_timeout: Seconds until the server must have answered for the first time; None for no limit.
-            read_timeout: Seconds of silence, with an answer due, after which the server is taken for dead.
-                Event streams of the SDK's servers say something every 15 s, but a server that answers with
-                plain JSON is silent for as long as a call takes. None for no limit.
+        A user and password in `uri` are sent as basic authentication.
+
+        Raises:
+            URIError: the address or an option cannot be used.
+            ConnectFailed: (on entering) nobody answered, or the server refused us.
         """
-        target = Target(
-            uri,
-            STREAMABLE_PATH,
-            headers,
-            auth,
-            token,
-            ssl_context,
-            max_message_size,
-            open_timeout,
-            read_timeout,
-        )
-        return self._connect(target)
+        return self._connect(Target(uri, STREAMABLE_PATH, options))
 
     @asynccontextmanager
     async def _connect(self, target: Target) -> AsyncGenerator[StreamPair]:
@@ -105,86 +68,32 @@ class StreamableHttpTransport:
             async with client:
                 await reach(client, target)
                 async with streamable_http_client(
-                    target.url, http_client=client, max_sse_event_size=target.max_message_size
+                    target.url, http_client=client, max_sse_event_size=target.options.max_message_size
                 ) as (read, write):
                     yield TappedReader(read, client.tap), write
 
-    def listen(
-        self,
-        uri: URI,
-        endpoint: Endpoint,
-        /,
-        *,
-        ssl_context: ssl.SSLContext | None = None,
-        ssl_certfile: "str | PathLike[str] | None" = None,
-        ssl_keyfile: "str | PathLike[str] | None" = None,
-        token_verifier: TokenVerifier | None = None,
-        allowed_hosts: Sequence[str] | None = None,
-        allowed_origins: Sequence[str] | None = None,
-        allow_remote: bool = False,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
-        max_sessions: int | None = DEFAULT_MAX_SESSIONS,
-        backlog: int = DEFAULT_BACKLOG,
-        json_response: bool = False,
-        stateless: bool = False,
-        session_idle_timeout: float | None = DEFAULT_SESSION_IDLE_TIMEOUT,
-        event_store: EventStore | None = None,
-        retry_interval: int | None = None,
-        strict_headers: bool = False,
-    ) -> AbstractAsyncContextManager[Listener]:
-        """Serve the endpoint's server at `uri` (`/mcp`, where it has no path).
+    @takes(StreamableServing)
+    def listen(self, uri: URI, endpoint: Endpoint, options: StreamableServing) -> AbstractAsyncContextManager[Listener]:
+        """Serve the endpoint's server at `uri` (`/mcp`, where it has no path). The options are `StreamableServing`'s.
 
-        Args:
-            uri: The address; port 0 means any free port.
-            endpoint: What to serve.
-            ssl_context: For TLS; or, instead:
-            ssl_certfile: The certificate, a PEM file.
-            ssl_keyfile: Its key, where it is not in the same file.
-            token_verifier: Knows whose a bearer token is; without a good one every request is refused.
-            allowed_hosts: Values of the Host header that are let through, `name:*` for any port. On loopback
-                the names of this machine, otherwise all.
-            allowed_origins: Values of the Origin header that are let through, where there is one; `*` for
-                all. Those of this machine, unless told otherwise.
-            allow_remote: Listen at other than loopback addresses also without a `token_verifier`.
-            max_message_size: Bytes of the largest message from a client; a larger one is answered 413.
-            max_sessions: Sessions (of clients up to 2025-11-25) at a time; one more is answered 503.
-            backlog: Connections that wait to be accepted.
-            json_response: Answer each request with one JSON body, not an event stream: no progress then.
-            stateless: Keep no sessions.
-            session_idle_timeout: Seconds after which a session that is not used ends; None for never.
-            event_store: Keeps the events of clients up to 2025-11-25, which can then resume a stream by its
-                last event's id (callbacks resume without it).
-            retry_interval: Milliseconds after which such a client shall come back, as it is told.
-            strict_headers: Refuse requests about a task without the header `Mcp-Name`, as SEP-2663 has it.
+        Port 0 means any free port.
+
+        Raises:
+            URIError: the address or an option cannot be used.
+            ListenFailed: (on entering) the address is taken, or may not be served.
         """
-        site = Site(
-            uri,
-            STREAMABLE_PATH,
-            ssl_context,
-            ssl_certfile,
-            ssl_keyfile,
-            token_verifier,
-            allowed_hosts,
-            allowed_origins,
-            allow_remote,
-            max_message_size,
-            max_sessions,
-            backlog,
-        )
-        if session_idle_timeout is not None and not 0 < session_idle_timeout < math.inf:
+        site = Site(uri, STREAMABLE_PATH, options)
+        idle = options.session_idle_timeout
+        if idle is not None and not 0 < idle < math.inf:
             raise URIError("session_idle_timeout must be a positive number of seconds, or None")
         make_manager = partial(  # called when the listener opens: its locks belong to the loop that runs then
-            StreamableHTTPSessionManager,
-            endpoint.server,
-            json_response=json_response,
-            stateless=stateless,
-            session_idle_timeout=session_idle_timeout,
-            max_request_body_size=max_message_size,
-            max_sessions=max_sessions,
-            event_store=event_store,
-            retry_interval=retry_interval,
+            _manager,
+            endpoint,
+            options,
+            session_idle_timeout=idle,
+            retry_interval=options.retry_interval,
         )
-        return self._listen(site, make_manager, strict_headers, routes_of(endpoint))
+        return self._listen(site, make_manager, options.strict_headers, routes_of(endpoint))
 
     @asynccontextmanager
     async def _listen(
@@ -199,43 +108,36 @@ class StreamableHttpTransport:
         async with site.serve(app, _running(manager)) as listener:
             yield listener
 
-    def mount(
-        self,
-        endpoint: Endpoint,
-        path: str,
-        /,
-        *,
-        token_verifier: TokenVerifier | None = None,
-        allowed_hosts: Sequence[str] | None = None,
-        allowed_origins: Sequence[str] | None = None,
-        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
-        max_sessions: int | None = DEFAULT_MAX_SESSIONS,
-        json_response: bool = False,
-        stateless: bool = False,
-        event_store: EventStore | None = None,
-        strict_headers: bool = False,
-    ) -> Mount:
-        """What serves `path` in somebody else's web server. The options are those of `listen`; any Host is let in."""
-        site = mounted_site(
-            "http", path, token_verifier, allowed_hosts, allowed_origins, max_message_size, max_sessions
-        )
-        manager = StreamableHTTPSessionManager(
-            endpoint.server,
-            json_response=json_response,
-            stateless=stateless,
-            max_request_body_size=max_message_size,
-            max_sessions=max_sessions,
-            event_store=event_store,
-        )
-        app = site.guarded({path: _checked(manager, site, strict_headers)}, routes_of(endpoint))
+    @takes(StreamableMounting)
+    def mount(self, endpoint: Endpoint, path: str, options: StreamableMounting) -> Mount:
+        """What serves `path` in somebody else's web server. The options are `StreamableMounting`'s.
+
+        Raises:
+            URIError: an option cannot be used.
+        """
+        site = mounted_site("http", path, options)
+        manager = _manager(endpoint, options)
+        app = site.guarded({path: _checked(manager, site, options.strict_headers)}, routes_of(endpoint))
         return Mount("http", {path: app}, _running(manager))
+
+
+def _manager(endpoint: Endpoint, options: StreamableMounting, **more: Any) -> StreamableHTTPSessionManager:
+    return StreamableHTTPSessionManager(
+        endpoint.server,
+        json_response=options.json_response,
+        stateless=options.stateless,
+        max_request_body_size=options.max_message_size,
+        max_sessions=options.max_sessions,
+        event_store=options.event_store,
+        **more,
+    )
 
 
 def _checked(manager: StreamableHTTPSessionManager, site: Site, strict_headers: bool) -> MessageCheck:
     return MessageCheck(
         StreamableHTTPASGIApp(manager),
         methods=("GET", "POST", "DELETE"),
-        max_message_size=site.max_message_size,
+        max_message_size=site.options.max_message_size,
         strict_headers=strict_headers,
     )
 
