@@ -69,20 +69,14 @@ class Execution:
         self.inputs: Inputs = Inputs(limits.max_inputs)
         self.resumed: Any = None
         """What the last checkpoint holds, where this worker goes on for another."""
+        self.post_waiting: Callable[[], None] = lambda: None
+        """Posts what threads have sent before."""
         self._registry = registry
         self._on_end = on_end
         self._questions = Questions(state, registry, limits.max_prompts, self._changed)
-        self._phrasing = Phrasing(state, limits.max_message_size)
+        self.phrasing: Phrasing = Phrasing(state, limits.max_message_size)
 
     # --- what it sends ---
-
-    def encode(self, event: str, result: Any) -> bytes:
-        """A message of this task, encoded.
-
-        Raises:
-            MessageError: the result is not a JSON value, or too large.
-        """
-        return self._phrasing.encode(event, result)
 
     async def update(self, result: Any) -> None:
         """Send an update.
@@ -91,6 +85,7 @@ class Execution:
             MessageError: the result is not a JSON value; nothing was sent.
             TaskEnded: the task has ended (a worker in a thread may learn it here).
         """
+        self.post_waiting()
         data = self.note("update", result)
         if not self.outlet.offer(data):
             await self.outlet.update(data, result)
@@ -101,10 +96,11 @@ class Execution:
         Raises:
             MessageError: the result is not a JSON value; nothing was sent.
         """
+        self.post_waiting()
         if self.state.ended:
             return False
         if event in TERMINAL_EVENTS:
-            self._end(self._phrasing.ending(event, result))
+            self._end(self.phrasing.ending(event, result))
             return True
         self.outlet.post(self.note(event, result))
         return True
@@ -116,12 +112,20 @@ class Execution:
             MessageError: the result is not a JSON value.
             TaskEnded: the task has ended.
         """
-        data = self.encode(event, result)
+        data = self.phrasing.encode(event, result)
+        self.remember(data)
+        return data
+
+    def remember(self, data: bytes) -> None:
+        """An encoded message that is not the last one is about to be sent: it is the task's state now.
+
+        Raises:
+            TaskEnded: the task has ended.
+        """
         self._registry.touch(self.state)
         self.state.last_update = data
         if self.observers:
             self._changed()
-        return data
 
     def _changed(self) -> None:
         for observer in tuple(self.observers):
@@ -161,7 +165,7 @@ class Execution:
         self._check_stopped()
         asked = self._questions.ask(self._prompt_id(key), message, choices, schema)
         try:
-            shown = self.encode("update", prompt_update(describe_prompt(asked.prompt.prompt_id, asked.prompt)))
+            shown = self.phrasing.encode("update", prompt_update(describe_prompt(asked.prompt.prompt_id, asked.prompt)))
             with anyio.fail_after(timeout):
                 await self.outlet.prompt(asked, shown)
                 await asked.answered.wait()
@@ -214,23 +218,23 @@ class Execution:
         self._questions.end()
         self._changed()
 
-    # --- its end ---
+    # --- its end, and its life ---
 
     def stopped(self) -> None:
         """End it because it was stopped, if it has not ended before."""
         if not self.state.ended:
-            self._end(self._phrasing.ending("failed", STOPPED))
+            self._end(self.phrasing.ending("failed", STOPPED))
 
     def _completed(self, result: Any) -> Ending:
         """How it ends whose worker returned."""
         if self.stop.is_set():
-            return self._phrasing.ending("failed", {**STOPPED, "result": result})
-        return self._phrasing.ending("complete", result)
+            return self.phrasing.ending("failed", {**STOPPED, "result": result})
+        return self.phrasing.ending("complete", result)
 
     def _failed(self, raised: BaseException) -> Ending:
         """How it ends whose worker raised."""
         failure = failure_of(raised)
-        return self._phrasing.ending("failed", failure.result, failure.error)
+        return self.phrasing.ending("failed", failure.result, failure.error)
 
     def _end(self, ending: Ending) -> None:
         if self.state.ended:
@@ -244,8 +248,6 @@ class Execution:
         self.ended.set()
         self._changed()
         self._on_end(self)
-
-    # --- its life ---
 
     async def run(self, worker: Callable[[], Awaitable[Any]]) -> None:
         """Run the worker to its end, whatever that is. Raises nothing but the cancellation of who runs it."""

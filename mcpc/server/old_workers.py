@@ -1,5 +1,6 @@
 """Workers in the style of mcpc 0.2: any function, handed nothing; it sends by the helper, or yields its messages."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from anyio.lowlevel import EventLoopToken
 from mcpc.errors import MessageError
 from mcpc.messages import MCPCMessage, check_message
 from mcpc.server.execution import Execution
+from mcpc.server.thread_updates import ThreadUpdates
 from mcpc.server.threads import Threads
 
 __all__ = ["run_plain"]
@@ -37,18 +39,25 @@ async def run_plain(
     if inspect.iscoroutinefunction(worker):
         return await worker(*args, **kwargs)
     if inspect.isgeneratorfunction(worker):
-        post = functools.partial(_post_from_thread, running, anyio.lowlevel.current_token())
-        return await threads.run(lambda: _post_each(post, worker(*args, **kwargs)))
+        with contextlib.closing(ThreadUpdates(running)) as updates:
+            post = functools.partial(_post_from_thread, running, updates, anyio.lowlevel.current_token())
+            return await threads.run(lambda: _post_each(post, worker(*args, **kwargs), updates))
     return await threads.run(functools.partial(worker, *args, **kwargs))
 
 
-def _post_each(post: Callable[[MCPCMessage], None], messages: Iterable[Any]) -> None:
-    for message in messages:
-        post(_yielded(message))
+def _post_each(post: Callable[[MCPCMessage], None], messages: Iterable[Any], updates: ThreadUpdates) -> None:
+    try:
+        for message in messages:
+            post(_yielded(message))
+    finally:
+        updates.flush()
 
 
-def _post_from_thread(running: Execution, token: EventLoopToken, message: MCPCMessage) -> None:
-    anyio.from_thread.run(_post, running, message, token=token)
+def _post_from_thread(running: Execution, updates: ThreadUpdates, token: EventLoopToken, message: MCPCMessage) -> None:
+    if message.event == "update" and running.outlet.is_log:
+        updates.put(message.result)
+    else:
+        anyio.from_thread.run(_post, running, message, token=token)
 
 
 async def _post(running: Execution, message: MCPCMessage) -> None:

@@ -64,6 +64,11 @@ def check_answer(prompt: Prompt, answer: Any) -> None:
 class Outlet(Protocol):
     """Where a task's messages go."""
 
+    @property
+    def is_log(self) -> bool:
+        """Whether updates are only put into a log, as bytes: then `update` needs no value, and raises nothing."""
+        ...
+
     def offer(self, data: bytes) -> bool:
         """Take an update if nobody has to wait for that; False where `update` must be awaited instead."""
         ...

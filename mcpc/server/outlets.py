@@ -29,6 +29,8 @@ MAX_ASKED = 10
 class NullOutlet:
     """For a task that nobody follows by messages: who polls it sees its state, open questions included."""
 
+    is_log = False
+
     def offer(self, data: bytes) -> bool:
         """No: `update` lets the event loop have a turn."""
         return False
@@ -58,6 +60,8 @@ class JournalOutlet:
         journal: The client's journal.
         expiry: Gives the time at which a terminal message sent now may be forgotten.
     """
+
+    is_log = True
 
     def __init__(self, journal: Journal, expiry: Callable[[], float]) -> None:
         self.journal = journal
@@ -89,6 +93,8 @@ class JournalOutlet:
 
 class ProgressOutlet:
     """For a plain MCP caller: progress notifications on its request, if it sent a token; prompts as elicitations."""
+
+    is_log = False
 
     def __init__(self, session: ServerSession | None, request_id: RequestId | None) -> None:
         self.session: ServerSession | None = session
@@ -177,6 +183,8 @@ class CollectOutlet:
     Args:
         limit: How many are kept; beyond it the oldest goes.
     """
+
+    is_log = False
 
     def __init__(self, limit: int) -> None:
         self.messages: list[MCPCMessage] = []

@@ -36,6 +36,7 @@ class StoredOutlet:
     def __init__(self, line: Line, journal: StoredJournal | None) -> None:
         self._line = line
         self._journal = journal
+        self.is_log: bool = journal is not None
         self.shown: set[str] = set()
         """Questions that the worker before this one has shown, and nobody has answered."""
         if journal is not None:
@@ -152,11 +153,11 @@ class StoredExecution(Execution):
 
     # --- what it says ---
 
-    def note(self, event: str, result: Any) -> bytes:
-        """See `Execution.note`."""
+    def remember(self, data: bytes) -> None:
+        """See `Execution.remember`."""
         if self.lost:
             raise TaskEnded("the task is run elsewhere now, or has ended there")
-        return super().note(event, result)
+        super().remember(data)
 
     def _end(self, ending: Any) -> None:
         if not self.lost:

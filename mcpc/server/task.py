@@ -10,6 +10,7 @@ import anyio.lowlevel
 
 from mcpc.errors import MCPCError, TaskStopped
 from mcpc.server.execution import Execution
+from mcpc.server.thread_updates import ThreadUpdates
 
 __all__ = ["SyncTask", "Task"]
 
@@ -140,21 +141,28 @@ class SyncTask(_Handle):
     May be used from any thread: the worker's own, those that it starts, those of a pool. Made in the event loop.
     """
 
-    def __init__(self, running: Execution) -> None:
+    def __init__(self, running: Execution, updates: ThreadUpdates) -> None:
         super().__init__(running)
         self._token = anyio.lowlevel.current_token()
         self._loop_thread = threading.get_ident()
+        self._updates = updates
 
     def update(self, result: Any = None) -> None:
         """Send an update; see `Task.update`.
+
+        It is encoded here and may be posted a moment later, in order with all else that this task sends.
 
         Raises:
             MessageError: the value is not JSON; nothing was sent.
             TaskStopped: the task has ended meanwhile.
         """
-        if self._running.state.ended:
+        self._check_thread()
+        if self._running.outlet.is_log:
+            self._updates.put(result)
+        elif self._running.state.ended:
             raise TaskStopped("the task was stopped", task_id=self.task_id)
-        self._run(self._running.update, result)
+        else:
+            self._run(self._running.update, result)
 
     def ask(
         self,
@@ -183,9 +191,13 @@ class SyncTask(_Handle):
 
     def _run(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
         """Run `function` in the event loop, and wait for it."""
-        if threading.get_ident() == self._loop_thread:
-            raise MCPCError("a SyncTask waits, so it cannot be used in the event loop's own thread; take a mcpc.Task")
+        self._check_thread()
+        self._updates.flush()
         try:
             return anyio.from_thread.run(function, *arguments, token=self._token)
         except concurrent.futures.CancelledError:
             raise TaskStopped("the task was stopped", task_id=self.task_id) from None
+
+    def _check_thread(self) -> None:
+        if threading.get_ident() == self._loop_thread:
+            raise MCPCError("a SyncTask waits, so it cannot be used in the event loop's own thread; take a mcpc.Task")

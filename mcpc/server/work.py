@@ -9,6 +9,7 @@ from typing import Any
 from mcpc.server.execution import Execution
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.task import SyncTask, Task
+from mcpc.server.thread_updates import ThreadUpdates
 from mcpc.server.threads import Threads
 
 __all__ = ["run_worker"]
@@ -34,15 +35,23 @@ async def run_worker(
     Raises:
         Exception: what the worker raised.
     """
-    call = signature.bind(arguments, signature.task_type(running))
     if signature.on_loop:
-        value = call()
+        value = signature.bind(arguments, Task(running))()
     else:
-        in_thread = functools.partial(_call_in_thread, call, SyncTask(running))
-        value = await threads.run(in_thread)
+        value = await _run_in_thread(signature, running, arguments, threads)
     if inspect.isasyncgen(value):
         return await _follow(value, Task(running))
     return await value if inspect.isawaitable(value) else value
+
+
+async def _run_in_thread(
+    signature: WorkerSignature, running: Execution, arguments: dict[str, Any], threads: Threads
+) -> Any:
+    updates = ThreadUpdates(running)
+    task = SyncTask(running, updates)
+    call = signature.bind(arguments, task if signature.task_type is SyncTask else Task(running))
+    with contextlib.closing(updates):
+        return await threads.run(functools.partial(_call_in_thread, call, task, updates))
 
 
 async def _follow(values: AsyncGenerator[Any, Any], task: Task) -> None:
@@ -51,9 +60,12 @@ async def _follow(values: AsyncGenerator[Any, Any], task: Task) -> None:
             await task.update(value)
 
 
-def _call_in_thread(call: Callable[[], Any], task: SyncTask) -> Any:
-    value = call()
-    return _follow_in_thread(value, task) if inspect.isgenerator(value) else value
+def _call_in_thread(call: Callable[[], Any], task: SyncTask, updates: ThreadUpdates) -> Any:
+    try:
+        value = call()
+        return _follow_in_thread(value, task) if inspect.isgenerator(value) else value
+    finally:
+        updates.flush()
 
 
 def _follow_in_thread(values: Generator[Any, Any, Any], task: SyncTask) -> Any:
