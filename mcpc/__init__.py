@@ -44,14 +44,17 @@ if TYPE_CHECKING:
     __version__: str
     from mcpc import agents
     from mcpc.bridge import bridge, bridging
-    from mcpc.client import Backoff, Client, MCPCHandler, TaskHandle, connect
-    from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt
+    from mcpc.client import Backoff, Client, ClientOptions, ConnectionState, MCPCHandler, TaskHandle, connect
+    from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt, TaskInfo
+    from mcpc.options import ConnectOptions, ListenOptions, MountOptions
     from mcpc.server import (
+        LimitOptions,
         Limits,
         MCPCHelper,
         Served,
         SyncTask,
         Task,
+        ToolOptions,
         WebApp,
         asgi_app,
         is_server,
@@ -91,8 +94,17 @@ __all__ = [
     "MCPCInformation",
     "MCPCToolParameters",
     "Prompt",
+    "TaskInfo",
     # transports
     "register_transport",
+    # options
+    "ClientOptions",
+    "ConnectOptions",
+    "ListenOptions",
+    "MountOptions",
+    "LimitOptions",
+    "ToolOptions",
+    "ConnectionState",
     # stores
     "open_store",
     "register_store",
@@ -133,14 +145,17 @@ __all__ = [
 
 _ROOMS = {
     "mcpc.bridge": ("bridge", "bridging"),
-    "mcpc.client": ("Backoff", "Client", "MCPCHandler", "TaskHandle", "connect"),
-    "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt"),
+    "mcpc.client": ("Backoff", "Client", "ClientOptions", "ConnectionState", "MCPCHandler", "TaskHandle", "connect"),
+    "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt", "TaskInfo"),
+    "mcpc.options": ("ConnectOptions", "ListenOptions", "MountOptions"),
     "mcpc.server": (
+        "LimitOptions",
         "Limits",
         "MCPCHelper",
         "Served",
         "SyncTask",
         "Task",
+        "ToolOptions",
         "WebApp",
         "asgi_app",
         "is_server",

@@ -11,17 +11,18 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import anyio
 
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back, hold_back_sync
+from mcpc.keywords import refuse_unknown
 from mcpc.machine import step
-from mcpc.messages import MCPCMessage
+from mcpc.messages import MCPCMessage, MessageType
 from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
-__all__ = ["TRANSITIONS", "Dispatcher", "ListenerEvent", "ListenerState", "Registration", "Spawn"]
+__all__ = ["TRANSITIONS", "Dispatcher", "ListenerEvent", "ListenerState", "Matches", "Registration", "Spawn"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
@@ -76,6 +77,20 @@ TRANSITIONS: Mapping[ListenerState, Mapping[ListenerEvent, ListenerState]] = {
     _REMOVED: {_OFFER: _REMOVED, _CLOSE: _REMOVED, _LEAVE: _REMOVED, _REMOVE: _REMOVED},
 }
 """From each state, what can happen and where it leads."""
+
+
+class Matches(TypedDict, total=False):
+    """The members of a message that a listener may choose by; None matches any."""
+
+    session_id: str | None
+    task_id: str | None
+    tool_name: str | None
+    type: MessageType | None
+    event: str | None
+
+
+KEYWORDS = ("capacity", "overflow", *Matches.__annotations__)
+"""What is given by name when a listener is added."""
 
 
 class Registration:
@@ -255,7 +270,7 @@ class Dispatcher:
         *,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
-        **matches: str | None,
+        **matches: Unpack[Matches],
     ) -> Registration:
         """Add a listener, sync or async; see `mcpc.queue.Overflow` for the policies.
 
@@ -264,14 +279,15 @@ class Dispatcher:
             capacity: Messages that may wait for an async listener.
             overflow: What happens when that many wait.
             matches: Members (`session_id`, `task_id`, `tool_name`, `type`, `event`) that must be equal.
+
+        Raises:
+            TypeError: there is no such member.
         """
-        unknown = set(matches) - {"session_id", "task_id", "tool_name", "type", "event"}
-        if unknown:
-            raise TypeError(f"cannot filter by {', '.join(sorted(unknown))}")
+        refuse_unknown("add_event_listener", KEYWORDS, matches, TypeError)
         is_async = inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(
             getattr(listener, "__call__", None)  # noqa: B004 - an object whose __call__ is async
         )
-        wanted = {name: value for name, value in matches.items() if value is not None}
+        wanted = {name: str(value) for name, value in matches.items() if value is not None}
         queue = Queue(capacity, overflow, self._flow)
         registration = Registration(self, listener, wanted, queue, is_async)
         self._set((*self._listeners, registration))

@@ -5,7 +5,7 @@
     MCPCError
     ├── URIError                 the address is wrong; nothing was opened
     │   ├── UnknownScheme            no installed transport serves it
-    │   ├── UnknownOption            the transport has no such option
+    │   ├── UnknownOption            there is no such option  (also TypeError)
     │   └── MissingExtra             the transport needs a package that is not installed
     ├── TransportError           a connection could not be made or kept
     │   ├── ConnectFailed            nobody answered, or the peer refused us
@@ -97,8 +97,8 @@ class UnknownScheme(URIError):
     """No installed transport serves this scheme."""
 
 
-class UnknownOption(URIError):
-    """The transport does not take this option."""
+class UnknownOption(URIError, TypeError):
+    """There is no such option; the message says which there are, and which was likely meant."""
 
 
 class MissingExtra(URIError):

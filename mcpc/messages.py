@@ -4,7 +4,7 @@ Knows nothing of JSON-RPC (that is `wire`) and nothing of delivery.
 """
 
 import uuid
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 from pydantic import BaseModel, Field
 
@@ -22,6 +22,8 @@ __all__ = [
     "MCPCToolParameters",
     "MessageType",
     "Prompt",
+    "TaskInfo",
+    "TaskStatus",
     "check_message",
     "prompt_of",
 ]
@@ -32,6 +34,8 @@ VERSION = "1.0.0"
 
 MessageType = Literal["task", "server_event"]
 EventType = Literal["created", "update", "complete", "failed"]
+TaskStatus = Literal["running", "waiting", "stopping", "complete", "failed"]
+"""How a task stands, as its server says: `waiting` for an answer, `stopping` until its worker has ended."""
 
 LOG_EVENT = "log"
 """The server event by which a worker's log entry comes: `{"task_id", "tool_name", "level", "data", "logger"?}`."""
@@ -75,6 +79,20 @@ class MCPCToolParameters(BaseModel):
 
     session_id: str = "default"
     task_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+
+
+class TaskInfo(TypedDict):
+    """What a server tells of a task (`mcpc/task`). Servers of the tasks extension have members of their own beside."""
+
+    taskId: str
+    toolName: str
+    sessionId: str
+    status: TaskStatus
+    createdAt: str
+    """The time, as RFC 3339 has it."""
+    lastUpdatedAt: str
+    lastMessage: NotRequired[dict[str, Any]]
+    """The last message that was sent of it, a `MCPCMessage` as JSON."""
 
 
 class Prompt(BaseModel):

@@ -12,15 +12,14 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from mcpc.errors import MissingExtra, UnknownOption, UnknownScheme, URIError
+from mcpc.errors import MissingExtra, UnknownScheme, URIError
 
-__all__ = ["SCHEME", "Registry", "options_of", "refuse_unknown"]
+__all__ = ["SCHEME", "Registry", "options_of"]
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 """What a scheme looks like: RFC 3986, section 3.1."""
@@ -159,18 +158,3 @@ def options_of(function: Callable[..., object]) -> dict[str, Any]:
     """The options that a function takes, with their defaults: its keyword-only parameters."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-
-def refuse_unknown(what: str, known: Iterable[str], options: Iterable[str]) -> None:
-    """Refuse options that are not among the known ones; `what` is who does not take them.
-
-    Raises:
-        UnknownOption: one or more of them.
-    """
-    known = list(known)
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        names = ", ".join(map(repr, unknown))
-        close = [near for name in unknown for near in get_close_matches(name, known, n=1)]
-        meant = f" (did you mean {', '.join(map(repr, close))}?)" if close else ""
-        raise UnknownOption(f"{what} does not take {names}; it takes: {', '.join(known) or 'no options'}{meant}")

@@ -12,7 +12,8 @@ from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 from mcpc.errors import URIError
-from mcpc.registry import SCHEME, Registry, refuse_unknown
+from mcpc.keywords import refuse_unknown
+from mcpc.registry import SCHEME, Registry
 from mcpc.store import Store, StoreKind
 from mcpc.stored import StoreLimits
 from mcpc.transport import URI

@@ -4,13 +4,14 @@ Transports are found in the entry-point group `mcpc.transports`, the built-in on
 too, and in what `register_transport` added (see `registry`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
 from mcpc.errors import URIError
-from mcpc.registry import SCHEME, Registry, options_of, refuse_unknown
+from mcpc.keywords import refuse_unknown
+from mcpc.registry import SCHEME, Registry, options_of
 from mcpc.transport import URI, Endpoint, FrameChannel, Listener, StreamPair, Transport
 
 __all__ = [
@@ -115,15 +116,23 @@ def transport_options(transport: Transport, method: str) -> dict[str, Any]:
     return options_of(getattr(transport, method))
 
 
-def prepare(uri: str | URI, method: str, options: Mapping[str, Any]) -> tuple[URI, Transport]:
+def prepare(
+    uri: str | URI, method: str, options: Mapping[str, Any], others: Iterable[str] = ()
+) -> tuple[URI, Transport]:
     """Check an address and options for `method` (`connect` or `listen`) without opening anything.
+
+    Args:
+        uri: The address.
+        method: What is to be done.
+        options: The options.
+        others: What else the caller takes by name, one of which may be meant by a misspelt one.
 
     Raises:
         URIError: the address or an option cannot be used.
     """
     parsed = parse_uri(uri)
     transport = resolve(parsed.scheme)
-    refuse_unknown(f"{parsed.scheme}: {method}", transport_options(transport, method), options)
+    refuse_unknown(f"{parsed.scheme}: {method}", transport_options(transport, method), options, others=others)
     return parsed, transport
 
 

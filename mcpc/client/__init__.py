@@ -5,5 +5,7 @@ from mcpc.client.client import Client
 from mcpc.client.connecting import connect
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handler import MCPCHandler
+from mcpc.client.life import ConnectionState
+from mcpc.client.options import ClientOptions
 
-__all__ = ["Backoff", "Client", "MCPCHandler", "TaskHandle", "connect"]
+__all__ = ["Backoff", "Client", "ClientOptions", "ConnectionState", "MCPCHandler", "TaskHandle", "connect"]

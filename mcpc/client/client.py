@@ -3,12 +3,11 @@
 import logging
 import secrets
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from weakref import WeakValueDictionary
 
 import anyio
@@ -25,15 +24,16 @@ from mcpc.client.connecting import Connector
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.inbox import Inbox
-from mcpc.client.life import LOST, Life, Steps, unwrapped
+from mcpc.client.life import LOST, ConnectionState, Life, Steps, unwrapped
 from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
+from mcpc.client.options import OWN, SDK_OPTIONS, CallOptions, ClientOptions, split
 from mcpc.client.router import PromptHandler, Router
 from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
-from mcpc.dispatcher import Registration
+from mcpc.dispatcher import Matches, Registration
 from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back_sync
@@ -45,8 +45,6 @@ from mcpc.wire.names import CALLBACKS_EXTENSION
 __all__ = ["Client"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
-
-_SDK_OPTIONS = frozenset(f.name for f in fields(mcp.Client) if f.init) - {"server"}
 
 
 class _TappedTransport:
@@ -79,11 +77,11 @@ class Client(mcp.Client):
         on_connection: Called with `connected`, `lost` and `closed`.
         channel: The key of an earlier client's channel (a secret), whose tasks are then ours; what the server still
             keeps of its messages comes again. None for a channel of our own.
-        options: What `mcp.Client` takes (`mode`, `read_timeout_seconds`, `extensions`, …), and for a URI the
-            transport's options for connecting (`headers`, `token`, `max_message_size`, …).
+        transport_options: Options of a transport whose options are not among `ConnectOptions`.
+        options: What `mcp.Client` takes, and for a URI the transport's options; see `ClientOptions`.
 
     Raises:
-        URIError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
+        URIError, TypeError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
     """
 
     def __init__(
@@ -93,12 +91,13 @@ class Client(mcp.Client):
         provider: str = "mcpc",
         reconnect: bool | Backoff | None = None,
         reconnect_timeout: float | None = 60.0,
-        on_connection: Callable[[str], None] | None = None,
+        on_connection: Callable[[ConnectionState], None] | None = None,
         channel: str | None = None,
-        **options: Any,
+        transport_options: Mapping[str, Any] | None = None,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        sdk_options = {name: value for name, value in options.items() if name in _SDK_OPTIONS}
-        opening = opening_of(server, {name: value for name, value in options.items() if name not in sdk_options})
+        sdk_options, dialling = split(options, transport_options)
+        opening = opening_of(server, dialling, {*OWN, *SDK_OPTIONS})
         self._flow = Flow()
         self._router = Router(self._spawn, self._flow, self._steer, sdk_options.get("logging_callback"))
         self._inbox = Inbox(self._router.deliver, self._flow)
@@ -106,12 +105,11 @@ class Client(mcp.Client):
         self._inbox.on_gap = self._router.look_after_gap
         self._listening = Listening(self._inbox, self._flow, channel or secrets.token_urlsafe(24))
         self._resumes = channel is not None
-        self._listening.max_message_size = options.get("max_message_size")
+        self._listening.max_message_size = dialling.get("max_message_size")
         self._remote = RemoteTasks(self, self._router, super().call_tool)
         self._starter = Starter(self._router, self._remote, self.call_tool, self._steer)
-        extensions = _with_ours(sdk_options.pop("extensions", None) or (), self._remote.extension)
-        tapped: Any = _TappedTransport(opening.transport, self._tap)
-        super().__init__(tapped, extensions=extensions, **sdk_options)
+        sdk_options["extensions"] = _with_ours(sdk_options.get("extensions") or (), self._remote.extension)
+        super().__init__(_TappedTransport(opening.transport, self._tap), **sdk_options)
         self.provider = provider
         self.reconnect: bool = opening.redialled if reconnect is None else bool(reconnect)
         self.reconnect_timeout = reconnect_timeout
@@ -248,7 +246,7 @@ class Client(mcp.Client):
         *,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
-        **matches: str | None,
+        **matches: Unpack[Matches],
     ) -> Registration:
         """Call `listener`, sync or async, with every message that matches; server events too.
 
@@ -344,7 +342,7 @@ class Client(mcp.Client):
         arguments: dict[str, Any] | None = None,
         read_timeout_seconds: float | None = None,
         progress_callback: ProgressFnT | None = None,
-        **options: Any,
+        **options: Unpack[CallOptions],
     ) -> CallToolResult:
         """Call a tool; see `mcp.Client.call_tool`. A call that becomes a task (SEP-2663) is followed to its result.
 
@@ -359,7 +357,7 @@ class Client(mcp.Client):
         return ChannelSteering(lambda: self.session, self._listening.channel, task_id)
 
 
-def _report(told: Callable[[str], None] | None, state: str) -> None:
+def _report(told: Callable[[ConnectionState], None] | None, state: ConnectionState) -> None:
     if told is not None:
         try:
             told(state)

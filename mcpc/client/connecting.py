@@ -5,10 +5,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 from mcpc.errors import MCPCError
 from mcpc.framing import Connection
+from mcpc.options import ConnectOptions, merged
 from mcpc.transport import URI, FrameChannel, StreamPair, traits_of
 from mcpc.uri import dial, prepare
 
@@ -54,9 +55,9 @@ class Connector(_Transport):
         super().__init__()
         parsed, transport = prepare(uri, "connect", options)
         self.uri: URI = parsed
-        self.redialled = traits_of(transport).redialled
+        self.redialled: bool = traits_of(transport).redialled
         """Dialling again reaches the same server."""
-        self.options = dict(options)
+        self.options: dict[str, Any] = dict(options)
         """What it is dialled with."""
 
     async def _open(self, stack: AsyncExitStack) -> StreamPair:
@@ -94,14 +95,18 @@ async def _leave(stack: AsyncExitStack | None, exc: BaseException | None) -> Non
         await stack.__aexit__(type(exc), exc, exc.__traceback__)
 
 
-def connect(uri: str | URI, **options: Any) -> Connector:
+def connect(
+    uri: str | URI, *, transport_options: Mapping[str, Any] | None = None, **options: Unpack[ConnectOptions]
+) -> Connector:
     """One of the SDK's transports for `uri`: `mcp.Client(mcpc.connect(uri))`, or `async with` it for the streams.
 
     Args:
         uri: Where, such as `ws://127.0.0.1:8765/mcp` or `stdio:python server.py`.
+        transport_options: More of them, for a transport whose options are not among these.
         options: The transport's options for connecting.
 
     Raises:
         URIError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
+        TypeError: there is no such option, or it is given twice.
     """
-    return Connector(uri, options)
+    return Connector(uri, merged(options, transport_options))

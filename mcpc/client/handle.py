@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Generator
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import anyio
 from mcp_types import CallToolResult, TextContent
@@ -10,10 +10,13 @@ from mcp_types import CallToolResult, TextContent
 from mcpc.client.steering import Steering, Unsteered
 from mcpc.errors import TaskFailed, TaskInterrupted, TaskStopped
 from mcpc.flow import Flow
-from mcpc.messages import MCPCMessage, prompt_of
+from mcpc.messages import MCPCMessage, TaskInfo, prompt_of
 from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
-__all__ = ["TaskHandle", "result_value"]
+__all__ = ["HandleStatus", "TaskHandle", "result_value"]
+
+HandleStatus = Literal["running", "waiting", "complete", "failed", "lost"]
+"""How a task stands, as far as its client has heard; `lost` where nobody knows any more."""
 
 
 def result_value(result: CallToolResult) -> Any:
@@ -58,8 +61,8 @@ class TaskHandle:
         self.task_id = task_id
         self.tool_name = tool_name
         self.session_id = session_id
-        self.status: str = "running"
-        """The last status heard of: `running`, `waiting`, `complete`, `failed` or `lost`."""
+        self.status: HandleStatus = "running"
+        """The last status heard of."""
         self.prompts: dict[str, MCPCMessage] = {}
         """The messages that asked something and were not answered by us yet, by prompt id."""
         self.steering: Steering = Unsteered(tool_name)
@@ -98,7 +101,7 @@ class TaskHandle:
                 self.status = "waiting"
                 self.prompts[prompt.id] = message
         elif message.terminal:
-            self.status = message.event
+            self.status = "complete" if message.event == "complete" else "failed"
             self._terminal = message
             self._ended.set()
         if self._came is not None:
@@ -243,13 +246,13 @@ class TaskHandle:
         if not self.ended:
             await self.steering.stop()
 
-    async def state(self) -> dict[str, Any]:
-        """What the server knows of it: `status`, `createdAt`, `lastUpdatedAt`, `lastMessage`, …
+    async def state(self) -> TaskInfo:
+        """What the server knows of it.
 
         Raises:
             UnknownTask, ConnectionLost: see `send`.
         """
-        return await self.steering.state()
+        return cast("TaskInfo", await self.steering.state())
 
     def __repr__(self) -> str:
         return f"<task {self.task_id} of {self.tool_name}: {self.status}>"

@@ -4,7 +4,7 @@ import logging
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import anyio
 from mcp.client import ClientSession
@@ -15,7 +15,7 @@ from mcpc.client.inbox import Inbox
 from mcpc.client.listening import Listening
 from mcpc.client.tap import tap
 from mcpc.detached import spawn_detached
-from mcpc.dispatcher import Dispatcher, Registration
+from mcpc.dispatcher import Dispatcher, Matches, Registration
 from mcpc.errors import MCPCError
 from mcpc.flow import Flow
 from mcpc.messages import VERSION, MCPCMessage
@@ -57,7 +57,7 @@ class MCPCHandler:
         *,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
-        **matches: str | None,
+        **matches: Unpack[Matches],
     ) -> Registration:
         """Call `listener`, sync or async, with every message that matches; see `Client.add_event_listener`."""
         return self._dispatcher.add(listener, capacity=capacity, overflow=overflow, **matches)

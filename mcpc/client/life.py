@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import anyio
 import anyio.abc
@@ -14,9 +14,12 @@ from mcp_types import CONNECTION_CLOSED
 from mcpc.client.backoff import Backoff
 from mcpc.errors import ConnectFailed, ConnectionLost, ConnectRefused
 
-__all__ = ["LOST", "Life", "Steps", "unwrapped"]
+__all__ = ["LOST", "ConnectionState", "Life", "Steps", "unwrapped"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
+
+ConnectionState = Literal["connected", "lost", "closed"]
+"""What becomes of a client's connection; `closed` once the client is."""
 
 STABLE = 5.0
 """Seconds that a connection must last: only then is the next one dialled without a longer wait than the last time."""
@@ -36,7 +39,7 @@ class Steps:
     """Shakes hands, and listens in the group, which ends with the connection."""
     fall_back: Callable[[], bool]
     """The server died of the first message: try another one from now on; False where there is none."""
-    report: Callable[[str], None]
+    report: Callable[[ConnectionState], None]
     """Told `connected` and `lost`."""
 
 

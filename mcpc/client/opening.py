@@ -5,11 +5,12 @@ MCPC, is bounded here, so that a peer that takes a connection and then says noth
 keeps nobody waiting. It knows nothing of what is done with the connection.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mcpc.client.connecting import Connector, InProcess
+from mcpc.keywords import refuse_unknown
 from mcpc.transport import URI
 from mcpc.uri import parse_uri, resolve, transport_options
 
@@ -32,24 +33,23 @@ class Opening:
     """Seconds for all of it; None for any time."""
 
 
-def opening_of(server: Any, options: Mapping[str, Any]) -> Opening:
+def opening_of(server: Any, options: Mapping[str, Any], others: Collection[str] = ()) -> Opening:
     """How to open what a client was given.
 
     Args:
         server: A URI, one of the SDK's transports, or a server object.
         options: Those of the transport, where it is a URI. `open_timeout` bounds the whole, and goes to the transport
             where that takes it. With `auth` there is no bound: a person may be asked.
+        others: What else the client takes, one of which may be meant by a misspelt one.
 
     Raises:
         URIError: the address or an option cannot be used.
         TypeError: there are options, and no URI.
     """
     if isinstance(server, str | URI):
-        connector = Connector(server, _taken(server, options))
+        connector = Connector(server, _taken(server, options, others))
         return Opening(connector, connector.redialled, _patience(options))
-    if options:
-        names = ", ".join(map(repr, options))
-        raise TypeError(f"Client does not take {names} where the server is not given by a URI")
+    refuse_unknown("Client of a server that is not given by a URI", (), options, TypeError, others=others)
     if isinstance(server, Connector):
         return Opening(server, server.redialled, _patience(server.options))
     if hasattr(server, "__aenter__"):
@@ -57,9 +57,12 @@ def opening_of(server: Any, options: Mapping[str, Any]) -> Opening:
     return Opening(InProcess(server))
 
 
-def _taken(server: str | URI, options: Mapping[str, Any]) -> dict[str, Any]:
+def _taken(server: str | URI, options: Mapping[str, Any], others: Collection[str]) -> dict[str, Any]:
     """The options without `open_timeout` where the transport has no such: starting a process takes no time."""
-    known = transport_options(resolve(parse_uri(server).scheme), "connect")
+    scheme = parse_uri(server).scheme
+    known = transport_options(resolve(scheme), "connect")
+    given = [name for name in options if name != "open_timeout"]
+    refuse_unknown(f"{scheme}: connect", known, given, others={*others, "open_timeout"})
     return {name: value for name, value in options.items() if name != "open_timeout" or name in known}
 
 

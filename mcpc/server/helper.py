@@ -4,19 +4,21 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import anyio
 from mcp_types import TextContent
 
 from mcpc.errors import MCPCError, MessageError, TaskEnded
-from mcpc.messages import MCPCInformation, MCPCMessage, check_message
+from mcpc.keywords import refuse_unknown
+from mcpc.messages import MCPCInformation, MCPCMessage, MessageType, TaskStatus, check_message
 from mcpc.server.binding import Binding, bind
 from mcpc.server.call import Call, current_call, current_principal
 from mcpc.server.execution import Execution
 from mcpc.server.keeper import Source
 from mcpc.server.limits import Limits
 from mcpc.server.old_workers import run_plain
+from mcpc.server.options import LimitOptions, Plain, ToolOptions, tool_keywords
 from mcpc.server.outlets import CollectOutlet, NullOutlet
 from mcpc.server.registration import DEFAULT_AFTER, handle_after, register
 from mcpc.server.signature import read_worker
@@ -25,12 +27,28 @@ from mcpc.server.tools import BackgroundTool
 from mcpc.server.workshop import EVERY_SESSION, Workshop
 from mcpc.wire.callbacks import decode_message, encode_message
 
-__all__ = ["MCPCHelper", "StartedTask"]
+__all__ = ["BegunTask", "KnownTask", "MCPCHelper", "StartedTask"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
-Plain = Literal["wait", "handle"]
 WorkerT = TypeVar("WorkerT", bound=Callable[..., Any])
+
+
+class KnownTask(TypedDict, total=False):
+    """What `MCPCHelper.check_task` tells."""
+
+    status: TaskStatus
+    start_time: float
+    """When it was started, in seconds since the epoch."""
+    is_running: bool
+
+
+class BegunTask(TypedDict):
+    """A task that `MCPCHelper.start_task` began."""
+
+    status: Literal["running", "stopping"]
+    start_time: float
+    task: Execution
 
 
 class StartedTask:
@@ -75,7 +93,7 @@ class MCPCHelper:
     Raises:
         URIError: the store's address cannot be used.
         MCPCError: it is not a server, or it has a helper with other limits.
-        TypeError: there is no such limit.
+        TypeError: there is no such option.
     """
 
     def __init__(
@@ -85,13 +103,14 @@ class MCPCHelper:
         store: str | Source | None = None,
         plain: Plain = "wait",
         after: float = DEFAULT_AFTER,
-        **limits: Any,
+        **limits: Unpack[LimitOptions],
     ) -> None:
+        refuse_unknown("MCPCHelper", ("store", "plain", "after", *LimitOptions.__annotations__), limits, TypeError)
         handle_after(plain, after)
-        self._plain = {"plain": plain, "after": after}
+        self._plain: ToolOptions = {"plain": plain, "after": after}
         self._binding: Binding | None = None
         self._limits = Limits(**limits)
-        self.background_tasks: dict[str, dict[str, Any]] = {}
+        self.background_tasks: dict[str, BegunTask] = {}
         """The tasks made with `start_task`, until `cleanup_task`."""
         if isinstance(server, str):
             self.provider_name: str = server
@@ -120,16 +139,14 @@ class MCPCHelper:
     # --- background tools ---
 
     def tool(
-        self, name: str | None = None, *, description: str | None = None, **options: Any
+        self, name: str | None = None, *, description: str | None = None, **options: Unpack[ToolOptions]
     ) -> Callable[[WorkerT], WorkerT]:
         """Make a function a tool whose body is a background task.
 
         Args:
             name: The tool's name; the function's where none is given.
             description: What the model reads; the docstring where none is given.
-            options: `title`, `annotations`, `icons`, `meta`, as the server's own tools take them; `task_required`,
-                which refuses callers who can follow no task (SEP-2663, error -32021) instead of making them wait;
-                `on_interrupt` (`fail`, `restart`, `resume`) and `max_attempts`, where there is a store: see `register`.
+            options: See `ToolOptions`.
 
         Raises:
             TypeError: used without parentheses, or there is no such option.
@@ -137,6 +154,7 @@ class MCPCHelper:
         """
         if callable(name):
             raise TypeError("write @callbacks.tool(), with the parentheses")
+        refuse_unknown("tool", tool_keywords(self.binding.server), options, TypeError)
 
         def decorate(worker: WorkerT) -> WorkerT:
             register(BackgroundTool(self.binding, read_worker(worker, name, description)), {**self._plain, **options})
@@ -207,14 +225,14 @@ class MCPCHelper:
             outlet=None if call.journal is not None else CollectOutlet(workshop.limits.max_messages),
         )
 
-    def check_task(self, task_id: str) -> dict[str, Any]:
-        """What is known of a task: `status`, `start_time`, `is_running`; empty for an unknown one."""
+    def check_task(self, task_id: str) -> KnownTask:
+        """What is known of a task; empty for an unknown one."""
         known = self.background_tasks.get(task_id)
         if known is None:
             return {}
-        running: Execution = known["task"]
-        status = known["status"] if known["status"] == "stopping" else str(running.state.status)
-        return {"status": status, "start_time": known["start_time"], "is_running": not running.state.ended}
+        state = known["task"].state
+        status = "stopping" if known["status"] == "stopping" else state.status.value
+        return {"status": status, "start_time": known["start_time"], "is_running": not state.ended}
 
     def stop_task(self, task_id: str) -> bool:
         """Ask a task to stop; after a grace its worker is cancelled. False for an unknown one."""
@@ -235,7 +253,7 @@ class MCPCHelper:
 
     def create_message(
         self,
-        type: Literal["task", "server_event"],  # noqa: A002 - the name is the protocol's
+        type: MessageType,  # noqa: A002 - the name is the protocol's
         event: str,
         session_id: str | None = None,
         tool_name: str | None = None,

@@ -49,7 +49,6 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
 
     Raises:
         MCPCError: the worker's parameters cannot be a tool's.
-        TypeError: there is no such option.
         ValueError: an option has no such value.
     """
     options = dict(options)

@@ -2,15 +2,16 @@
 
 import logging
 import signal
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Literal, Unpack
 
 import anyio
 from mcp.server import Server
 from mcp.server.runner import serve_dual_era_loop
 
 from mcpc.framing import Connection
+from mcpc.options import ListenOptions, merged
 from mcpc.server.apart import apart
 from mcpc.server.binding import Binding, bind
 from mcpc.server.ending import ProcessEnd
@@ -18,7 +19,7 @@ from mcpc.server.kinds import custom_routes
 from mcpc.server.served import Served
 from mcpc.server.workshop import Workshop
 from mcpc.transport import URI, FrameChannel, Peer, traits_of
-from mcpc.uri import listen_at, parse_uri, resolve
+from mcpc.uri import listen_at, parse_uri, prepare, resolve
 
 __all__ = ["ServerEndpoint", "listen", "run", "serve"]
 
@@ -80,7 +81,13 @@ class ServerEndpoint:
 
 
 @asynccontextmanager
-async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[Served]:
+async def listen(
+    server: Any,
+    uri: str | URI,
+    *,
+    transport_options: Mapping[str, Any] | None = None,
+    **options: Unpack[ListenOptions],
+) -> AsyncGenerator[Served]:
     """Serve `server` at `uri` for as long as the context lasts; `served.uri` can be dialled.
 
     On leaving, running tasks are asked to stop, then cancelled, and clients are sent the last messages, all within
@@ -89,17 +96,19 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
     Args:
         server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
         uri: Where, such as `ws://127.0.0.1:0/mcp`; port 0 means any free port.
+        transport_options: More of them, for a transport whose options are not among `ListenOptions`.
         options: The transport's options for listening.
 
     Raises:
         URIError: the address or an option cannot be used.
+        TypeError: there is no such option, or it is given twice.
         ListenFailed: the address is taken, or may not be served.
         MCPCError: it is not a server.
     """
     binding = bind(server)
     workshop = binding.workshop
     endpoint = ServerEndpoint(binding)
-    opened = listen_at(uri, endpoint, **options)
+    opened = listen_at(uri, endpoint, **merged(options, transport_options))
     failure: Exception | None = None
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(workshop.hold())
@@ -124,19 +133,32 @@ async def listen(server: Any, uri: str | URI, **options: Any) -> AsyncGenerator[
 
 Told = Callable[[str], None]
 
+KEYWORDS = ("on_listening", "backend", "transport_options")
+"""What `serve` and `run` take by name beside the transport's options; `serve` is given no `backend`."""
 
-async def serve(server: Any, uri: str | URI, *, on_listening: Told | None = None, **options: Any) -> None:
+
+async def serve(
+    server: Any,
+    uri: str | URI,
+    *,
+    on_listening: Told | None = None,
+    transport_options: Mapping[str, Any] | None = None,
+    **options: Unpack[ListenOptions],
+) -> None:
     """Serve `server` at `uri` until cancelled; over `stdio:`, until the client closes our stdin.
 
     Args:
         server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
         uri: Where.
         on_listening: Called with the address that can be dialled (the real port), once it can be.
+        transport_options: More of them, for a transport whose options are not among `ListenOptions`.
         options: The transport's options for listening.
 
     Raises:
-        URIError, ListenFailed, MCPCError: see `listen`.
+        URIError, ListenFailed, MCPCError, TypeError: see `listen`.
     """
+    given = merged(options, transport_options)
+    prepare(uri, "listen", given, KEYWORDS)
     failures: list[Exception] = []
     leaving, left = anyio.Event(), anyio.Event()
 
@@ -144,7 +166,7 @@ async def serve(server: Any, uri: str | URI, *, on_listening: Told | None = None
         # Shielded: whoever cancels us means the serving, not the last messages of the tasks (see `listen`).
         with anyio.CancelScope(shield=True):
             try:
-                await _hold(server, uri, leaving, on_listening, options)
+                await _hold(server, uri, leaving, on_listening, given)
             except Exception as exc:
                 failures.append(exc)
         left.set()
@@ -181,28 +203,33 @@ def run(
     server: Any,
     uri: str | URI = "stdio:",
     *,
-    backend: str = "asyncio",
+    backend: Literal["asyncio", "trio"] = "asyncio",
     on_listening: Told | None = None,
-    **options: Any,
+    transport_options: Mapping[str, Any] | None = None,
+    **options: Unpack[ListenOptions],
 ) -> None:
     """Serve `server` at `uri`, blocking, until Ctrl-C or SIGTERM (or, over `stdio:`, until the client leaves).
 
     Args:
         server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
         uri: Where.
-        backend: The event loop: `asyncio` or `trio`.
+        backend: The event loop.
         on_listening: Called with the address that can be dialled (the real port), once it can be.
+        transport_options: More of them, for a transport whose options are not among `ListenOptions`.
         options: The transport's options for listening.
 
     Raises:
-        URIError, ListenFailed, MCPCError: see `listen`.
+        URIError, ListenFailed, MCPCError, TypeError: see `listen`.
     """
+
+    given = merged(options, transport_options)
+    prepare(uri, "listen", given, KEYWORDS)
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_until_signal, tasks.cancel_scope)
             try:
-                await serve(server, uri, on_listening=on_listening, **options)
+                await serve(server, uri, on_listening=on_listening, transport_options=given)
             except Exception as exc:
                 failures.append(exc)
             finally:

@@ -3,13 +3,15 @@
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import signature
-from typing import Any
+from typing import Any, Unpack
 
 import anyio
 
 from mcpc.detached import spawn_detached
-from mcpc.errors import UnknownOption, URIError
+from mcpc.errors import URIError
+from mcpc.keywords import refuse_unknown
 from mcpc.mount import ASGIApp, Mount, Mountable
+from mcpc.options import MountOptions, merged
 from mcpc.server.binding import bind
 from mcpc.server.serving import ServerEndpoint
 from mcpc.transport import traits_of
@@ -109,7 +111,14 @@ async def _refuse(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.close", "code": 1000})
 
 
-def asgi_app(server: Any, *, transports: Collection[str] | None = None, path: str = "/mcp", **options: Any) -> WebApp:
+def asgi_app(
+    server: Any,
+    *,
+    transports: Collection[str] | None = None,
+    path: str = "/mcp",
+    transport_options: Mapping[str, Any] | None = None,
+    **options: Unpack[MountOptions],
+) -> WebApp:
     """A server as an ASGI application, to be mounted in a web application, or served by a web server as it is.
 
     The server's own routes (`custom_route`) are served too, beside `path`. Mounted in an application, give that one
@@ -119,6 +128,7 @@ def asgi_app(server: Any, *, transports: Collection[str] | None = None, path: st
         server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
         transports: Which of the transports that can be mounted (`http`, `sse`, `ws`); all, where none is given.
         path: Where they are served; the older HTTP+SSE beside it, at `sse`.
+        transport_options: More of them, for transports whose options are not among `MountOptions`.
         options: The transports' options for this: `token_verifier`, `allowed_origins`, `allowed_hosts`,
             `max_message_size`, … Each goes to the transports that have it.
 
@@ -133,12 +143,11 @@ def asgi_app(server: Any, *, transports: Collection[str] | None = None, path: st
     endpoint = ServerEndpoint(binding)
     chosen = _chosen(transports)
     taken = {name: _options_of(transport) for name, transport in chosen.items()}
-    unknown = [name for name in options if not any(name in each for each in taken.values())]
-    if unknown:
-        known = ", ".join(sorted({name for each in taken.values() for name in each}))
-        raise UnknownOption(f"asgi_app does not take {', '.join(map(repr, unknown))}; it takes: {known}")
+    given = merged(options, transport_options)
+    known = {name for each in taken.values() for name in each}
+    refuse_unknown("asgi_app", sorted(known), given, others=("transports", "path"))
     mounts = [
-        transport.mount(endpoint, path, **{each: value for each, value in options.items() if each in taken[name]})
+        transport.mount(endpoint, path, **{each: value for each, value in given.items() if each in taken[name]})
         for name, transport in chosen.items()
     ]
     return WebApp(endpoint, mounts, not all(traits_of(transport).drives_server for transport in chosen.values()))

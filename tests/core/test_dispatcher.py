@@ -394,7 +394,7 @@ async def test_a_full_listener_stops_only_what_it_wants() -> None:
 
 def test_an_unknown_filter_is_named() -> None:
     with pytest.raises(TypeError, match="taskid"):
-        Dispatcher(no_spawn, Flow()).add(print, taskid="x")
+        Dispatcher(no_spawn, Flow()).add(print, taskid="x")  # pyright: ignore[reportCallIssue]
 
 
 # --- what happens at the bound ----------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mcpc.errors import MissingExtra, UnknownOption, UnknownScheme, URIError
-from mcpc.registry import Registry, options_of, refuse_unknown
+from mcpc.keywords import refuse_unknown
+from mcpc.registry import Registry, options_of
 
 Things = Registry[Any]
 

@@ -260,7 +260,7 @@ def test_a_secret_does_not_show_though_the_slashes_were_forgotten(uri: str) -> N
         lambda: parse_uri(f"ws://host/#{SECRET}"),
         lambda: dial(f"nosuch://user:{SECRET}@host?{SECRET}"),
         lambda: dial(f"memory://user:{SECRET}@host?{SECRET}", unknown=SECRET),
-        lambda: mcpc.connect(f"memory://user:{SECRET}@host", unknown=SECRET),
+        lambda: mcpc.connect(f"memory://user:{SECRET}@host", unknown=SECRET),  # pyright: ignore
     ],
 )
 def test_no_error_shows_a_secret(use: Callable[[], Any]) -> None:

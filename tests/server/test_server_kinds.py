@@ -367,7 +367,7 @@ def test_what_is_no_server_is_refused_with_a_clear_message() -> None:
     with pytest.raises(mcpc.MCPCError, match="other limits"):
         mcpc.MCPCHelper(server, max_tasks=6)
     with pytest.raises(TypeError):
-        mcpc.MCPCHelper(server, max_task=6)
+        mcpc.MCPCHelper(server, max_task=6)  # pyright: ignore[reportCallIssue]
     with pytest.raises(ValueError, match="max_tasks is out of range"):
         mcpc.MCPCHelper("name", max_tasks=0)
 

@@ -284,7 +284,7 @@ async def test_what_cannot_be_a_tool_is_refused_where_it_is_registered_and_the_o
         with pytest.raises(mcpc.MCPCError, match=message):
             callbacks.tool()(worker)
     with pytest.raises(TypeError):
-        callbacks.tool(colour="red")(add)
+        callbacks.tool(colour="red")(add)  # pyright: ignore[reportCallIssue]
     callbacks.tool("good")(functools.partial(add, 1))
     with anyio.fail_after(20):
         async with mcpc.Client(server) as client:
