@@ -577,7 +577,7 @@ async def test_an_ordinary_result_may_be_larger_than_what_a_server_takes() -> No
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("address", ["memory://limits", "tcp://127.0.0.1:0"])
+@pytest.mark.parametrize("address", ["memory://limits", "tcp://127.0.0.1:0", "ws://127.0.0.1:0/mcp"])
 async def test_an_ordinary_result_over_the_clients_limit_fails_its_own_call_alone(address: str) -> None:
     states: list[str] = []
     with anyio.fail_after(20):

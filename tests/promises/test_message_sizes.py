@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp.server import MCPServer
+from mcp.shared.exceptions import MCPError
 
 import mcpc
 
@@ -41,6 +42,16 @@ def server() -> MCPServer[Any]:
             await task.update({"number": number, "text": "x" * size})
         return len(sizes)
 
+    @callbacks.tool()
+    async def hold(text: str, task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        async for said in task.inputs():
+            return str(said)
+        return text
+
+    @made.tool()
+    def echo(text: str) -> int:  # pyright: ignore[reportUnusedFunction]
+        return len(text)
+
     return made
 
 
@@ -59,6 +70,21 @@ async def test_a_message_over_the_listeners_limit_is_a_gap_of_one_and_the_next_o
     gaps = [message.result for message in seen if message.event == "gap"]
     assert [gap["last"] - gap["first"] for gap in gaps] == [0, 0]
     assert all(gap["tasks"][0]["taskId"] == task.task_id for gap in gaps)
+    assert "lost" not in states
+
+
+async def test_a_request_over_the_servers_limit_fails_its_own_call_and_nothing_else(address: str) -> None:
+    states: list[str] = []
+    async with mcpc.listen(server(), address, max_message_size=LIMIT) as listener:
+        client = mcpc.Client(listener.uri, on_connection=states.append)
+        with anyio.fail_after(20):
+            async with client:
+                task = await client.start_task("hold", {"text": ""})
+                with pytest.raises(MCPError, match=r"limit of 20000 bytes|413"):
+                    await client.call_tool("hold", {"text": "x" * LIMIT})
+                await task.send("go on")
+                assert await task.result() == "go on"
+                assert (await client.call_tool("echo", {"text": "x" * (LIMIT - 1000)})).is_error is False
     assert "lost" not in states
 
 

@@ -6,10 +6,13 @@ from typing import Any
 import anyio
 import pytest
 from anyio.abc import TaskStatus
-from websockets.frames import Opcode
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import Side
 
-from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, TransportError
+from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameTooLarge, TransportError
 from mcpc.transport import FrameChannel
+from mcpc_transports.websocket.mounted import AsgiChannel
+from mcpc_transports.websocket.partial import MAX_SKIPPED
 from ws_kit import DEADLINE, Handler, RawPeer, Serve, dial, listen, pair, raw_client, raw_server, steps, swallow
 
 pytestmark = pytest.mark.anyio
@@ -133,29 +136,39 @@ async def test_a_peer_that_pings_without_reading_holds_nothing_up() -> None:
 
 @both_sides
 @pytest.mark.parametrize("limit", [100, 70_000])
-async def test_a_message_at_the_limit_passes_and_one_byte_more_ends_the_connection(side: str, limit: int) -> None:
-    received: list[bytes] = []
+async def test_a_message_at_the_limit_passes_and_one_byte_more_costs_that_message_alone(side: str, limit: int) -> None:
+    received: list[bytes | str] = []
 
     async def play(peer: RawPeer) -> None:
         await peer.send(TEXT, b"a" * limit)
         await peer.send(TEXT, b"b" * (limit + 1))
-        assert (await peer.closing()).code == 1009
+        await peer.send(TEXT, b"c" * (limit // 2), fin=False)
+        await peer.send(CONT, b"c" * (limit // 2), fin=False)
+        await peer.send(CONT, b"c", fin=True)
+        await peer.send(TEXT, b"d" * limit)
+        await peer.send(Opcode.CLOSE, Close(1000, "").serialize())
+        await peer.closing()
 
     async def keep(channel: FrameChannel) -> None:
         while True:
-            received.append(await channel.receive())
+            try:
+                received.append(await channel.receive())
+            except FrameTooLarge as exc:
+                received.append(str(exc))
 
-    end = await facing(side, play, keep, max_message_size=limit)
-    assert isinstance(end, ChannelBroken)
-    assert f"over the limit of {limit} bytes" in str(end)
-    assert received == [b"a" * limit]
+    assert isinstance(await facing(side, play, keep, max_message_size=limit), ChannelEnded)
+    assert [type(one) for one in received] == [bytes, str, str, bytes]
+    assert received[0] == b"a" * limit
+    assert received[3] == b"d" * limit
+    assert f"over the limit of {limit} bytes" in str(received[1])
 
 
 @both_sides
-async def test_fragments_over_the_limit_in_total_end_the_connection(side: str) -> None:
+async def test_a_message_that_nobody_means_to_send_ends_the_connection(side: str) -> None:
     async def play(peer: RawPeer) -> None:
-        await peer.send(TEXT, b"a" * 600, fin=False)
-        await peer.send(CONT, b"a" * 401, fin=False)
+        frame = Frame(TEXT, bytes(70_000)).serialize(mask=peer.side is Side.CLIENT)
+        size = (MAX_SKIPPED + 1).to_bytes(8, "big")
+        await peer.stream.send(frame[:2] + size + frame[10:1000])
         assert (await peer.closing()).code == 1009
 
     assert isinstance(await facing(side, play, max_message_size=1000), ChannelBroken)
@@ -439,3 +452,19 @@ async def _keep_end(handler: Handler, channel: FrameChannel, ends: list[Transpor
         await handler(channel)
     except TransportError as exc:
         ends.append(exc)
+
+
+async def test_over_somebody_elses_web_server_a_message_over_the_limit_is_an_error_that_knows_its_id_too() -> None:
+    texts = iter(['{"jsonrpc":"2.0","id":9,"method":"m","params":{"x":"%s"}}' % ("x" * 100), "{}"])
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.receive", "text": next(texts)}
+
+    async def send(_: Any) -> None:
+        raise AssertionError("nothing is sent")
+
+    channel = AsgiChannel(receive, send, 100)
+    with pytest.raises(FrameTooLarge) as caught:
+        await channel.receive()
+    assert (caught.value.request_id, caught.value.kind) == (9, "request")
+    assert await channel.receive() == b"{}"

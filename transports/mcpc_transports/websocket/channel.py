@@ -22,7 +22,7 @@ from websockets.protocol import OPEN, Protocol
 from mcpc.errors import ChannelBroken, TransportError
 from mcpc_transports.websocket.changes import Changes
 from mcpc_transports.websocket.ending import Ending
-from mcpc_transports.websocket.incoming import Incoming
+from mcpc_transports.websocket.incoming import Incoming, Message
 from mcpc_transports.websocket.outgoing import STREAM_ERRORS, Outgoing, reason
 from mcpc_transports.websocket.stream import Stream
 
@@ -93,7 +93,7 @@ class WebSocketChannel:
         self._changes = Changes()
         self._outgoing = Outgoing(stream, protocol, tasks, self._ending, self._changes)
         self._incoming = Incoming(protocol, self._ending, self._outgoing.post, max_message_size)
-        self._inbox: list[bytes] = []  # messages not yet taken, the next one last
+        self._inbox: list[Message] = []  # messages not yet taken, the next one last
         self._eof = False
         """Nothing more comes from the stream."""
 
@@ -109,11 +109,15 @@ class WebSocketChannel:
         return self._outgoing.send_nowait(frames)
 
     async def receive(self) -> bytes:
-        """See `FrameChannel.receive`. No single frame is bad here: what breaks a rule ends the connection."""
+        """See `FrameChannel.receive`. A single frame is bad here only by its size: what breaks a rule of the wire ends
+        the connection."""
         while not self._inbox:
             self._ending.check_receivable()
             await self._pump()
-        return self._inbox.pop()
+        message = self._inbox.pop()
+        if isinstance(message, bytes):
+            return message
+        raise message
 
     async def aclose(self) -> None:
         """See `FrameChannel.aclose`. Sends a close frame and gives the peer a second to answer it."""
@@ -188,11 +192,11 @@ class WebSocketChannel:
         """Take what has come: messages into the inbox, answers to be written, or the end."""
         self._hand_out(self._incoming.take(data))
 
-    def _hand_out(self, messages: list[bytes]) -> None:
+    def _hand_out(self, messages: list[Message]) -> None:
         if self._ending.is_closed:
             return
         messages.reverse()
-        while messages and self.tap is not None and self.tap(messages[-1]):
+        while messages and self.tap is not None and isinstance(messages[-1], bytes) and self.tap(messages[-1]):
             messages.pop()
         self._inbox = messages
 

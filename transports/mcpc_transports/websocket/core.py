@@ -10,6 +10,8 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
+from mcpc_transports.websocket.partial import MAX_SKIPPED
+
 __all__ = ["CONTROL_MAX", "checked_value", "frame_limit", "status_of"]
 
 CONTROL_MAX = 125
@@ -32,14 +34,14 @@ _STATUSES = (
 def frame_limit(max_message_size: int) -> Any:
     """The `max_size` of a protocol whose channel bounds messages to `max_message_size` bytes.
 
-    The protocol bounds the single frame, before it buffers any of it; the channel bounds what fragments add up
-    to. Left to the protocol, the second bound would refuse a ping between the fragments of a long message, and
-    the first would refuse control frames where messages are small. (`websockets` 15 has one bound for both: there
-    it has room for a control frame beside a whole message.)
+    The protocol bounds the single frame, before it buffers any of it (those over the limit that are to be skipped do
+    not reach it); the channel bounds what fragments add up to. Left to the protocol, the second bound would end the
+    connection, and refuse a ping between the fragments of a long message, and the first would refuse control frames
+    where messages are small. (`websockets` 15 has one bound for both.)
     """
     if BOUNDS_FRAMES:
         return None, max(max_message_size, CONTROL_MAX)
-    return max_message_size + CONTROL_MAX
+    return MAX_SKIPPED + CONTROL_MAX
 
 
 def status_of(exc: BaseException) -> HTTPStatus:

@@ -1,7 +1,8 @@
 """The bytes that come over a WebSocket connection, as messages: frames, fragments, limits, UTF-8.
 
 The rules of the wire are those of `websockets`' protocol core (`frames` knows the one frame that need not go through
-it); what is decided here is what a message may be. No I/O: what has to be answered is handed on.
+it); what is decided here is what a message may be. One that is over the limit is skipped, and an error stands in its
+place; the connection goes on. No I/O: what has to be answered is handed on.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,11 +11,15 @@ from websockets.exceptions import PayloadTooBig
 from websockets.frames import OK_CLOSE_CODES, CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
-from mcpc.errors import ChannelBroken, ChannelEnded
+from mcpc.errors import ChannelBroken, ChannelEnded, FrameTooLarge
 from mcpc_transports.websocket.ending import Ending
 from mcpc_transports.websocket.frames import FrameSplitter
+from mcpc_transports.websocket.partial import MAX_SKIPPED, Partial, Remains
 
-__all__ = ["Incoming"]
+__all__ = ["Incoming", "Message"]
+
+Message = bytes | FrameTooLarge
+"""A message, or what to raise in the place of one that is over the limit."""
 
 
 class Incoming:
@@ -27,7 +32,7 @@ class Incoming:
         max_message_size: Bytes of the largest message accepted.
     """
 
-    __slots__ = ("_ending", "_max_message_size", "_partial", "_post", "_protocol", "_splitter")
+    __slots__ = ("_ending", "_max_message_size", "_partial", "_post", "_protocol", "_remains", "_splitter")
 
     def __init__(
         self, protocol: Protocol, ending: Ending, post: Callable[[Iterable[bytes]], None], max_message_size: int
@@ -36,26 +41,29 @@ class Incoming:
         self._ending = ending
         self._post = post
         self._max_message_size = max_message_size
-        # What a client sends is masked, and rare: a server leaves all of it to the core.
-        self._splitter = FrameSplitter(max_message_size) if protocol.side is Side.CLIENT else None
-        self._partial: bytearray | None = None
+        self._splitter = FrameSplitter(max_message_size, masked=protocol.side is Side.SERVER)
+        self._remains: Remains | None = None
+        """The payload of the frame that the core finds next."""
+        self._partial: Partial | None = None
+        """The message that has come in part."""
 
-    def take(self, data: bytes) -> list[bytes]:
+    def take(self, data: bytes) -> list[Message]:
         """The messages that are whole with `data`, up to the end where it has come."""
-        splitter = self._splitter
-        if splitter is None or self._protocol.state is not OPEN:
+        if self._protocol.state is not OPEN:
             return self._from_core(data)
-        messages: list[bytes] = []
-        for is_message, piece in splitter.split(data):
-            if not is_message:
-                messages += self._from_core(piece)
-            elif self._is_text(piece):
-                messages.append(piece)
+        messages: list[Message] = []
+        for piece in self._splitter.split(data):
+            if isinstance(piece, Remains):
+                self._remains = piece
+            elif not piece[0]:
+                messages += self._from_core(piece[1])
+            elif self._is_text(piece[1]):
+                messages.append(piece[1])
             if not self._ending.is_heard:
                 break  # the core reads no more after the end either
         return messages
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> list[Message]:
         """The messages that are whole now that nothing more comes."""
         return self._from_core(b"", is_last=True)
 
@@ -63,16 +71,16 @@ class Incoming:
         """What has come of a message is of no use any more."""
         self._partial = None
 
-    def _from_core(self, data: bytes, *, is_last: bool = False) -> list[bytes]:
+    def _from_core(self, data: bytes, *, is_last: bool = False) -> list[Message]:
         """The messages that the core finds with `data`, up to one that breaks a rule. What it answers is sent."""
         protocol = self._protocol
-        if self._splitter is not None and (is_last or protocol.state is not OPEN):
-            data = self._splitter.rest() + data  # from now on all is the core's
+        if is_last or protocol.state is not OPEN:
+            data = self._splitter.rest(data, is_last=is_last)  # from now on all is the core's
         if data:
             protocol.receive_data(data)
         if is_last:
             protocol.receive_eof()
-        messages: list[bytes] = []
+        messages: list[Message] = []
         events = protocol.events_received()
         if self._ending.is_heard:
             messages = self._messages(frame for frame in events if isinstance(frame, Frame))
@@ -80,43 +88,40 @@ class Incoming:
         self._post(protocol.data_to_send())
         return messages
 
-    def _messages(self, frames: Iterable[Frame]) -> list[bytes]:
-        messages: list[bytes] = []
+    def _messages(self, frames: Iterable[Frame]) -> list[Message]:
+        messages: list[Message] = []
         for frame in frames:
             message = self._message(frame)
-            if message is not None and self._is_text(message):
+            if message is not None and (isinstance(message, FrameTooLarge) or self._is_text(message)):
                 messages.append(message)
             if not self._ending.is_heard:
                 break
         return messages
 
-    def _message(self, frame: Frame) -> bytes | None:
+    def _message(self, frame: Frame) -> Message | None:
         """The message that `frame` completes, if it completes one."""
         opcode = frame.opcode
-        if opcode is Opcode.TEXT:
-            data = bytes(frame.data)
-            if not self._is_small(data):
-                return None
-            if not frame.fin:
-                self._partial = bytearray(data)
-                return None
-        elif opcode is Opcode.CONT and self._partial is not None:
-            # One growing buffer: a list of the parts would let empty fragments fill the memory.
-            self._partial += frame.data
-            if not self._is_small(self._partial) or not frame.fin:
-                return None
-            data, self._partial = bytes(self._partial), None
-        else:
-            if opcode is Opcode.BINARY:
-                self._violated(CloseCode.UNSUPPORTED_DATA, "messages must be text")
+        if opcode is Opcode.BINARY:
+            self._violated(CloseCode.UNSUPPORTED_DATA, "messages must be text")
             return None
-        return data
+        if opcode is Opcode.TEXT:
+            self._partial = Partial(self._max_message_size)
+        elif opcode is not Opcode.CONT:
+            return None
+        if self._partial is None:
+            return None
+        return self._continued(self._partial, frame)
 
-    def _is_small(self, data: bytes | bytearray) -> bool:
-        if len(data) <= self._max_message_size:
-            return True
-        self._violated(CloseCode.MESSAGE_TOO_BIG, self._too_big())
-        return False
+    def _continued(self, partial: Partial, frame: Frame) -> Message | None:
+        partial.add(frame.data if self._remains is None else self._remains)
+        self._remains = None
+        if partial.size > MAX_SKIPPED:
+            self._violated(CloseCode.MESSAGE_TOO_BIG, self._too_big())
+            return None
+        if not frame.fin:
+            return None
+        self._partial = None
+        return partial.whole()
 
     def _is_text(self, data: bytes) -> bool:
         if data.isascii():
@@ -129,7 +134,7 @@ class Incoming:
         return True
 
     def _too_big(self) -> str:
-        return f"message is over the limit of {self._max_message_size} bytes"
+        return f"message is over {MAX_SKIPPED} bytes, and the limit is {self._max_message_size}"
 
     def _violated(self, code: CloseCode, text: str) -> None:
         """The peer sent something that may not be sent here: the connection ends with `code`."""

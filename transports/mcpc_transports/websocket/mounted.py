@@ -13,9 +13,11 @@ from mcp.server.auth.provider import TokenVerifier, principal_components
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge
+from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError
 from mcpc.mount import Mount
 from mcpc.transport import Endpoint, Peer
+from mcpc.wire.envelope import BEGINNING, END
+from mcpc.wire.rpc import too_large
 from mcpc_transports.addresses import Guests
 
 __all__ = ["AsgiChannel", "mounted"]
@@ -77,7 +79,7 @@ class AsgiChannel:
             raise FrameError("a message is a text frame, not a binary one")
         frame = text.encode()
         if len(frame) > self._limit:
-            raise FrameTooLarge(self._limit)
+            raise too_large(self._limit, frame[:BEGINNING], frame[-END:])
         return frame
 
     async def aclose(self) -> None:
