@@ -13,6 +13,7 @@ import anyio
 from mcp.shared.message import SessionMessage
 
 from mcpc.errors import FrameError
+from mcpc.sdk import sender_context
 from mcpc.wire.arrivals import callback_in, is_callback
 from mcpc.wire.callbacks import NOTIFICATION_HEAD
 from mcpc.wire.rpc import decode_frame
@@ -80,7 +81,7 @@ class TappedReader(StreamWrapper):
     @property
     def last_context(self) -> contextvars.Context | None:
         """The sender's context, where the inner stream carries one."""
-        return getattr(self._inner, "last_context", None)
+        return sender_context(self._inner)
 
     async def receive(self) -> Any:
         """The next message."""
@@ -104,7 +105,7 @@ class InterceptingReader(StreamWrapper):
     @property
     def last_context(self) -> contextvars.Context | None:
         """The sender's context, where the inner stream carries one."""
-        return getattr(self._inner, "last_context", None)
+        return sender_context(self._inner)
 
     async def receive(self) -> Any:
         """The next message that is not a callback."""

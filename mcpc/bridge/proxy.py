@@ -13,9 +13,7 @@ from typing import Any, cast
 import anyio
 import anyio.abc
 from mcp.server import Server, ServerRequestContext
-from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult
-from mcp.shared.dispatcher import Outbound
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import CloseSSEStreamCallback
 from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, PaginatedRequestParams
@@ -28,6 +26,7 @@ from mcpc.bridge.pipe import GONE
 from mcpc.bridge.session import Answer, PrivateSession, SharedSession
 from mcpc.errors import MCPCError
 from mcpc.routing import TASK_METHODS, check_task_name
+from mcpc.sdk import connection_of, request_channel
 from mcpc.wire.message import ERROR, ID, RESULT, Message, notification_message, params_of
 from mcpc.wire.requests import TASK_ID
 from mcpc.wire.standard import INITIALIZE_METHOD, INITIALIZED_METHOD, LIST_TOOLS_METHOD
@@ -95,14 +94,14 @@ class ProxyServer(Server[Any]):
             headers = cast("Mapping[str, str]", getattr(ctx.request, "headers", {}))
             if ctx.method in TASK_METHODS:
                 check_task_name(headers, params_of(message).get(TASK_ID))
-            return await Answer(hub, Box(), _request_channel(ctx)).fetch(message, headers)
+            return await Answer(hub, Box(), request_channel(ctx.session)).fetch(message, headers)
         session = self._session(ctx)
         if self._poll_after is None or ctx.close_sse_stream is None:
-            return await session.request(message, _request_channel(ctx))
+            return await session.request(message, request_channel(ctx.session))
         timer = anyio.CancelScope()
         self._tasks.start_soon(self._close_later, ctx.close_sse_stream, self._poll_after, timer)
         try:
-            return await session.request(message, _request_channel(ctx))
+            return await session.request(message, request_channel(ctx.session))
         finally:
             timer.cancel()
 
@@ -118,7 +117,7 @@ class ProxyServer(Server[Any]):
 
     def _session(self, ctx: Context) -> PrivateSession | SharedSession:
         """The session of a client of the older era; it ends with the SDK's."""
-        connection = _connection(ctx)
+        connection = connection_of(ctx.session)
         found = connection.state.get("bridge")
         if found is None:
             if self._shared:
@@ -129,16 +128,6 @@ class ProxyServer(Server[Any]):
             connection.exit_stack.callback(found.close)
             self._tasks.start_soon(found.run)
         return found
-
-
-def _connection(ctx: Context) -> Connection:
-    # The SDK gives a middleware no other way to what outlives a request.
-    return ctx.session._connection  # pyright: ignore[reportPrivateUsage]
-
-
-def _request_channel(ctx: Context) -> Outbound:
-    # The typed senders of a session validate what they send; the channel below takes it as it is.
-    return ctx.session._request_outbound  # pyright: ignore[reportPrivateUsage]
 
 
 def _result(answer: Message) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from mcpc.flow import Flow
 from mcpc.foreign import hold_back_sync
 from mcpc.messages import MCPCInformation, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
+from mcpc.sdk import forget_entry, has_session
 from mcpc.transport import StreamPair
 from mcpc.wire.names import CALLBACKS_EXTENSION
 
@@ -164,7 +165,7 @@ class Client(mcp.Client):
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[None]:
-        self._entered = False
+        forget_entry(self)
         await super().__aenter__()
         try:
             yield
@@ -214,7 +215,7 @@ class Client(mcp.Client):
             ConnectionLost: there is no connection now.
             RuntimeError: the client was not entered.
         """
-        if self._session is None and self._tasks_group is not None:
+        if not has_session(self) and self._tasks_group is not None:
             raise ConnectionLost("there is no connection to the server now")
         return super().session
 

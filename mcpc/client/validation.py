@@ -6,22 +6,14 @@ from mcp.client import ClientSession
 from mcp_types import CallToolResult
 
 from mcpc.messages import PROTOCOL
+from mcpc.sdk import pass_validation
 
 __all__ = ["let_created_pass"]
 
 
 def let_created_pass(session: ClientSession) -> None:
-    """Have a session check results only. (It asks for the list of tools before its first check; that goes too.)"""
-    check: Any = session.validate_tool_result
-    if getattr(check, "lets_created_pass", False):
-        return
-
-    async def check_results(name: str, result: CallToolResult) -> None:
-        if not _is_created(result):
-            await check(name, result)
-
-    check_results.lets_created_pass = True  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
-    session.validate_tool_result = check_results
+    """Have a session check results only."""
+    pass_validation(session, _is_created)
 
 
 def _is_created(result: CallToolResult) -> bool:

@@ -3,14 +3,14 @@
 The three kinds are the SDK's `MCPServer`, its lowlevel `Server`, and `fastmcp.FastMCP`, which is never imported here.
 """
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 from mcp.server import MCPServer, Server
 
 from mcpc.errors import MCPCError
+from mcpc.sdk import lowlevel_inside, parameters_of_tool
 
-__all__ = ["custom_routes", "is_server", "lowlevel_of", "tool_parameters"]
+__all__ = ["is_server", "lowlevel_of", "tool_parameters"]
 
 
 def lowlevel_of(server: Any) -> Server[Any]:
@@ -21,9 +21,8 @@ def lowlevel_of(server: Any) -> Server[Any]:
     """
     if isinstance(server, Server):
         return cast("Server[Any]", server)
-    inner = getattr(server, "_lowlevel_server", None) or getattr(server, "_mcp_server", None)
-    if isinstance(inner, Server):
-        return cast("Server[Any]", inner)
+    if (inner := lowlevel_inside(server)) is not None:
+        return inner
     raise MCPCError(
         f"cannot serve a {type(server).__name__}: it must be mcp.server.MCPServer, mcp.server.Server or fastmcp.FastMCP"
     )
@@ -42,12 +41,4 @@ def tool_parameters(server: Any, name: Any) -> dict[str, Any]:
     """The parameters of a tool of an `MCPServer`, as its schema has them; none for another kind or an unknown tool."""
     if not isinstance(server, MCPServer) or not isinstance(name, str):
         return {}
-    tool = cast("MCPServer[Any]", server)._tool_manager.get_tool(name)  # pyright: ignore[reportPrivateUsage]
-    return {} if tool is None else tool.parameters.get("properties", {})
-
-
-def custom_routes(server: Any) -> Sequence[Any]:
-    """The routes that were added with `custom_route`, an `MCPServer`'s or a FastMCP's (Starlette's `Route`s)."""
-    fastmcp_routes: Any = getattr(server, "_get_additional_http_routes", None)
-    routes: Any = fastmcp_routes() if fastmcp_routes is not None else getattr(server, "_custom_starlette_routes", ())
-    return routes
+    return parameters_of_tool(cast("MCPServer[Any]", server), name)

@@ -14,7 +14,7 @@ from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
-    {"clock", "errors", "detached", "foreign", "machine"},
+    {"clock", "errors", "detached", "foreign", "sdk", "slots", "machine"},
     {"messages", "flow", "keywords", "options"},
     {"wire", "queue"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
@@ -35,6 +35,7 @@ ADAPTERS_MAY_USE = {
         "errors",
         "transport",
         "routing",
+        "sdk",
         "framing",
         "taps",
         "pair",

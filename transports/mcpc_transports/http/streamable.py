@@ -19,6 +19,7 @@ from mcp.server.streamable_http_manager import (
 
 from mcpc.errors import URIError
 from mcpc.mount import Mount, routes_of
+from mcpc.sdk import http_sessions
 from mcpc.taps import TappedReader
 from mcpc.transport import (
     URI,
@@ -151,5 +152,5 @@ async def _running(manager: StreamableHTTPSessionManager) -> AsyncGenerator[None
     """
     async with manager.run():
         yield
-        for session in tuple(manager._server_instances.values()):  # pyright: ignore[reportPrivateUsage]
+        for session in http_sessions(manager):
             await session.terminate()

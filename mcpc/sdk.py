@@ -1,0 +1,136 @@
+"""Every private thing of the MCP SDK, and of FastMCP, that we touch: each in one place, with the reason.
+
+A release of theirs may rename any of them without a word. `tests/core/test_sdk.py` has a test for each that it is still
+there and does what is said here, and `tests/house` sees that no other file reaches for one. FastMCP is never imported.
+"""
+
+import contextvars
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import mcp
+from mcp.client import ClientSession
+from mcp.server import MCPServer, Server
+from mcp.server.connection import Connection
+from mcp.server.session import ServerSession
+from mcp.server.streamable_http import StreamableHTTPServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.dispatcher import Outbound
+from mcp_types import CallToolResult
+
+__all__ = [
+    "connection_of",
+    "custom_routes",
+    "forget_entry",
+    "has_session",
+    "http_sessions",
+    "lowlevel_inside",
+    "parameters_of_tool",
+    "pass_validation",
+    "request_channel",
+    "sender_context",
+]
+
+# --- servers ----------------------------------------------------------------------------------------------------
+
+
+def lowlevel_inside(server: Any) -> Server[Any] | None:
+    """The lowlevel server inside an `MCPServer` (`_lowlevel_server`) or a FastMCP (`_mcp_server`); None in others.
+
+    Neither shows it, and middleware, handlers and extensions can be added to it only.
+    """
+    inner = getattr(server, "_lowlevel_server", None) or getattr(server, "_mcp_server", None)
+    return cast("Server[Any]", inner) if isinstance(inner, Server) else None
+
+
+def parameters_of_tool(server: MCPServer[Any], name: str) -> dict[str, Any]:
+    """The parameters of a tool, as its schema has them; none for an unknown one (`MCPServer._tool_manager`).
+
+    `list_tools` is async and describes all of them anew; this is asked at each call in the form of mcpc 0.2.
+    """
+    tool = server._tool_manager.get_tool(name)  # pyright: ignore[reportPrivateUsage]
+    return {} if tool is None else tool.parameters.get("properties", {})
+
+
+def custom_routes(server: Any) -> Sequence[Any]:
+    """The routes that were added with `custom_route`, Starlette's.
+
+    An `MCPServer` (`_custom_starlette_routes`) and a FastMCP (`_get_additional_http_routes`) show them only as part of
+    an application of their own, and ours serves them.
+    """
+    fastmcp_routes: Any = getattr(server, "_get_additional_http_routes", None)
+    routes: Any = fastmcp_routes() if fastmcp_routes is not None else getattr(server, "_custom_starlette_routes", ())
+    return routes
+
+
+# --- requests ---------------------------------------------------------------------------------------------------
+
+
+def connection_of(session: ServerSession) -> Connection:
+    """The connection that a request came over (`ServerSession._connection`).
+
+    A middleware is given no other way to what outlives a request: its state, its end.
+    """
+    return session._connection  # pyright: ignore[reportPrivateUsage]
+
+
+def request_channel(session: ServerSession) -> Outbound:
+    """Where messages that belong to a request are sent (`ServerSession._request_outbound`).
+
+    The typed senders of a session validate what they send; this takes it as it is, as a bridge must.
+    """
+    return session._request_outbound  # pyright: ignore[reportPrivateUsage]
+
+
+def sender_context(stream: Any) -> contextvars.Context | None:
+    """The context in which a message's handler is to run, which a read stream carries as `last_context`.
+
+    The SDK looks for an attribute of that name on whatever stream it reads from; it is in no protocol.
+    """
+    return getattr(stream, "last_context", None)
+
+
+def http_sessions(manager: StreamableHTTPSessionManager) -> tuple[StreamableHTTPServerTransport, ...]:
+    """The sessions that are open (`StreamableHTTPSessionManager._server_instances`).
+
+    The manager's own end cancels them; they are to end as by their clients.
+    """
+    return tuple(manager._server_instances.values())  # pyright: ignore[reportPrivateUsage]
+
+
+# --- clients ----------------------------------------------------------------------------------------------------
+
+
+def forget_entry(client: mcp.Client) -> None:
+    """Let a client that was left be entered again, over a new connection (`Client._entered`).
+
+    The SDK's own lives for one connection; ours is one object over many.
+    """
+    client._entered = False  # pyright: ignore[reportPrivateUsage]
+
+
+def has_session(client: mcp.Client) -> bool:
+    """Whether a client has a connection at this moment (`Client._session`); the property `session` raises instead."""
+    return client._session is not None  # pyright: ignore[reportPrivateUsage]
+
+
+def pass_validation(session: ClientSession, passes: Callable[[CallToolResult], bool]) -> None:
+    """Let some tool results pass without the check against the tool's output schema (`validate_tool_result`).
+
+    The method is public, but replaced on the object: a client makes its session itself and takes no other class.
+
+    Args:
+        session: The session.
+        passes: Which results are not checked. (Before its first check a session asks for the list of tools; that goes
+            too.)
+    """
+    check: Any = session.validate_tool_result
+    if getattr(check, "is_ours", False):
+        return
+
+    async def check_others(name: str, result: CallToolResult) -> None:
+        if not passes(result):
+            await check(name, result)
+
+    check_others.is_ours = True  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+    session.validate_tool_result = check_others
