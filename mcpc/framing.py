@@ -26,8 +26,7 @@ from mcpc.detached import call_soon, callback_context
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
 from mcpc.taps import CallbackTap
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
-from mcpc.wire.arrivals import is_callback
-from mcpc.wire.rpc import decode_frame, encode_error, encode_rpc, failed_answer, rpc_message
+from mcpc.wire.rpc import encode_error, encode_rpc, failed_answer, rpc_message
 
 __all__ = [
     "Connection",
@@ -291,7 +290,7 @@ class Connection:
         """
         while True:
             try:
-                message = decode_frame(await self.channel.receive())
+                message = self.tap.read(await self.channel.receive())
             except FrameError as exc:
                 if (answer := await self._refuse(exc)) is not None:
                     return SessionMessage(answer)
@@ -299,10 +298,8 @@ class Connection:
             except TransportError:
                 self.closed = True
                 raise
-            if self.tap.sink is not None and is_callback(message):
-                self.tap.sink(message)
-                continue
-            return SessionMessage(rpc_message(message))
+            if message is not None:
+                return SessionMessage(rpc_message(message))
 
     async def _refuse(self, error: FrameError) -> JSONRPCError | None:
         """A bad frame: whoever sent it is told, or whoever waits for it, with the answer that is returned."""

@@ -13,6 +13,7 @@ import anyio
 from mcp.shared.message import SessionMessage
 
 from mcpc.errors import FrameError
+from mcpc.garbage import collection_paused
 from mcpc.sdk import sender_context
 from mcpc.wire.arrivals import callback_in, is_callback
 from mcpc.wire.callbacks import NOTIFICATION_HEAD
@@ -39,13 +40,22 @@ class CallbackTap:
         if self.sink is None or not frame.startswith(NOTIFICATION_HEAD):
             return False
         try:
-            message = decode_frame(frame)
+            return self.read(frame) is None
         except FrameError:
             return False  # whoever reads it next will say so
-        if not is_callback(message):
-            return False
-        self.sink(message)
-        return True
+
+    def read(self, frame: bytes | bytearray) -> dict[str, Any] | None:
+        """The message in any frame; None where it was a callback, and was taken.
+
+        Raises:
+            FrameError: it is no message.
+        """
+        with collection_paused:
+            message = decode_frame(frame)
+            if self.sink is None or not is_callback(message):
+                return message
+            self.sink(message)
+            return None
 
 
 class StreamWrapper:
@@ -123,7 +133,8 @@ class InterceptingReader(StreamWrapper):
         callback = callback_in(item.message) if isinstance(item, SessionMessage) else None
         if callback is None:
             return False
-        self._sink(callback)
+        with collection_paused:
+            self._sink(callback)
         return True
 
     def __aiter__(self) -> Self:
