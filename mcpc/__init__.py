@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mcpc import agents
     from mcpc.bridge import bridge, bridging
     from mcpc.client import Backoff, Client, ClientOptions, ConnectionState, MCPCHandler, TaskHandle, connect
+    from mcpc.ending import ProcessEnd
     from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt, TaskInfo
     from mcpc.options import ConnectOptions, ListenOptions, MountOptions
     from mcpc.server import (
@@ -78,6 +79,7 @@ __all__ = [
     "asgi_app",
     "WebApp",
     "is_server",
+    "ProcessEnd",
     # bridge
     "bridge",
     "bridging",
@@ -146,6 +148,7 @@ __all__ = [
 _ROOMS = {
     "mcpc.bridge": ("bridge", "bridging"),
     "mcpc.client": ("Backoff", "Client", "ClientOptions", "ConnectionState", "MCPCHandler", "TaskHandle", "connect"),
+    "mcpc.ending": ("ProcessEnd",),
     "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt", "TaskInfo"),
     "mcpc.options": ("ConnectOptions", "ListenOptions", "MountOptions"),
     "mcpc.server": (

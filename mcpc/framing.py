@@ -13,6 +13,7 @@ import contextvars
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
@@ -22,7 +23,7 @@ from anyio.lowlevel import checkpoint
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
 
-from mcpc.detached import call_soon, callback_context
+from mcpc.detached import call_soon, callback_context, spawn_detached
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
 from mcpc.taps import CallbackTap
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
@@ -42,6 +43,9 @@ logger: logging.Logger = logging.getLogger("mcpc")
 
 HIGH_WATER = 256 * 1024
 """Bytes of the SDK's messages that wait for the writer before `send` waits."""
+
+LEAVING = 2.0
+"""Seconds that what runs for a peer has to end, once the peer has left."""
 
 current_connection: contextvars.ContextVar["Connection | None"] = contextvars.ContextVar(
     "mcpc_connection", default=None
@@ -115,6 +119,8 @@ class Connection:
         """Set when something was sent; made when somebody waits for that."""
         self._failure: TransportError | None = None
         self._writing: anyio.CancelScope | None = None
+        self._left: anyio.Event | None = None
+        """Set when the connection's owner has left it; made when the peer has."""
         self._answer_hooks: dict[RequestId, Callable[[], None]] = {}
 
     @property
@@ -138,6 +144,8 @@ class Connection:
                 with anyio.CancelScope(shield=True):
                     await self.channel.aclose()
                 self._lost(ChannelClosed("the connection is closed"))
+                if self._left is not None:
+                    self._left.set()
 
     # --- sending ---
 
@@ -296,10 +304,27 @@ class Connection:
                     return SessionMessage(answer)
                 continue
             except TransportError:
-                self.closed = True
+                self._peer_left()
                 raise
             if message is not None:
                 return SessionMessage(rpc_message(message))
+
+    def _peer_left(self) -> None:
+        """Nothing more comes. What still runs for the peer is being cancelled; it may not be possible to."""
+        if not self.closed:
+            self.closed = True
+            if self.side == "server":
+                self._left = anyio.Event()
+                spawn_detached(partial(self._let_go, self._left))
+
+    async def _let_go(self, left: anyio.Event) -> None:
+        """Close the channel, also if a handler that cannot be cancelled keeps the connection's owner waiting."""
+        with anyio.move_on_after(LEAVING):
+            await left.wait()
+            return
+        logger.debug("a handler that cannot be cancelled has outlived its connection")
+        self._lost(ChannelClosed("the peer has left"))
+        await self.channel.aclose()
 
     async def _refuse(self, error: FrameError) -> JSONRPCError | None:
         """A bad frame: whoever sent it is told, or whoever waits for it, with the answer that is returned."""

@@ -7,15 +7,29 @@ from typing import NoReturn
 import anyio
 import typer
 
-from mcpc.cli.mistakes import mistakes_told
+import mcpc
+from mcpc.cli.mistakes import FAILED, mistakes_told
 
 __all__ = ["run", "until_signal"]
 
 
 def run(main: Callable[[], Awaitable[int]]) -> NoReturn:
-    """Run a command to its end and exit with its code."""
+    """Run a command to its end and exit with its code, whatever is left that will not end."""
+    end = mcpc.ProcessEnd()
+
+    async def ending() -> int:
+        code = FAILED
+        try:
+            code = await main()
+        finally:
+            end.begin(code)
+        return code
+
     with mistakes_told():
-        code = anyio.run(main)
+        try:
+            code = anyio.run(ending)
+        finally:
+            end.over()
     raise typer.Exit(code)
 
 

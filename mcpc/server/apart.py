@@ -4,7 +4,6 @@ What hangs in it (a handler that swallows its cancellation, a function that bloc
 those who come after it, nor the process.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, TypeVar
@@ -12,10 +11,9 @@ from typing import Any, Generic, TypeVar
 import anyio
 
 from mcpc.detached import spawn_detached
+from mcpc.ending import left_behind
 
 __all__ = ["apart"]
-
-logger = logging.getLogger("mcpc")
 
 T = TypeVar("T")
 LAST_PATIENCE = 0.5
@@ -94,4 +92,4 @@ class _Apart(Generic[T]):
         with anyio.move_on_after(LAST_PATIENCE):
             await self._left.wait()
             return
-        logger.warning("%s would not end, and was left behind", what)
+        left_behind(f"{what} would not end, and was left behind")

@@ -31,11 +31,19 @@ from mcpc.server.originals import handshake_answer, hide_parameters, is_handshak
 from mcpc.server.rounds import RoundTable, is_ours
 from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
 from mcpc.server.start_key import StartKey
+from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.server.task_session import PROGRESS_TOKEN, TaskSession
 from mcpc.wire.calls import CallMetadata, read_call
 from mcpc.wire.jsontext import as_object
 from mcpc.wire.message import META
-from mcpc.wire.standard import ARGUMENTS, CALL_TOOL_METHOD, INPUT_RESPONSES, LIST_TOOLS_METHOD, REQUEST_STATE
+from mcpc.wire.standard import (
+    ARGUMENTS,
+    AUTHORS_METHODS,
+    CALL_TOOL_METHOD,
+    INPUT_RESPONSES,
+    LIST_TOOLS_METHOD,
+    REQUEST_STATE,
+)
 
 __all__ = ["CallReader"]
 
@@ -85,6 +93,13 @@ class CallReader:
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Handle one request or notification."""
+        if ctx.method not in AUTHORS_METHODS:
+            return await self._handle(ctx, call_next)
+        name = (ctx.params or {}).get("name", "")
+        with left_alone_if_stubborn(f"the handler of {ctx.method} {name!r}"):
+            return await self._handle(ctx, call_next)
+
+    async def _handle(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.method == LIST_TOOLS_METHOD and ctx.request_id is not None:
             return hide_parameters(await call_next(ctx))
         if self._sep2663.concerns(ctx):

@@ -22,6 +22,7 @@ from mcpc.server.limits import Limits
 from mcpc.server.outlet import Outlet
 from mcpc.server.phrasing import Ending, Phrasing
 from mcpc.server.questions import Questions
+from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.tasks import Move, TaskRegistry, TaskState
 from mcpc.wire.jsontext import encode_json
 from mcpc.wire.prompts import describe_prompt, prompt_update
@@ -266,7 +267,9 @@ class Execution:
     async def _outcome(self, worker: Callable[[], Awaitable[Any]]) -> Ending | None:
         """How it is to end; None where it has."""
         try:
-            return self._completed(await worker())
+            with left_alone_if_stubborn(f"the worker of {self.state.tool_name}"):
+                value = await worker()
+            return self._completed(value)
         except GeneratorExit as exc:
             # Perhaps it is we who are being closed: nothing may be waited for.
             self._end(self._failed(exc))

@@ -19,6 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from mcpc.detached import spawn_detached
+from mcpc.ending import left_behind
 from mcpc.errors import MCPCError
 
 __all__ = ["Host"]
@@ -89,7 +90,7 @@ class Host:
             await ended.wait()
         if not ended.is_set():
             self._tasks = self._ended = None
-            logger.warning("a worker would not end although it was cancelled, and was left behind")
+            left_behind("a worker would not end although it was cancelled, and was left behind", anything=True)
 
     @property
     def is_open(self) -> bool:

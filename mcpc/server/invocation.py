@@ -18,6 +18,7 @@ from mcpc.server.answers import error_result, kept_answer, made_result
 from mcpc.server.execution import ANSWER_TIMEOUT, Execution
 from mcpc.server.failures import holds_cancellation
 from mcpc.server.outcome import ToolError, check_answer, message_value, with_structure
+from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.server.terms import Terms
 from mcpc.tasks import Status
 from mcpc.wire.jsontext import as_object
@@ -54,10 +55,7 @@ class Invocation:
         """Let the server handle the call. Raises nothing but cancellation."""
         try:
             with self.scope:
-                try:
-                    self._result = await proceed()
-                except Exception as exc:
-                    self._error = exc
+                await self._proceed(proceed)
             if self.running is not None:
                 await self._conclude(self.running)
         finally:
@@ -67,6 +65,13 @@ class Invocation:
             self.over.set()
             for tell in self._tell:
                 tell()
+
+    async def _proceed(self, proceed: Callable[[], Awaitable[HandlerResult]]) -> None:
+        with left_alone_if_stubborn("a background tool"):
+            try:
+                self._result = await proceed()
+            except Exception as exc:
+                self._error = exc
 
     async def work(self, tool_name: str, worker: Callable[[Execution], Awaitable[Any]], terms: Terms) -> Any:
         """Enter the task and run the worker with it: what the tool's function does.

@@ -10,12 +10,12 @@ import anyio
 from mcp.server import Server
 from mcp.server.runner import serve_dual_era_loop
 
+from mcpc.ending import ProcessEnd
 from mcpc.framing import Connection
 from mcpc.options import ListenOptions, merged
 from mcpc.sdk import custom_routes
 from mcpc.server.apart import apart
 from mcpc.server.binding import Binding, bind
-from mcpc.server.ending import ProcessEnd
 from mcpc.server.served import Served
 from mcpc.server.workshop import Workshop
 from mcpc.transport import URI, FrameChannel, Peer, traits_of

@@ -2,6 +2,7 @@
 
 __all__ = [
     "ARGUMENTS",
+    "AUTHORS_METHODS",
     "CALL_TOOL_METHOD",
     "CANCELLED_METHOD",
     "CHANGES",
@@ -29,6 +30,9 @@ PROGRESS_METHOD = "notifications/progress"
 LIST_TOOLS_METHOD = "tools/list"
 CALL_TOOL_METHOD = "tools/call"
 ELICITATION_METHOD = "elicitation/create"
+
+AUTHORS_METHODS = frozenset((CALL_TOOL_METHOD, "prompts/get", "resources/read", "completion/complete"))
+"""Requests that code of the server's author handles."""
 
 CHANGES = frozenset(
     (

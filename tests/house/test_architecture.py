@@ -14,7 +14,7 @@ from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
-    {"clock", "errors", "detached", "foreign", "sdk", "slots", "machine", "garbage"},
+    {"clock", "ending", "errors", "detached", "foreign", "sdk", "slots", "machine", "garbage"},
     {"messages", "flow", "keywords", "options"},
     {"wire", "queue"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},

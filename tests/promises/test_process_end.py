@@ -1,9 +1,11 @@
 """A serving process ends when it is told to, whatever its workers do, and its server's lifespan is closed before."""
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -28,6 +30,7 @@ callbacks = mcpc.MCPCHelper(server, shutdown_grace=0.05)
 
 @callbacks.tool()
 def blocked(task: mcpc.SyncTask) -> None:
+    print("called", flush=True)
     task.update("here")
     threading.Event().wait()
 
@@ -48,6 +51,19 @@ def plain() -> None:
 mcpc.run(server, "tcp://127.0.0.1:0", on_listening=lambda uri: print(uri, flush=True))
 print("run has returned", flush=True)
 """
+
+
+INITIALIZE: dict[str, Any] = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "raw", "version": "0"}},
+}
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
+def _call_of(tool: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
 
 
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGINT])
@@ -91,5 +107,57 @@ async def test_a_signal_ends_the_process_whatever_hangs(what: str, number: signa
             assert process.returncode == 0
             assert "lifespan closed" in out
             assert ("run has returned" in out) is (what != "stubborn")
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("what", ["plain", "blocked"])
+async def test_the_client_s_death_ends_a_server_over_stdio_though_a_tool_blocks(what: str, tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(SERVER.replace('"tcp://127.0.0.1:0"', '"stdio:"'))
+    with subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            for message in (INITIALIZE, INITIALIZED, _call_of(what)):
+                process.stdin.write(json.dumps(message) + "\n")
+            process.stdin.flush()
+            said = ""
+            while "called" not in said:  # what is printed goes to stderr: stdout is the wire
+                said += await anyio.to_thread.run_sync(process.stderr.readline)
+            process.stdin.close()
+            process.stdin = None
+            out, err = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=40))
+            assert process.returncode == 0
+            assert "lifespan closed" in said + out + err
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("what", ["blocked", "stubborn", "plain"])
+async def test_mcpc_serve_ends_too_and_says_once_what_it_left(what: str, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(SERVER.partition("mcpc.run(")[0])
+    address = f"unix://{tmp_path}/server.sock"
+    with subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
+        [str(Path(sys.executable).with_name("mcpc")), "serve", f"{tmp_path}/app.py", address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            while "serving" not in await anyio.to_thread.run_sync(process.stderr.readline):
+                assert process.poll() is None
+            with anyio.fail_after(30):
+                await _call(address, what, process)
+            process.send_signal(signal.SIGTERM)
+            out, err = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=40))
+            assert process.returncode == 0
+            assert "lifespan closed" in out
+            assert [line for line in err.splitlines() if "would not end" in line or "swallows" in line][1:] == []
         finally:
             process.kill()

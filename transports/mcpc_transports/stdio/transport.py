@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -110,8 +110,8 @@ class StdioTransport:
         failure: Exception | None = None
         with ExitStack() as stack:
             stack.callback(_in_use.release)
-            channel = LineChannel(PolledStream(*take_over(stack)), max_message_size)
-            serving = _Serving()
+            channel = _OwnChannel(PolledStream(*take_over(stack)), max_message_size)
+            serving = _Serving(channel.finished)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(serving.serve, endpoint, channel)
                 try:
@@ -148,13 +148,27 @@ def _errlog(errlog: _HasFileno | int | None) -> int:
     return descriptor
 
 
+class _OwnChannel(LineChannel):
+    """A channel over our own stdin and stdout. It may be closed though what serves it is not over yet."""
+
+    def __init__(self, stream: PolledStream, max_message_size: int) -> None:
+        super().__init__(stream, max_message_size)
+        self.finished = anyio.Event()
+        """Set when it is closed."""
+
+    async def aclose(self) -> None:
+        """See `FrameChannel.aclose`."""
+        await super().aclose()
+        self.finished.set()
+
+
 @dataclass
 class _Serving:
     """This process's stdin and stdout being served."""
 
-    uri: str = "stdio:"
-    finished: anyio.Event = field(default_factory=anyio.Event)
+    finished: anyio.Event
     """Set when the connection has ended."""
+    uri: str = "stdio:"
 
     async def serve(self, endpoint: Endpoint, channel: LineChannel) -> None:
         """Serve the one connection until it ends."""
@@ -162,4 +176,3 @@ class _Serving:
             await endpoint.serve_channel(channel, Peer(address="stdio"))
         finally:
             await channel.aclose()
-            self.finished.set()

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 
-__all__ = ["ProcessEnd"]
+__all__ = ["ProcessEnd", "left_behind"]
 
 logger = logging.getLogger("mcpc")
 
@@ -17,8 +17,27 @@ PATIENCE = 1.0
 """Seconds that the event loop has to end once the serving has, and the interpreter once the program is over."""
 
 
+_told: set[str] = set()
+
+
+def left_behind(what: str, *, anything: bool = False) -> None:
+    """Log that something would not end and was left behind, once.
+
+    Args:
+        what: The sentence.
+        anything: Whether it only says that something was: nothing new, where anything was told of before.
+    """
+    if not (what in _told or (anything and _told)):
+        _told.add(what)
+        logger.warning(what)
+
+
 class ProcessEnd:
-    """Ends the process if it does not end by itself. Begun once the serving is over, the server's lifespan included."""
+    """Ends the process if it does not end by itself, once its work is over: `mcpc.run` does it for its own.
+
+    For programs that serve in an event loop of their own: call `begin` as the last thing inside the loop, after the
+    server has been left, and `over` once the loop has ended.
+    """
 
     def __init__(self) -> None:
         self._over = threading.Event()
@@ -42,14 +61,15 @@ class ProcessEnd:
 
     def _watch(self) -> None:
         if not self._over.wait(PATIENCE):
-            logger.warning("some work would not end although it was cancelled; the process ends without it")
+            left_behind("some work would not end although it was cancelled; the process ends without it", anything=True)
             _exit(self._status)
         threading.main_thread().join()
         while threads := _threads_at_exit():
             if all(thread.name == ANYIO_THREAD for thread in threads):
                 threads[0].join(PATIENCE)
                 if threads[0].is_alive():
-                    logger.warning("%d threads of functions would not end; the process ends without them", len(threads))
+                    what = "the threads of some functions would not end; the process ends without them"
+                    left_behind(what, anything=True)
                     _exit(1 if getattr(sys, "last_value", None) is not None else self._status)
             else:
                 threads[0].join(PATIENCE)
