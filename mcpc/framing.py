@@ -14,26 +14,24 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
+from mcp_types import JSONRPCError, RequestId
 
 from mcpc.detached import call_soon, callback_context, spawn_detached
-from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, FrameError, FrameTooLarge, TransportError
+from mcpc.errors import ChannelBroken, ChannelClosed, FrameError, FrameTooLarge, TransportError
+from mcpc.frame_streams import FrameReader, FrameWriter
 from mcpc.taps import CallbackTap
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
-from mcpc.wire.rpc import encode_error, encode_rpc, failed_answer, rpc_message
+from mcpc.wire.rpc import encode_error, failed_answer, rpc_message
 
 __all__ = [
     "Connection",
-    "FrameReader",
     "FrameResponse",
-    "FrameWriter",
     "Source",
     "current_connection",
     "current_response",
@@ -99,7 +97,7 @@ class Connection:
         """Room for what serves this connection."""
         self.closed: bool = False
         """Whether nothing more will be read."""
-        self.reader: FrameReader = FrameReader(self)
+        self.reader: FrameReader = FrameReader(self, _handlers_context(self))
         self.writer: FrameWriter = FrameWriter(self)
         self._queue: list[bytes] = []
         self._queued = 0
@@ -315,16 +313,7 @@ class Connection:
             self.closed = True
             if self.side == "server":
                 self._left = anyio.Event()
-                spawn_detached(partial(self._let_go, self._left))
-
-    async def _let_go(self, left: anyio.Event) -> None:
-        """Close the channel, also if a handler that cannot be cancelled keeps the connection's owner waiting."""
-        with anyio.move_on_after(LEAVING):
-            await left.wait()
-            return
-        logger.debug("a handler that cannot be cancelled has outlived its connection")
-        self._lost(ChannelClosed("the peer has left"))
-        await self.channel.aclose()
+                spawn_detached(partial(_close_without, self.channel, self._left))
 
     async def _refuse(self, error: FrameError) -> JSONRPCError | None:
         """A bad frame: whoever sent it is told, or whoever waits for it, with the answer that is returned."""
@@ -345,76 +334,17 @@ class Connection:
         return None
 
 
-class _Stream:
-    """What both streams share: context management and closing."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-    async def aclose(self) -> None:
-        await checkpoint()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+def _handlers_context(connection: Connection) -> contextvars.Context:
+    """What the SDK runs the handlers of a connection's messages in."""
+    context = contextvars.copy_context()
+    context.run(current_connection.set, connection)
+    return context
 
 
-class FrameReader(_Stream):
-    """The SDK's read stream over a connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        context = contextvars.copy_context()
-        context.run(current_connection.set, connection)
-        self.last_context = context
-        """What the SDK runs a message's handler in: it holds `current_connection`."""
-        self.tap: CallbackTap = connection.tap
-
-    async def receive(self) -> SessionMessage:
-        """The next message.
-
-        Raises:
-            TransportError: the channel has ended.
-        """
-        return await self.connection.next_message()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage:
-        try:
-            return await self.connection.next_message()
-        except (ChannelEnded, ChannelClosed) as exc:
-            raise StopAsyncIteration from exc
-        except ChannelBroken as exc:
-            logger.debug("connection broken: %s", exc)
-            raise StopAsyncIteration from exc
-
-
-class FrameWriter(_Stream):
-    """The SDK's write stream over a connection."""
-
-    async def send(self, item: SessionMessage, /) -> None:
-        """Queue one message for the writer.
-
-        Raises:
-            TransportError: the connection is closed or broken.
-        """
-        message = item.message
-        try:
-            await self.connection.send(encode_rpc(message))
-        finally:
-            if isinstance(message, JSONRPCResponse | JSONRPCError):
-                self.connection.answered(message.id)
-
-    async def aclose(self) -> None:
-        """Hand what is queued to the channel, within a second."""
-        with anyio.move_on_after(1):
-            await self.connection.flush()
+async def _close_without(channel: FrameChannel, left: anyio.Event) -> None:
+    """Close a channel whose peer has left, also if a handler that cannot be cancelled keeps the owner waiting."""
+    with anyio.move_on_after(LEAVING):
+        await left.wait()
+        return
+    logger.debug("a handler that cannot be cancelled has outlived its connection")
+    await channel.aclose()

@@ -8,7 +8,7 @@ from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
 from mcpc.client.inbox import Inbox
 from mcpc.errors import MessageError
-from mcpc.framing import FrameReader
+from mcpc.frame_streams import FrameReader
 from mcpc.taps import InterceptingReader, StreamWrapper, TappedReader
 from mcpc.transport import StreamPair
 from mcpc.wire.calls import call_meta, read_call

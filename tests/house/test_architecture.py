@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
     {"store"},
     {"taps"},
+    {"frame_streams"},
     {"framing", "uri", "pair", "mount"},
     {"store_uri"},
     {"bridge", "server", "client", "testing"},
