@@ -117,8 +117,7 @@ class Connection:
         """Set when something was sent; made when somebody waits for that."""
         self._failure: TransportError | None = None
         self._writing: anyio.CancelScope | None = None
-        self._left: anyio.Event | None = None
-        """Set when the connection's owner has left it; made when the peer has."""
+        self._left: anyio.Event | None = None  # set when the connection's owner has left it; made when the peer has
         self._answer_hooks: dict[RequestId, Callable[[], None]] = {}
 
     @property
@@ -302,18 +301,12 @@ class Connection:
                     return SessionMessage(answer)
                 continue
             except TransportError:
-                self._peer_left()
+                if not self.closed and self.side == "server":
+                    self._left = _close_soon(self.channel)
+                self.closed = True
                 raise
             if message is not None:
                 return SessionMessage(rpc_message(message))
-
-    def _peer_left(self) -> None:
-        """Nothing more comes. What still runs for the peer is being cancelled; it may not be possible to."""
-        if not self.closed:
-            self.closed = True
-            if self.side == "server":
-                self._left = anyio.Event()
-                spawn_detached(partial(_close_without, self.channel, self._left))
 
     async def _refuse(self, error: FrameError) -> JSONRPCError | None:
         """A bad frame: whoever sent it is told, or whoever waits for it, with the answer that is returned."""
@@ -341,8 +334,17 @@ def _handlers_context(connection: Connection) -> contextvars.Context:
     return context
 
 
+def _close_soon(channel: FrameChannel) -> anyio.Event:
+    """Close a channel whose peer has left, also if a handler that cannot be cancelled keeps the connection's owner.
+
+    Returns what the owner sets when it has left.
+    """
+    left = anyio.Event()
+    spawn_detached(partial(_close_without, channel, left))
+    return left
+
+
 async def _close_without(channel: FrameChannel, left: anyio.Event) -> None:
-    """Close a channel whose peer has left, also if a handler that cannot be cancelled keeps the owner waiting."""
     with anyio.move_on_after(LEAVING):
         await left.wait()
         return

@@ -268,10 +268,8 @@ class Execution:
         """How it is to end; None where it has."""
         try:
             with left_alone_if_stubborn(f"the worker of {self.state.tool_name}"):
-                value = await worker()
-            return self._completed(value)
-        except GeneratorExit as exc:
-            # Perhaps it is we who are being closed: nothing may be waited for.
+                return self._completed(await worker())
+        except GeneratorExit as exc:  # perhaps it is we who are being closed: nothing may be waited for
             self._end(self._failed(exc))
             return None
         except BaseException as exc:
