@@ -35,6 +35,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/pyright
+	$(BIN)/mypy tests/house/consumer
+	$(BIN)/python tests/house/check_types.py
 
 format: $(READY)
 	$(BIN)/ruff format .

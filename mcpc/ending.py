@@ -11,7 +11,7 @@ import threading
 
 __all__ = ["ProcessEnd", "left_behind"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 PATIENCE = 1.0
 """Seconds that the event loop has to end once the serving has, and the interpreter once the program is over."""

@@ -20,7 +20,7 @@ from mcpc.uri import parse_uri, prepare, transport_options
 
 __all__ = ["Place", "connected"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 TAIL, LINES = 8192, 10
 """Of what a server that died had written to stderr, so many bytes and lines are shown."""

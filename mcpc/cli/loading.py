@@ -15,7 +15,7 @@ from mcpc.cli.mistakes import UserMistake
 
 __all__ = ["load_server"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 def load_server(target: str) -> Any:

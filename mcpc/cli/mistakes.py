@@ -19,7 +19,7 @@ else:
 
 __all__ = ["COMPLETE", "FAILED", "MISTAKE", "UserMistake", "exit_code_of", "mistakes_told"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 COMPLETE, FAILED, MISTAKE = 0, 1, 2
 """Exit codes; an interrupted command ends with 128 and the signal's number, as shells have it."""

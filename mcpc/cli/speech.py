@@ -13,7 +13,7 @@ class OutputEnded(Exception):
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(f"stdout cannot be written: {cause.strerror}")
-        self.reader_left = isinstance(cause, BrokenPipeError)
+        self.reader_left: bool = isinstance(cause, BrokenPipeError)
 
 
 def put(text: str) -> None:

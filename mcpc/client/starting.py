@@ -28,7 +28,7 @@ from mcpc.wire.results import failure
 
 __all__ = ["Starter"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 GOODBYE = 1.0
 """Seconds that stopping a task may take whose start was cancelled."""

@@ -67,7 +67,7 @@ class Binding:
         """Those of them that refuse a caller who can follow no task."""
         self.handles: dict[str, float] = {}
         """Those of them whose plain callers get a handle, and after how many seconds."""
-        self.handed = HandedTasks(limits.task_ttl)
+        self.handed: HandedTasks = HandedTasks(limits.task_ttl)
         """The tasks whose plain callers have one."""
         self.source: Source | None = source
         self.desk: Desk = Desk(Workshop(limits)) if source is None else StoredDesk(StoredWorkshop(limits, source))

@@ -41,7 +41,7 @@ class News:
     """The last things that one task told."""
 
     def __init__(self) -> None:
-        self.head = 0
+        self.head: int = 0
         """The number of the newest."""
         self._entries: deque[Told] = deque()
         self._bytes = 0

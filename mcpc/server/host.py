@@ -24,7 +24,7 @@ from mcpc.errors import MCPCError
 
 __all__ = ["Host"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 T = TypeVar("T")
 

@@ -34,13 +34,13 @@ class Invocation:
     """
 
     def __init__(self, enter: Callable[[str, Terms], Awaitable[Execution]]) -> None:
-        self.begun = anyio.Event()
+        self.begun: anyio.Event = anyio.Event()
         """Set when the worker has its task, or when the call ended before."""
-        self.over = anyio.Event()
+        self.over: anyio.Event = anyio.Event()
         """Set when the call has ended, and its task with it."""
         self.running: Execution | None = None
         """The task; None while there is none. A call with bad arguments never has one."""
-        self.scope = anyio.CancelScope()
+        self.scope: anyio.CancelScope = anyio.CancelScope()
         self._enter = enter
         self._tell: list[Callable[[], None]] = []
         self._value: Any = None

@@ -28,9 +28,9 @@ class Pool:
     """What waits for the store on one channel, of all its lines together."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
         """Messages, those in flight too."""
-        self.size = 0
+        self.size: int = 0
         """Bytes of them."""
         self._shrunk = anyio.Event()
 
@@ -154,7 +154,7 @@ class Line:
             checkpoint=self._checkpoint if is_last else None,
             taken=self.taken,
         )
-        self.changed = False
+        self.changed: bool = False
         self._taken_told = self.taken
         if is_last:
             self._checkpoint = self._end = None
@@ -193,7 +193,7 @@ class Line:
         """The store lets nothing more of it through."""
         if self.is_lost:
             return
-        self.is_lost = True
+        self.is_lost: bool = True
         self._pool.add(-len(self._messages), -sum(map(len, self._messages)))
         self._messages.clear()
         self._settled.set()

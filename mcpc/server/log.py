@@ -18,7 +18,7 @@ from mcpc.stored import Entry, Receipt
 
 __all__ = ["Log"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 BATCH_ENTRIES = 256
 """Entries of one append at the most."""

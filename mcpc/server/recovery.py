@@ -17,7 +17,7 @@ from mcpc.stored import Claim, StoredTask
 
 __all__ = ["LEASE", "Recovery"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 LEASE = 15.0
 """Seconds for which a process that says nothing is taken to be alive."""

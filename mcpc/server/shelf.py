@@ -17,7 +17,7 @@ from mcpc.store import Store
 
 __all__ = ["Shelf"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 SENT_INTERVAL = 1.0
 """Seconds between two reports of what listeners were sent."""

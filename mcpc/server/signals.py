@@ -19,7 +19,7 @@ from mcpc.wire.jsontext import encode_json
 
 __all__ = ["Signals"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 
 class Signals:

@@ -68,13 +68,13 @@ class StoredJournal(Journal):
         super().__init__(channel, principal, limits, clock)
         self.pressure = _StoredPressure(self, limits.stall_timeout)
         self._waiting = self.pressure.waiting
-        self.pool = Pool()
+        self.pool: Pool = Pool()
         """What waits for the store."""
-        self.line = Line(channel, self.pool, note, self.landed, self.head)
+        self.line: Line = Line(channel, self.pool, note, self.landed, self.head)
         """For what is no stored task's: server events, tasks in the originals' way."""
         self.on_behind: Callable[[StoredJournal], None] = lambda journal: None
         """Called when the store has messages that are not here."""
-        self.opening = anyio.Lock()
+        self.opening: anyio.Lock = anyio.Lock()
         """Held while it is read for the first time."""
         self.is_open = False
         """Whether it has been read."""
@@ -128,7 +128,7 @@ class StoredJournal(Journal):
 
     def landed(self, first: int, messages: list[bytes], is_end: bool) -> None:
         """Messages of ours have landed; others' may be between."""
-        self.touched = self._clock()
+        self.touched: float = self._clock()
         if first != self.mailbox.head + 1:
             self.on_behind(self)
             return
@@ -145,8 +145,8 @@ class StoredJournal(Journal):
 
     def begin(self, state: ChannelState) -> None:
         """The channel as the store has it, before anything was read."""
-        self.epoch = state.epoch
-        self.sent = state.cursor
+        self.epoch: str = state.epoch
+        self.sent: int = state.cursor
 
     async def catch_up(self, store: Store) -> None:
         """Read what the store has and the mailbox has not.

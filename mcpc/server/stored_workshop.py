@@ -63,14 +63,14 @@ class StoredWorkshop(Workshop):
 
     def __init__(self, limits: Limits, source: Source, clock: Clock = SYSTEM_CLOCK) -> None:
         super().__init__(limits, clock)
-        self.runner = secrets.token_hex(16)
+        self.runner: str = secrets.token_hex(16)
         """This process, as the store knows it."""
         self._keeper = Keeper(source, self._begin)
-        self.store = self._keeper.store
+        self.store: Callable[[], Store] = self._keeper.store
         self._log = Log(self.store)
-        self.shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn)
-        self.signals = Signals(self.store, self._stored)
-        self.following = Following(self._look_up)
+        self.shelf: Shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn)
+        self.signals: Signals = Signals(self.store, self._stored)
+        self.following: Following = Following(self._look_up)
         self._recovery: Recovery | None = None
 
     # --- its life ---

@@ -14,7 +14,7 @@ from mcpc.stored import Change
 
 __all__ = ["Tail"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 RETRY = 1.0
 """Seconds before the bells are listened to again after the store failed."""

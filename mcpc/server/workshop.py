@@ -76,7 +76,7 @@ class Workshop:
         """How to run the tools whose tasks may run again, by name, with the arguments that were kept."""
         self._executions: dict[str, Execution] = {}
         """What runs, by the ids of its tasks."""
-        self.threads = Threads(limits.max_tasks)
+        self.threads: Threads = Threads(limits.max_tasks)
         """Where sync workers run: as many as tasks may."""
 
     # --- its life ---

@@ -10,13 +10,13 @@ from mcpc.uri import listen_at, parse_uri
 
 __all__ = ["CLAUSES"]
 
-CLAUSES = Clauses()
-check = CLAUSES.check
+CLAUSES: Clauses = Clauses()
+_check = CLAUSES.check
 
 BOTH = ("frames", "streams")
 
 
-@check(BOTH)
+@_check(BOTH)
 async def the_listeners_address_can_be_dialled(subject: Subject) -> None:
     """The address that a listener gives is of its scheme, has the real port, and can be dialled."""
     async with subject.serving() as uri:
@@ -26,7 +26,7 @@ async def the_listeners_address_can_be_dialled(subject: Subject) -> None:
         await subject.exchange(uri)
 
 
-@check(BOTH, places=("here",), alone=True)
+@_check(BOTH, places=("here",), alone=True)
 async def an_address_can_be_served_again_at_once(subject: Subject) -> None:
     """Once a listener has ended, its address can be served again, at once, though it had connections."""
     async with subject.serving() as uri:
@@ -39,7 +39,7 @@ async def an_address_can_be_served_again_at_once(subject: Subject) -> None:
             await subject.exchange(uri)
 
 
-@check(BOTH, places=("here",))
+@_check(BOTH, places=("here",))
 async def an_address_in_use_is_refused(subject: Subject) -> None:
     """Serving an address that is being served raises `ListenFailed`, and does the first listener no harm."""
     async with subject.serving() as uri:
@@ -49,7 +49,7 @@ async def an_address_in_use_is_refused(subject: Subject) -> None:
         await subject.exchange(uri)
 
 
-@check(BOTH, alone=True)
+@_check(BOTH, alone=True)
 async def nobody_listens_is_connect_failed(subject: Subject) -> None:
     """Dialling an address that nobody serves raises `ConnectFailed`; streams may raise something else at the
     first request instead.
@@ -74,7 +74,7 @@ async def nobody_listens_is_connect_failed(subject: Subject) -> None:
     raise AssertionError("a request to an address that nobody serves succeeded")
 
 
-@check(BOTH)
+@_check(BOTH)
 async def unknown_options_are_refused(subject: Subject) -> None:
     """`connect` and `listen` refuse an unknown option with `UnknownOption`, before anything is opened."""
     with expecting(UnknownOption, what="connect with an unknown option"):
@@ -83,7 +83,7 @@ async def unknown_options_are_refused(subject: Subject) -> None:
         listen_at(subject.uri, PeerEndpoint(), no_such_option=1)
 
 
-@check(BOTH, alone=True)
+@_check(BOTH, alone=True)
 async def nothing_is_left_running(subject: Subject) -> None:
     """When the connections and the listener have ended, no task of theirs is left."""
     await _warm_up(subject)
@@ -98,7 +98,7 @@ async def _warm_up(subject: Subject) -> None:
         await subject.exchange(uri)
 
 
-@check(BOTH, places=("here",))
+@_check(BOTH, places=("here",))
 async def many_connections_come_and_go(subject: Subject) -> None:
     """Many connections at once, opened and closed, leave a listener that still serves."""
     async with subject.serving() as uri:
@@ -108,7 +108,7 @@ async def many_connections_come_and_go(subject: Subject) -> None:
         await subject.exchange(uri)
 
 
-@check(places=("here",))
+@_check(places=("here",))
 async def the_listeners_end_ends_its_connections(subject: Subject) -> None:
     """When a listener ends, its connections end: `receive` raises `ChannelEnded` or `ChannelBroken`."""
     async with anyio.create_task_group() as tasks:
@@ -132,7 +132,7 @@ async def the_listeners_end_ends_its_connections(subject: Subject) -> None:
                 await peer.channel.receive()
 
 
-@check(BOTH, places=("here",), alone=True)
+@_check(BOTH, places=("here",), alone=True)
 async def a_cancelled_dial_leaves_nothing(subject: Subject) -> None:
     """A dial that is cancelled, at whatever step, leaves no task, and the listener serves the next one."""
     await _warm_up(subject)

@@ -9,8 +9,8 @@ from mcpc.testing.subject import LIMIT, Clauses, NotApplicable, Subject, expect,
 
 __all__ = ["CLAUSES"]
 
-CLAUSES = Clauses()
-check = CLAUSES.check
+CLAUSES: Clauses = Clauses()
+_check = CLAUSES.check
 
 BOTH = ("frames", "streams")
 
@@ -27,7 +27,7 @@ async def _echo(client: Client, text: str) -> None:
     expect(answer == text, f"of {len(text)} characters sent {len(answer)} came back, or others")
 
 
-@check(BOTH)
+@_check(BOTH)
 async def requests_are_answered_in_both_eras(subject: Subject) -> None:
     """Requests are answered, with the handshake of 2025-11-25 and without it."""
     for mode in ("legacy", "auto"):
@@ -36,7 +36,7 @@ async def requests_are_answered_in_both_eras(subject: Subject) -> None:
                 await _echo(client, f"request {index}")
 
 
-@check(BOTH)
+@_check(BOTH)
 async def large_messages_pass(subject: Subject) -> None:
     """Requests and answers of a megabyte pass, whatever characters they hold."""
     text = make_frame(0, 1024 * 1024).decode()
@@ -44,7 +44,7 @@ async def large_messages_pass(subject: Subject) -> None:
         await _echo(client, text)
 
 
-@check(BOTH)
+@_check(BOTH)
 async def calls_run_side_by_side(subject: Subject) -> None:
     """Thirty calls on one connection run at the same time, and each gets its own answer."""
     count = 30
@@ -60,7 +60,7 @@ async def calls_run_side_by_side(subject: Subject) -> None:
                     tasks.start_soon(meet, number)
 
 
-@check(BOTH)
+@_check(BOTH)
 async def a_cancelled_call_is_cancelled_at_the_server(subject: Subject) -> None:
     """A call that the client cancels ends at the server too, and the connection goes on."""
     async with subject.serving() as uri, subject.client(uri) as client:
@@ -78,7 +78,7 @@ async def _seen(client: Client, wanted: str) -> None:
             pass  # each question is a round trip
 
 
-@check(BOTH, places=("here",))
+@_check(BOTH, places=("here",))
 async def clients_are_isolated(subject: Subject) -> None:
     """Many clients at once: each gets its own answers."""
 
@@ -92,7 +92,7 @@ async def clients_are_isolated(subject: Subject) -> None:
             tasks.start_soon(use, number)
 
 
-@check(("streams",))
+@_check(("streams",))
 async def a_message_over_the_limit_is_refused(subject: Subject) -> None:
     """A request over `max_message_size` is refused: its sender gets an error, and a new connection works."""
     if not subject.limits:
@@ -112,7 +112,7 @@ async def a_message_over_the_limit_is_refused(subject: Subject) -> None:
             await _echo(client, "x" * (LIMIT // 2))
 
 
-@check(("streams",), places=("here",))
+@_check(("streams",), places=("here",))
 async def the_listeners_end_ends_its_calls(subject: Subject) -> None:
     """When a listener ends, a call that waits for its answer fails soon."""
     async with anyio.create_task_group() as tasks:

@@ -13,8 +13,8 @@ from mcpc.transport import FrameChannel
 
 __all__ = ["CLAUSES"]
 
-CLAUSES = Clauses()
-check = CLAUSES.check
+CLAUSES: Clauses = Clauses()
+_check = CLAUSES.check
 
 
 async def _sends_break(channel: FrameChannel) -> None:
@@ -25,7 +25,7 @@ async def _sends_break(channel: FrameChannel) -> None:
             await anyio.sleep(0.001)
 
 
-@check()
+@_check()
 async def the_peers_close_is_channel_ended(subject: Subject) -> None:
     """When the peer closes, `receive` gives every frame sent before, and then raises `ChannelEnded`, as often
     as it is called; `send` raises `ChannelBroken` before long.
@@ -42,7 +42,7 @@ async def the_peers_close_is_channel_ended(subject: Subject) -> None:
             await peer.channel.receive()
 
 
-@check()
+@_check()
 async def a_waiting_receive_sees_the_peers_close(subject: Subject) -> None:
     """A `receive` that waits when the peer closes raises `ChannelEnded`."""
     async with subject.peer("close") as peer:
@@ -50,7 +50,7 @@ async def a_waiting_receive_sees_the_peers_close(subject: Subject) -> None:
             await peer.channel.receive()
 
 
-@check()
+@_check()
 async def our_close_is_channel_closed(subject: Subject) -> None:
     """After `aclose`, `send` and `receive` raise `ChannelClosed` at once, whatever is still unread; `aclose`
     again does nothing.
@@ -67,7 +67,7 @@ async def our_close_is_channel_closed(subject: Subject) -> None:
                 await peer.channel.send(make_frame(0, 10))
 
 
-@check()
+@_check()
 async def an_accepted_channel_closes_alike(subject: Subject) -> None:
     """At the accepting end too `aclose` wakes `receive`, may be repeated, and leaves `ChannelClosed`."""
     async with subject.peer("close") as peer:
@@ -80,7 +80,7 @@ async def an_accepted_channel_closes_alike(subject: Subject) -> None:
         expect(outcome == expected, f"{name}: {outcome}, not {expected}")
 
 
-@check()
+@_check()
 async def what_was_sent_before_closing_arrives(subject: Subject) -> None:
     """What was sent before `aclose` reaches a peer that reads; then its `receive` raises `ChannelEnded`."""
     count = 100
@@ -93,7 +93,7 @@ async def what_was_sent_before_closing_arrives(subject: Subject) -> None:
     expect(report["ending"] == "ChannelEnded", f"the accepting end's receive raised {report['ending']}")
 
 
-@check()
+@_check()
 async def closing_with_unread_frames_loses_nothing_sent(subject: Subject) -> None:
     """The same when we close with frames unread: what we did not read takes nothing from what we sent."""
     give = Load(count=30, low=900, high=1000)
@@ -108,7 +108,7 @@ async def closing_with_unread_frames_loses_nothing_sent(subject: Subject) -> Non
     expect(report["indexes"] == list(range(count)), f"of {count} frames there arrived {len(report['indexes'])}")
 
 
-@check()
+@_check()
 async def aclose_wakes_a_waiting_receive(subject: Subject) -> None:
     """`aclose` from another task wakes a waiting `receive` with `ChannelClosed`."""
 
@@ -130,7 +130,7 @@ async def _while_waiting(wait: Callable[[], Coroutine[Any, Any, None]], act: Cal
     expect(not tasks.cancel_scope.cancelled_caught, "the waiting receive was not woken")
 
 
-@check()
+@_check()
 async def aclose_wakes_a_waiting_send(subject: Subject) -> None:
     """`aclose` from another task wakes a waiting `send` with `ChannelClosed`, and returns soon, even if the
     peer does not read.
@@ -146,7 +146,7 @@ async def aclose_wakes_a_waiting_send(subject: Subject) -> None:
         expect(isinstance(sender.failure, ChannelClosed), f"the waiting send raised {sender.failure!r}")
 
 
-@check(places=("here",))
+@_check(places=("here",))
 async def an_accepted_send_breaks_when_the_dialler_closes(subject: Subject) -> None:
     """`send` of the accepting end raises `ChannelBroken` when the dialling end closes without reading. (A server that
     was spawned is drained instead, so that it can leave in good order.)
@@ -161,7 +161,7 @@ async def an_accepted_send_breaks_when_the_dialler_closes(subject: Subject) -> N
     expect(report["ending"] == "ChannelBroken", f"the accepting end's send raised {report['ending']}")
 
 
-@check(places=("process",))
+@_check(places=("process",))
 async def a_peer_that_vanishes_is_noticed(subject: Subject) -> None:
     """When the peer's process dies, a waiting `receive` raises `ChannelEnded` or `ChannelBroken`, and `send`
     `ChannelBroken`.

@@ -18,7 +18,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ConnectFailed, TransportError, URIError
-from mcpc.transport import URI, Endpoint, FrameChannel, Listener, Transport, traits_of
+from mcpc.transport import URI, Endpoint, FrameChannel, Listener, Traits, Transport, traits_of
 from mcpc.uri import parse_uri, resolve
 
 __all__ = ["FaultyTransport"]
@@ -102,7 +102,7 @@ class FaultyTransport:
         self.duplicates = 0
         """Frames that passed twice."""
         # The options are those of the inner transport, and whoever looks at the signature must see them.
-        self.traits = traits_of(self._inner)
+        self.traits: Traits = traits_of(self._inner)
         """Those of the inner transport."""
         self.connect = _signed_like(self._inner.connect, self._dial)
         self.listen = _signed_like(self._inner.listen, self._serve)

@@ -15,8 +15,8 @@ from mcpc.transport import FrameChannel, ImmediateChannel
 
 __all__ = ["CLAUSES"]
 
-CLAUSES = Clauses()
-check = CLAUSES.check
+CLAUSES: Clauses = Clauses()
+_check = CLAUSES.check
 
 
 async def _same(channel: FrameChannel, load: Load, **how: Any) -> None:
@@ -32,7 +32,7 @@ async def _verdict(channel: FrameChannel) -> None:
 # --- whole and in order ---
 
 
-@check()
+@_check()
 async def frames_arrive_whole_and_in_order(subject: Subject) -> None:
     """Frames arrive as they were sent: in order, each whole."""
     load = Load(count=200, high=8192)
@@ -43,7 +43,7 @@ async def frames_arrive_whole_and_in_order(subject: Subject) -> None:
         await _same(peer.channel, load)
 
 
-@check()
+@_check()
 async def many_frames_go_in_one_send(subject: Subject) -> None:
     """One `send` takes any number of frames."""
     load = Load(count=1000, high=500, seed=1)
@@ -54,7 +54,7 @@ async def many_frames_go_in_one_send(subject: Subject) -> None:
         await _same(peer.channel, load)
 
 
-@check()
+@_check()
 async def frames_of_every_size_pass(subject: Subject) -> None:
     """Frames of two bytes (`{}`) up to `max_message_size` pass, both ways at once."""
     there, back = Load(count=60, high=LIMIT, seed=2), Load(count=60, high=LIMIT, seed=3)
@@ -66,7 +66,7 @@ async def frames_of_every_size_pass(subject: Subject) -> None:
         await _verdict(peer.channel)
 
 
-@check()
+@_check()
 async def what_is_sent_without_waiting_keeps_its_place(subject: Subject) -> None:
     """`send_nowait`, where there is one, takes frames whole and in order, with `send` for what it could not take."""
     load = Load(count=100, high=LIMIT, seed=4)
@@ -80,7 +80,7 @@ async def what_is_sent_without_waiting_keeps_its_place(subject: Subject) -> None
         await _verdict(channel)
 
 
-@check()
+@_check()
 async def a_tap_sees_what_comes_in_its_turn(subject: Subject) -> None:
     """What a `tap` takes, where there is one, and what is received of the rest come in the order they were sent in."""
     load, order = Load(count=202, low=100, seed=5), list[int | None]()
@@ -106,7 +106,7 @@ def _immediate(channel: FrameChannel) -> ImmediateChannel:
     return channel
 
 
-@check()
+@_check()
 async def a_lockstep_exchange_works(subject: Subject) -> None:
     """Each frame can be an answer to the one before: nothing waits for more to be sent."""
     async with subject.peer("echo") as peer:
@@ -117,7 +117,7 @@ async def a_lockstep_exchange_works(subject: Subject) -> None:
                 expect(await peer.channel.receive() == frame, f"frame {index} came back as another")
 
 
-@check()
+@_check()
 async def connections_are_isolated(subject: Subject) -> None:
     """Many connections at once: what is sent on one arrives there, and nowhere else."""
 
@@ -132,7 +132,7 @@ async def connections_are_isolated(subject: Subject) -> None:
             tasks.start_soon(use, uri, 100 + seed)
 
 
-@check()
+@_check()
 async def concurrent_sends_through_a_connection_stay_whole(subject: Subject) -> None:
     """What many tasks send through one `mcpc.framing.Connection` arrives whole, each task's in order."""
     tasks_count, each = 10, 30
@@ -157,7 +157,7 @@ async def concurrent_sends_through_a_connection_stay_whole(subject: Subject) -> 
 # --- too large ---
 
 
-@check()
+@_check()
 async def a_frame_over_the_limit_is_refused_by_the_listener(subject: Subject) -> None:
     """A frame of `max_message_size` is accepted, and one that is a byte over never: it is skipped with
     `FrameTooLarge`, or ends the connection; the next connection works.
@@ -185,7 +185,7 @@ async def _send_too_large(channel: FrameChannel) -> None:
     expect(noted == {"size": 100}, f"the frame after the one refused: {noted}")
 
 
-@check()
+@_check()
 async def a_frame_over_the_limit_is_refused_by_the_dialler(subject: Subject) -> None:
     """A frame over `max_message_size` is not received: `receive` raises `FrameTooLarge`, and then gives the next,
     or the connection ends.
@@ -213,7 +213,7 @@ def _limits(subject: Subject) -> dict[str, Any]:
 # --- back-pressure ---
 
 
-@check()
+@_check()
 async def a_send_waits_while_the_peer_does_not_read(subject: Subject) -> None:
     """`send` to a peer that does not read waits, after a bounded number of bytes, until the peer reads."""
     async with subject.peer("collect", wait=True) as peer:
@@ -246,7 +246,7 @@ def _in_order(report: dict[str, Any], count: int) -> None:
     )
 
 
-@check()
+@_check()
 async def an_accepted_send_waits_while_the_dialler_does_not_read(subject: Subject) -> None:
     """`send` of the accepting end waits too, while the dialling end does not read."""
     async with subject.peer("flood", size=LIMIT) as peer:
@@ -265,7 +265,7 @@ async def an_accepted_send_waits_while_the_dialler_does_not_read(subject: Subjec
 # --- cancellation ---
 
 
-@check()
+@_check()
 async def a_cancelled_receive_loses_nothing(subject: Subject) -> None:
     """A cancelled `receive` loses no frame and no order, at whatever step it was cancelled."""
     small, large = Load(count=200, high=200, seed=4), Load(count=12, low=LIMIT, high=4 * LIMIT, seed=5)
@@ -274,7 +274,7 @@ async def a_cancelled_receive_loses_nothing(subject: Subject) -> None:
             await _same(peer.channel, load, impatiently=True)
 
 
-@check()
+@_check()
 async def a_cancelled_receive_of_an_accepted_channel_loses_nothing(subject: Subject) -> None:
     """The same at the accepting end."""
     load = Load(count=200, high=2000, seed=6)
@@ -283,7 +283,7 @@ async def a_cancelled_receive_of_an_accepted_channel_loses_nothing(subject: Subj
         await _verdict(peer.channel)
 
 
-@check()
+@_check()
 async def a_send_cancelled_in_the_middle_tears_nothing(subject: Subject) -> None:
     """A cancelled `send` leaves whole frames, or a channel that refuses to send: no torn frame arrives."""
     async with subject.peer("collect", wait=True) as peer:
@@ -295,7 +295,7 @@ async def a_send_cancelled_in_the_middle_tears_nothing(subject: Subject) -> None
         await _judge_cancelled_sends(peer, set(range(sender.sent)))
 
 
-@check()
+@_check()
 async def a_send_cancelled_at_any_step_tears_nothing(subject: Subject) -> None:
     """The same, wherever the send is cancelled: after 0, 1, 2, … scheduling steps."""
     kept: set[int] = set()

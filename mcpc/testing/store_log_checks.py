@@ -14,15 +14,15 @@ from mcpc.testing.subject import expect, promptly
 
 __all__ = ["CLAUSES"]
 
-CLAUSES = StoreClauses()
-check = CLAUSES.check
+CLAUSES: StoreClauses = StoreClauses()
+_check = CLAUSES.check
 
 A_DAY = 24 * 3600.0
 ROUND = 0.5
 """Seconds to wait for a bell before ringing again."""
 
 
-@check(1)
+@_check(1)
 async def numbers_rise_by_one_whoever_appends(subject: StoreSubject) -> None:
     """Eight writers over two handles: the numbers of all entries cover 1 to the last without a hole or a repetition."""
     async with subject.handles() as stores:
@@ -45,7 +45,7 @@ async def numbers_rise_by_one_whoever_appends(subject: StoreSubject) -> None:
         expect(await subject.log(stores[1], channel) == landed, "what is read is not what the receipts say")
 
 
-@check(1)
+@_check(1)
 async def numbers_go_on_after_a_restart(subject: StoreSubject) -> None:
     """A store that is closed and opened again goes on with the next number, in the same epoch."""
     async with subject.handles(1) as (store,):
@@ -61,7 +61,7 @@ async def numbers_go_on_after_a_restart(subject: StoreSubject) -> None:
         expect(list((await subject.log(store, channel)).values()) == [b"1", b"2", b"3"], "messages are missing")
 
 
-@check(2)
+@_check(2)
 async def an_entry_lands_whole_or_not_at_all(subject: StoreSubject) -> None:
     """Messages, state, checkpoint and end of an entry land together; of one that is fenced nothing does."""
     async with subject.handles() as (store, other):
@@ -81,7 +81,7 @@ async def an_entry_lands_whole_or_not_at_all(subject: StoreSubject) -> None:
         expect(list((await subject.log(other, channel)).values()) == [b"1", b"2"], "a fenced entry left messages")
 
 
-@check(2)
+@_check(2)
 async def a_batch_keeps_its_order(subject: StoreSubject) -> None:
     """The entries of a batch land in its order, each with a receipt in its place."""
     async with subject.handles() as (store, other):
@@ -95,7 +95,7 @@ async def a_batch_keeps_its_order(subject: StoreSubject) -> None:
         expect(read == [message for entry in batch for message in entry.messages], f"the log is {read}")
 
 
-@check(3)
+@_check(3)
 async def a_retry_changes_nothing(subject: StoreSubject) -> None:
     """The last entry sent again, through another handle and after the end too, gives its first receipt again."""
     async with subject.handles() as (store, other):
@@ -114,7 +114,7 @@ async def a_retry_changes_nothing(subject: StoreSubject) -> None:
         expect(log == [b"1", b"2", b"between", b"3", b"between"], f"after retries the log is {log}")
 
 
-@check(3)
+@_check(3)
 async def an_entry_that_is_not_the_next_is_refused(subject: StoreSubject) -> None:
     """An entry older than a writer's last, or one with a hole before it, is refused, and nothing of it lands."""
     async with subject.handles(1) as (store,):
@@ -127,7 +127,7 @@ async def an_entry_that_is_not_the_next_is_refused(subject: StoreSubject) -> Non
         expect(log == [b"1", b"2", b"3"], f"the log is {log}")
 
 
-@check(6)
+@_check(6)
 async def what_is_acknowledged_is_read_by_all(subject: StoreSubject) -> None:
     """What one handle was told has landed every handle reads, after any number and in pages of any size."""
     async with subject.handles() as (store, other):
@@ -149,7 +149,7 @@ async def what_is_acknowledged_is_read_by_all(subject: StoreSubject) -> None:
         expect(page is None, f"after the last comes {page}")
 
 
-@check(8)
+@_check(8)
 async def a_bell_is_heard_by_the_others(subject: StoreSubject) -> None:
     """After an append, a signal and a change of a task another handle's `changes` says so, or `look`."""
     async with subject.handles() as (store, other), anyio.create_task_group() as group:
@@ -180,7 +180,7 @@ async def a_bell_is_heard_by_the_others(subject: StoreSubject) -> None:
         group.cancel_scope.cancel()
 
 
-@check(9)
+@_check(9)
 async def a_lost_tail_is_a_gap(subject: StoreSubject) -> None:
     """If a listener or a writer knows a higher number, the head jumps there: no number comes to mean two things."""
     async with subject.handles() as (store, other):
@@ -200,7 +200,7 @@ async def a_lost_tail_is_a_gap(subject: StoreSubject) -> None:
         expect((await subject.log(other, channel, 11)) == {21: b"21"}, "after the second hole comes something else")
 
 
-@check(10)
+@_check(10)
 async def the_oldest_messages_make_room(subject: StoreSubject) -> None:
     """A log holds `max_messages` and `max_bytes` and no more; one message that is larger than all is held alone."""
     async with subject.handles(max_messages=10, max_bytes=100) as (store, other):
@@ -220,7 +220,7 @@ async def the_oldest_messages_make_room(subject: StoreSubject) -> None:
         expect(await subject.log(other, channel) == {62: b"z" * 200}, "a larger message is not held alone")
 
 
-@check(10)
+@_check(10)
 async def sessions_are_found_and_bounded(subject: StoreSubject) -> None:
     """A label finds the channels that were opened under it; beyond `max_sessions` the oldest is forgotten."""
     async with subject.handles(max_sessions=2) as (store, other):
@@ -234,7 +234,7 @@ async def sessions_are_found_and_bounded(subject: StoreSubject) -> None:
         expect(found[:2] == [[], [one]], f"of three labels of a channel two are remembered, and they find {found}")
 
 
-@check(4)
+@_check(4)
 async def a_foreign_principal_gets_nothing(subject: StoreSubject) -> None:
     """A channel of one principal is not opened for another, nor for nobody."""
     async with subject.handles() as (store, other):
@@ -244,7 +244,7 @@ async def a_foreign_principal_gets_nothing(subject: StoreSubject) -> None:
         expect(await other.open(channel, principal='["ann"]') is not None, "ann cannot open her channel")
 
 
-@check(6)
+@_check(6)
 async def cursors_and_listeners_are_known_to_writers(subject: StoreSubject) -> None:
     """A receipt says how far the channel's listener was sent, and whether there is one, wherever it listens."""
     async with subject.handles() as (store, other):
@@ -265,7 +265,7 @@ async def cursors_and_listeners_are_known_to_writers(subject: StoreSubject) -> N
         expect(receipt == Appended(5, 3, False), f"after it left the receipt is {receipt}")
 
 
-@check(11)
+@_check(11)
 async def a_jump_of_a_process_s_clock_forgets_nothing(subject: StoreSubject) -> None:
     """With `time.time` a day ahead no lease ends, no task ends, and nothing is swept."""
     async with subject.handles() as (store, other):
@@ -285,7 +285,7 @@ async def a_jump_of_a_process_s_clock_forgets_nothing(subject: StoreSubject) -> 
         expect(await subject.log(other, channel) == {1: b"end"}, "a process's clock took a message")
 
 
-@check(12)
+@_check(12)
 async def a_cancelled_append_is_settled_by_a_retry(subject: StoreSubject) -> None:
     """Cancelled at whatever point, an append has landed or not; sent again it has, once, and the store goes on."""
     async with subject.handles() as (store, other):
@@ -302,7 +302,7 @@ async def a_cancelled_append_is_settled_by_a_retry(subject: StoreSubject) -> Non
         expect(log == sent, f"after {len(sent)} cancelled entries the log is {log}")
 
 
-@check(12)
+@_check(12)
 async def any_call_may_be_cancelled(subject: StoreSubject) -> None:
     """A cancelled call of any method leaves the store usable, and raises nothing."""
     async with subject.handles(1) as (store,):

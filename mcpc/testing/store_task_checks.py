@@ -13,8 +13,8 @@ from mcpc.testing.subject import expect, expecting, promptly
 
 __all__ = ["CLAUSES"]
 
-CLAUSES = StoreClauses()
-check = CLAUSES.check
+CLAUSES: StoreClauses = StoreClauses()
+_check = CLAUSES.check
 
 POLL = 0.05
 """Seconds between two looks for something that time alone brings about."""
@@ -36,7 +36,7 @@ async def _orphaned(store: Store, task_id: str, until: Callable[[StoredTask], bo
     return task
 
 
-@check(2)
+@_check(2)
 async def a_task_is_kept_as_it_was_entered(subject: StoreSubject) -> None:
     """Every handle sees a new task; it is found by its id, among its channel's, and on no other channel."""
     async with subject.handles() as (store, other):
@@ -62,7 +62,7 @@ async def a_task_is_kept_as_it_was_entered(subject: StoreSubject) -> None:
             await other.enter(subject.task(channel_id("nobody's")), runner="r")
 
 
-@check(3)
+@_check(3)
 async def a_start_key_is_one_task(subject: StoreSubject) -> None:
     """The same key on the same channel is the same task, running or ended; on another channel it is another."""
     async with subject.handles() as (store, other):
@@ -87,7 +87,7 @@ async def a_start_key_is_one_task(subject: StoreSubject) -> None:
         expect(len(set(results)) == 1, f"five starts with one key made {len(set(results))} tasks")
 
 
-@check(4)
+@_check(4)
 async def an_old_token_is_fenced(subject: StoreSubject) -> None:
     """Who holds an older claim than the newest appends nothing, hears no signal, and is told so by `beat`."""
     async with subject.handles() as (store, other):
@@ -113,7 +113,7 @@ async def an_old_token_is_fenced(subject: StoreSubject) -> None:
         expect(list((await subject.log(store, channel)).values()) == [b"new"], "an old token wrote")
 
 
-@check(4)
+@_check(4)
 async def one_of_many_gets_a_queued_task(subject: StoreSubject) -> None:
     """Of twenty that claim at once one gets the task; who cannot serve its tool gets nothing; the oldest goes first."""
     async with subject.handles() as stores:
@@ -139,7 +139,7 @@ async def one_of_many_gets_a_queued_task(subject: StoreSubject) -> None:
         expect(order == entered, "queued tasks are not claimed in the order in which they came")
 
 
-@check(5)
+@_check(5)
 async def a_task_ends_once(subject: StoreSubject) -> None:
     """Of two ends at once one lands. After it appends are `Ended`, signals refused; `stop` does nothing."""
     async with subject.handles() as stores:
@@ -168,7 +168,7 @@ async def a_task_ends_once(subject: StoreSubject) -> None:
         expect(list((await subject.log(stores[1], channel)).values()) == [b"end"], "there are several ends")
 
 
-@check(7)
+@_check(7)
 async def a_terminal_message_outlives_its_neighbours(subject: StoreSubject) -> None:
     """A terminal message that the log has let go of is read, alone, until its task's time to live ends; then not."""
     async with subject.handles(max_messages=5, task_ttl=1.0) as (store, other):
@@ -187,7 +187,7 @@ async def a_terminal_message_outlives_its_neighbours(subject: StoreSubject) -> N
         expect(list(await subject.log(other, channel)) == [8, 9, 10, 11, 12], "a message is there after its time")
 
 
-@check(10)
+@_check(10)
 async def tasks_of_a_channel_are_bounded(subject: StoreSubject) -> None:
     """With `max_tasks_per_channel` open, or `max_kept` terminal messages unread, no task is entered."""
     async with subject.handles(max_tasks_per_channel=2, max_messages=2, max_kept=2) as (store, other):
@@ -207,7 +207,7 @@ async def tasks_of_a_channel_are_bounded(subject: StoreSubject) -> None:
         expect((await other.enter(subject.task(channel), runner="r")).is_new, "read messages still count")
 
 
-@check(10)
+@_check(10)
 async def signals_keep_their_order_and_bound(subject: StoreSubject) -> None:
     """Signals are numbered in order; over `max_inputs` that the worker has not taken an input is refused."""
     async with subject.handles(max_inputs=3) as (store, other):
@@ -231,7 +231,7 @@ async def signals_keep_their_order_and_bound(subject: StoreSubject) -> None:
             await store.signal("no such task", Signal("stop"))
 
 
-@check(5)
+@_check(5)
 async def a_question_takes_one_answer(subject: StoreSubject) -> None:
     """The first answer or refusal of a question counts, whichever handle it comes through; another is refused."""
     async with subject.handles() as stores:
@@ -256,7 +256,7 @@ async def a_question_takes_one_answer(subject: StoreSubject) -> None:
         expect(heard == taken, f"{taken} was taken, and {heard} is heard")
 
 
-@check(2)
+@_check(2)
 async def a_checkpoint_covers_what_was_taken(subject: StoreSubject) -> None:
     """The next claim finds the checkpoint; inputs taken before it do not come again, later ones and answers do."""
     async with subject.handles() as (store, other):
@@ -279,7 +279,7 @@ async def a_checkpoint_covers_what_was_taken(subject: StoreSubject) -> None:
         expect(values == [b"2", b"yes"], f"after the checkpoint come {values}")
 
 
-@check(5)
+@_check(5)
 async def an_orphan_ends_once_or_runs_again(subject: StoreSubject) -> None:
     """When a handle is gone its tasks are looked after at once: `fail` ends, the others are queued, so often."""
     async with subject.handles(1) as (store,):
@@ -307,7 +307,7 @@ async def an_orphan_ends_once_or_runs_again(subject: StoreSubject) -> None:
         expect(receipt == Ended(), f"who comes late gets {receipt}")
 
 
-@check(11)
+@_check(11)
 async def a_lease_that_ends_frees_the_task(subject: StoreSubject) -> None:
     """A runner that beats keeps its tasks; one that does not for its lease loses them, though its handle lives."""
     async with subject.handles() as (store, other):
@@ -323,7 +323,7 @@ async def a_lease_that_ends_frees_the_task(subject: StoreSubject) -> None:
         expect(await store.beat("kept", 30, [kept]) == {kept.task_id}, "a runner that beats lost its task")
 
 
-@check(5)
+@_check(5)
 async def given_back_is_no_interruption(subject: StoreSubject) -> None:
     """A task that is given back, however often, is not ended for having been begun too often."""
     async with subject.handles(1) as (store,):

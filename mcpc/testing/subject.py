@@ -21,7 +21,7 @@ from mcpc.errors import TransportError
 from mcpc.framing import Connection
 from mcpc.testing.loads import make_frame
 from mcpc.testing.peers import POLL, PeerEndpoint, ask
-from mcpc.transport import Endpoint, FrameChannel, StreamPair, traits_of
+from mcpc.transport import URI, Endpoint, FrameChannel, StreamPair, traits_of
 from mcpc.uri import dial, listen_at, parse_uri, resolve, transport_options
 
 __all__ = [
@@ -116,7 +116,7 @@ class Subject:
         connections: int | None = None,
         deadline: float = 30,
     ) -> None:
-        self.uri = parse_uri(uri)
+        self.uri: URI = parse_uri(uri)
         self.transport: Any = resolve(self.uri.scheme)
         self.deadline = deadline
         if serve is None and traits_of(self.transport).spawns:
@@ -124,9 +124,9 @@ class Subject:
             nowhere = nowhere or f"{self.uri.scheme}:mcpc-testing-no-such-command"
         self.place: Place = "here" if serve is None else "process"
         self.nowhere = nowhere
-        self.connections = connections or (30 if serve is None else 3)
-        self.connect_options = dict(connect_options or {})
-        self.listen_options = dict(listen_options or {})
+        self.connections: int = connections or (30 if serve is None else 3)
+        self.connect_options: dict[str, Any] = dict(connect_options or {})
+        self.listen_options: dict[str, Any] = dict(listen_options or {})
         self._serve = serve
 
     @property

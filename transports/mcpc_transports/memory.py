@@ -40,7 +40,9 @@ class _Serving:
 class MemoryTransport:
     """Serves `memory://`."""
 
-    traits = Traits(redialled=False, guarded=True, in_process=True, example="{scheme}://", place="{scheme}://mcpc")
+    traits: Traits = Traits(
+        redialled=False, guarded=True, in_process=True, example="{scheme}://", place="{scheme}://mcpc"
+    )
 
     def __init__(self) -> None:
         self._serving: dict[str, _Serving] = {}

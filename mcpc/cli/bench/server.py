@@ -11,7 +11,7 @@ import mcpc
 __all__ = ["server"]
 
 server: MCPServer[Any] = MCPServer("bench", log_level="ERROR")
-callbacks = mcpc.MCPCHelper(server)
+callbacks: mcpc.MCPCHelper = mcpc.MCPCHelper(server)
 
 
 @callbacks.tool()

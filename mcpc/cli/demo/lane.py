@@ -44,7 +44,7 @@ class Lane:
         self.uri = uri
         self.asks = False
         self.is_redirected = False
-        self.updates = 0
+        self.updates: int = 0
         self.in_order = True
         self.lost = 0
         self.progress = 0.0
@@ -84,19 +84,19 @@ class Lane:
             async for message in handle:
                 self._take(message)
                 if self.is_redirected and self.progress > 0.3:
-                    self.is_redirected = False
+                    self.is_redirected: bool = False
                     await self._redirect(handle, note)
             self.result = await handle.result()
-            self.lost = self.result["indexed"] - self.updates
+            self.lost: int = self.result["indexed"] - self.updates
         except mcpc.MCPCError as exc:
             self._fail(exc)
-        self.seconds = anyio.current_time() - start
+        self.seconds: float = anyio.current_time() - start
         self.ended = True
 
     def _fail(self, exc: Exception) -> None:
         """It came to nothing."""
         self.failure = self.status = str(exc)
-        self.ended = True
+        self.ended: bool = True
 
     def _take(self, message: mcpc.MCPCMessage) -> None:
         prompt = prompt_of(message)
@@ -104,12 +104,12 @@ class Lane:
             self.status = f"? {prompt.message}"
         elif message.event == "update":
             self.updates += 1
-            self.in_order = self.in_order and message.result["n"] == self._last + 1
+            self.in_order: bool = self.in_order and message.result["n"] == self._last + 1
             self._last = message.result["n"]
             self.status = message.result["status"]
-            self.progress = message.result["progress"] / 100
+            self.progress: float = message.result["progress"] / 100
         elif message.event == "complete":
-            self.status = "complete"
+            self.status: str = "complete"
 
     async def _redirect(self, handle: mcpc.TaskHandle, note: Callable[[str], None]) -> None:
         await handle.send({"focus": "recent"})

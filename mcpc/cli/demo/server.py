@@ -15,8 +15,8 @@ TICK = 0.02
 QUESTION = "report.pdf exists twice: index which?"
 CHOICES = ["newest", "both"]
 
-server = MCPServer("demo", log_level="ERROR")
-callbacks = mcpc.MCPCHelper(server)
+server: MCPServer[Any] = MCPServer("demo", log_level="ERROR")
+callbacks: mcpc.MCPCHelper = mcpc.MCPCHelper(server)
 
 
 @callbacks.tool()

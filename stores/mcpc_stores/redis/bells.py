@@ -18,7 +18,7 @@ from mcpc_stores.redis.keys import Keys
 
 __all__ = ["Bells"]
 
-logger = logging.getLogger("mcpc.stores.redis")
+logger: logging.Logger = logging.getLogger("mcpc.stores.redis")
 
 MAX_BELLS = 1000
 """Bells that wait for a slow reader; beyond it they become one: `look`."""

@@ -18,7 +18,7 @@ from mcpc_stores.redis.store import RedisStore
 
 __all__ = ["RedisStores"]
 
-logger = logging.getLogger("mcpc.stores.redis")
+logger: logging.Logger = logging.getLogger("mcpc.stores.redis")
 
 OLDEST = (6, 2)
 """The oldest Redis; Valkey began with 7.2."""

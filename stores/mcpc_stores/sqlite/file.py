@@ -46,7 +46,9 @@ class SqliteFile:
         self._clock = clock
         make_private(path)
         with _errors(path):
-            self.db = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
+            self.db: sqlite3.Connection = sqlite3.connect(
+                path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
+            )
             try:
                 self._prepare(sync, max_size)
             except BaseException:

@@ -54,7 +54,7 @@ class Presence:
     def look(self) -> bool:
         """Whether there are others."""
         row = self._db.execute("SELECT 1 FROM handles WHERE handle <> ?", (self._handle,)).fetchone()
-        self.others = row is not None
+        self.others: bool = row is not None
         return self.others
 
     def beat(self, runner: str, ttl: float) -> None:

@@ -271,7 +271,7 @@ class CallClient(httpx2.AsyncClient):
 
     def __init__(self, target: Target) -> None:
         super().__init__(**target.client_options())
-        self.tap = CallbackTap()
+        self.tap: CallbackTap = CallbackTap()
         """Where callbacks leave the event streams."""
         self._target = target
 

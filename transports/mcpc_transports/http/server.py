@@ -30,7 +30,7 @@ from mcpc_transports.http.client import unwrapped
 
 __all__ = ["STREAMING", "bind", "respond", "serving"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 GRACE = 1.0
 """Seconds that requests in progress get to finish when the listener ends."""

@@ -36,7 +36,7 @@ SSE_PATH = "/sse"
 class SseTransport:
     """Serves `sse+http://` and `sse+https://`."""
 
-    traits = Traits(
+    traits: Traits = Traits(
         superseded=True,
         mounted_as="sse",
         listener_loops=frozenset(("asyncio",)),

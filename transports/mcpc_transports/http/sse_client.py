@@ -38,7 +38,7 @@ from mcpc_transports.http.client import Target, connecting, explain, read_whole,
 
 __all__ = ["sse_streams"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 INBOX = 8
 """Messages that wait for the session before the event stream is read no further."""

@@ -41,7 +41,7 @@ STREAMABLE_PATH = "/mcp"
 class StreamableHttpTransport:
     """Serves `http://` and `https://`."""
 
-    traits = Traits(
+    traits: Traits = Traits(
         drives_server=True,
         mounted_as="http",
         listener_loops=frozenset(("asyncio",)),

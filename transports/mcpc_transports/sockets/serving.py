@@ -24,7 +24,7 @@ from mcpc_transports.sockets.connection import SocketBytes, tune
 
 __all__ = ["BACKLOG", "Serving", "binding", "run"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 ACCEPT_PAUSE = 0.25
 """Seconds without accepting after an accept failed, as when we are out of descriptors."""

@@ -23,7 +23,7 @@ from mcpc_transports.polled import CHUNK, PolledStream
 
 __all__ = ["Child", "Spawn", "has_stderr"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 KILL_TIMEOUT = 2.0
 """Seconds to see a killed process end. Only one that hangs in the kernel takes them all."""

@@ -51,7 +51,7 @@ class _HasFileno(Protocol):
 class StdioTransport:
     """Serves `stdio:`."""
 
-    traits = Traits(redialled=False, guarded=True, spawns=True, example="{scheme}:", place="{scheme}:")
+    traits: Traits = Traits(redialled=False, guarded=True, spawns=True, example="{scheme}:", place="{scheme}:")
 
     def connect(
         self,

@@ -80,7 +80,7 @@ class WebSocketChannel:
         *,
         max_message_size: int,
     ) -> None:
-        self.close_code = CloseCode.NORMAL_CLOSURE
+        self.close_code: CloseCode = CloseCode.NORMAL_CLOSURE
         """What `aclose` tells the peer."""
         self.reading = False
         """Somebody waits for the peer just now."""
@@ -179,7 +179,7 @@ class WebSocketChannel:
             self._eof = True
             self._ending.end(ChannelBroken, f"the connection is lost{reason(exc)}", exc)
         finally:
-            self.reading = False
+            self.reading: bool = False
             self._changes.tell()
 
     def _take(self, data: bytes) -> bool:

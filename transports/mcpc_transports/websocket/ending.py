@@ -145,4 +145,4 @@ class Ending:
             raise kind(text) from cause
 
     def _move(self, event: EndEvent) -> None:
-        self.state = step(TRANSITIONS, self.state, event)
+        self.state: EndState = step(TRANSITIONS, self.state, event)

@@ -41,7 +41,7 @@ __all__ = [
     "request_upgrade",
 ]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 QUIET = logging.getLogger("mcpc.websocket.protocol")
 """The protocol core's logger. At DEBUG it would write out headers, tokens among them, and whole messages."""

@@ -145,7 +145,7 @@ class Outgoing:
             self._ending.tear("an earlier send was cancelled half-way; the connection can no longer be written to")
             raise
         finally:
-            self.writing = False
+            self.writing: bool = False
             self._changes.tell()
             if self._control and not self._ending.is_closed:
                 self._tasks.start_soon(self.flush)
@@ -156,7 +156,7 @@ class Outgoing:
             return
         for start in range(0, len(data), SLICE):
             await self._stream.send(data[start : start + SLICE])
-            self.heard = True
+            self.heard: bool = True
 
     def _framed(self, messages: Iterable[bytes]) -> list[bytes]:
         """Messages as they stand on the wire, in pieces."""

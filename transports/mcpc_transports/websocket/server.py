@@ -34,7 +34,7 @@ from mcpc_transports.websocket.stream import Stream, secured
 
 __all__ = ["Limits", "serve"]
 
-logger = logging.getLogger("mcpc")
+logger: logging.Logger = logging.getLogger("mcpc")
 
 TOLD_AT_ONCE = 64
 """Clients over the limit that are told so at one time; more than these are just dropped."""

@@ -71,7 +71,9 @@ _AS_IS = "/%?:@!$&'()*+,;=~[]"
 class WebSocketTransport:
     """Serves `ws://` and `wss://`."""
 
-    traits = Traits(mounted_as="ws", example="{scheme}://127.0.0.1:8765/mcp", place="{scheme}://127.0.0.1:0/mcp")
+    traits: Traits = Traits(
+        mounted_as="ws", example="{scheme}://127.0.0.1:8765/mcp", place="{scheme}://127.0.0.1:0/mcp"
+    )
 
     def connect(
         self,
