@@ -105,6 +105,8 @@ class Registration:
         self._queue = queue
         self._stats = queue.counts
         self._is_async = is_async
+        self._given = 0
+        """How many messages it was given since it is async, and, before that, was called with."""
         self._state = _IDLE
         self._wake = anyio.Event()
         """Set when its worker is to wait no longer."""
@@ -132,9 +134,19 @@ class Registration:
         self._queue.close()
 
     @property
+    def is_async(self) -> bool:
+        """Whether it has a worker, so that messages may wait for it."""
+        return self._is_async
+
+    @property
     def takes_all(self) -> bool:
         """Whether it can be given any message without being asked first."""
         return not self._is_async and not self._matches
+
+    def mark(self) -> Callable[[], bool]:
+        """What tells whether it is through with all that it was given so far: called with it, or it was given up."""
+        stats, given = self._stats, self._given
+        return lambda: self._state is _REMOVED or stats.delivered + stats.errors + stats.dropped >= given
 
     def wants(self, message: MCPCMessage) -> bool:
         """Whether the listener's filter lets `message` through."""
@@ -185,6 +197,7 @@ class Registration:
     def _become_async(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
         """A plain function returned an awaitable (a lambda, a partial): from now on it has a worker."""
         self._is_async = True
+        self._given = self._stats.delivered + self._stats.errors + 1
         self._move(_OFFER)
         self._owner.has_changed()
         self._owner.spawn(lambda: self._finish(outcome, message))
@@ -211,6 +224,7 @@ class Registration:
             logger.warning("a listener fell %d messages behind and was disconnected", self._queue.capacity)
             self.remove()
             return
+        self._given += 1
         has_worker = self._state is not _IDLE and self._state is not _CLOSED
         self._move(_OFFER)
         if not has_worker:
@@ -337,6 +351,11 @@ class Dispatcher:
             else:
                 break
         return given
+
+    def mark(self) -> Callable[[], bool]:
+        """What tells whether every listener has handled all that it was given so far."""
+        marks = [listener.mark() for listener in self._listeners if listener.is_async]
+        return lambda: all(is_through() for is_through in marks)
 
     def close(self) -> None:
         """No more messages come: let the workers end once their queues are empty."""

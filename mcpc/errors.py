@@ -23,6 +23,7 @@
     │   ├── StoreFull                it has no room; nothing was forgotten for it
     │   ├── StoreSchema              what is there was made by a newer mcpc, or is not ours
     │   └── StoreRefused             it may not be used so: permissions, settings, a foreign channel
+    ├── ChannelFileRefused       a client's channel file cannot be used: its permissions, or another client has it
     └── TaskError                something about one task
         ├── TaskFailed               it ended as `failed`
         │   ├── TaskStopped              … because somebody stopped it
@@ -47,6 +48,7 @@ __all__ = [
     "ChannelBroken",
     "ChannelClosed",
     "ChannelEnded",
+    "ChannelFileRefused",
     "ConnectFailed",
     "ConnectRefused",
     "ConnectionLost",
@@ -198,6 +200,10 @@ class StoreSchema(StoreError):
 
 class StoreRefused(StoreError, ValueError):
     """The store may not be used so: its permissions or its settings forbid it, or it was asked for nonsense."""
+
+
+class ChannelFileRefused(MCPCError):
+    """A client's channel file cannot be used: others may read it, another client has it open, or it is no such file."""
 
 
 class TaskError(MCPCError):

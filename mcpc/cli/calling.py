@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 from mcp import MCPError
@@ -14,6 +15,7 @@ from mcpc.cli.following import Follower, Interruption
 from mcpc.cli.mistakes import COMPLETE, FAILED, UserMistake, mistakes_told
 from mcpc.cli.outcome import put_result
 from mcpc.cli.remembered import Remembered
+from mcpc.cli.resuming import KEY, Resumable
 from mcpc.cli.running import run
 from mcpc.cli.speech import printable, put, say, say_error
 from mcpc.cli.toolset import check_known, list_tools
@@ -31,6 +33,7 @@ class Manner:
     session: str
     follow: bool
     as_json: bool
+    resume: bool = False
 
 
 def call(where: Callable[[], Place], what: Callable[[], Arguments], manner: Manner) -> None:
@@ -54,14 +57,20 @@ class _Caller:
         self._interruption = Interruption(view)
         self._leaving = False
         self._redials = False
+        self._resumable: Resumable | None = None
 
     async def run(self) -> int:
         """Dial, call, follow; the exit code."""
         code = COMPLETE
+        options: dict[str, Any] = {}
+        if self._manner.resume:
+            manner = self._manner
+            self._resumable = Resumable.of(self._place.uri, manner.tool, manner.session, self._arguments)
+            options["channel_file"] = self._resumable.path
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._interruption.wait, tasks.cancel_scope)
-                async with connected(self._place, on_connection=self._connection) as client:
+                async with connected(self._place, on_connection=self._connection, **options) as client:
                     self._redials = client.reconnect
                     try:
                         code = await self._call(client)
@@ -87,15 +96,21 @@ class _Caller:
             return self._leave(client, handle)
         follower = Follower(handle, self._view, as_json=self._manner.as_json)
         await follower.follow()
-        return await self._outcome(handle, follower, tools)
+        code = await self._outcome(handle, follower, tools)
+        if self._resumable is not None:
+            self._resumable.forget()
+        return code
 
     async def _start(self, client: mcpc.Client, tools: Sequence[Tool]) -> mcpc.TaskHandle:
         manner = self._manner
         known = next((tool for tool in tools if tool.name == manner.tool), None)
         arguments = self._arguments.for_tool(known)
         overflow = "block" if manner.as_json else "coalesce"
+        key = None if self._resumable is None else KEY
         try:
-            handle = await client.start_task(manner.tool, arguments, session_id=manner.session, overflow=overflow)
+            handle = await client.start_task(
+                manner.tool, arguments, session_id=manner.session, key=key, overflow=overflow
+            )
         except MCPError:
             check_known(manner.tool, tools)
             raise

@@ -19,6 +19,7 @@ __all__ = [
     "Pairs",
     "Server",
     "Session",
+    "Store",
     "TaskId",
     "TokenEnv",
     "ToolName",
@@ -106,6 +107,16 @@ Session = Annotated[str, typer.Option("--session", metavar="NAME", help="The con
 AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Bind to an address that other machines can reach.")]
 Cert = Annotated[Path | None, typer.Option("--ssl-cert", help="The certificate (PEM), for wss, https and sse+https.")]
 Key = Annotated[Path | None, typer.Option("--ssl-key", help="Its key, where it is in a file of its own.")]
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URI",
+        help="Where its tasks outlive the process: sqlite:tasks.db, redis://host:6379/0. [default: $MCPC_STORE]",
+        show_default=False,
+    ),
+]
 
 # --- speaking ---
 

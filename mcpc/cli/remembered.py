@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mcpc.cli.mistakes import UserMistake
+from mcpc.cli.state_directory import state_directory
 
 __all__ = ["Remembered", "find", "recall"]
 
@@ -89,10 +90,7 @@ def recall(task_id: str, uri: str | None, token_env: str | None) -> Remembered:
 
 
 def _directory() -> Path:
-    """Where tasks are remembered (XDG Base Directory Specification)."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
-    return base / "mcpc" / "tasks"
+    return state_directory() / "tasks"
 
 
 def _forget_old(directory: Path) -> None:

@@ -12,6 +12,7 @@ from mcpc.cli.loading import load_server
 from mcpc.cli.mistakes import COMPLETE, UserMistake, mistakes_told
 from mcpc.cli.running import run, until_signal
 from mcpc.cli.speech import say
+from mcpc.cli.store_option import check_store, choose_store
 from mcpc.transport import traits_of
 from mcpc.uri import parse_uri, resolve
 
@@ -21,17 +22,18 @@ FLAGS = {"allow_remote=True": "--allow-remote", "a token_verifier": "--token-env
 """What transports advise a program to pass, as the command line has it."""
 
 
-def serve(target: str, uris: Sequence[str], wanted: Callable[[], Listening]) -> None:
+def serve(target: str, uris: Sequence[str], wanted: Callable[[], Listening], store: str | None) -> None:
     """Serve the server that `target` names, at every address."""
     with mistakes_told():
         asked = wanted()
+        choose_store(store)
         places = [(uri, asked.for_uri(uri)) for uri in uris]
         asked.check_used()
         server = load_server(target)
-    run(lambda: _serve(server, places))
+    run(lambda: _serve(server, places, store))
 
 
-async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]]) -> int:
+async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]], store: str | None) -> int:
     """Serve at every place until a signal, or until the client of our stdin leaves."""
     over = anyio.Event()
     addresses: list[mcpc.Served] = []
@@ -40,6 +42,7 @@ async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]]) -> i
         async with AsyncExitStack() as stack:
             for uri, options in places:
                 served = await _listen(stack, server, uri, options)
+                check_store(served.store, store)
                 addresses.append(served)
                 _announce(served)
                 tasks.start_soon(_wait_for_end, served, over)

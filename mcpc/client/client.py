@@ -1,7 +1,7 @@
 """`Client`: everything `mcp.Client` does, plus callbacks, over any transport, with reconnection."""
 
 import logging
-import secrets
+import os
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +24,7 @@ from mcpc.client.connecting import Connector
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.inbox import Inbox
+from mcpc.client.keeping import Keeping
 from mcpc.client.life import LOST, ConnectionState, Life, Steps, unwrapped
 from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
@@ -34,7 +35,7 @@ from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
 from mcpc.dispatcher import Matches, Registration
-from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError
+from mcpc.errors import ConnectionLost, MCPCError
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back_sync
 from mcpc.messages import MCPCInformation, MCPCMessage
@@ -78,11 +79,14 @@ class Client(mcp.Client):
         on_connection: Called with `connected`, `lost` and `closed`.
         channel: The key of an earlier client's channel (a secret), whose tasks are then ours; what the server still
             keeps of its messages comes again. None for a channel of our own.
+        channel_file: A file (0600; made if need be) for the channel and the last number that listeners have handled:
+            the next client that is given it goes on after that.
         transport_options: Options of a transport whose options are not among `ConnectOptions`.
         options: What `mcp.Client` takes, and for a URI the transport's options; see `ClientOptions`.
 
     Raises:
         URIError, TypeError: the address or an option cannot be used. (On entering: `ConnectFailed`.)
+        ChannelFileRefused: others may read the file, or it is none. (On entering: another client uses it.)
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Client(mcp.Client):
         reconnect_timeout: float | None = 60.0,
         on_connection: Callable[[ConnectionState], None] | None = None,
         channel: str | None = None,
+        channel_file: str | os.PathLike[str] | None = None,
         transport_options: Mapping[str, Any] | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
@@ -104,11 +109,10 @@ class Client(mcp.Client):
         self._inbox = Inbox(self._router.deliver, self._flow)
         self._inbox.on_lost_tasks = self._router.lose_unknown
         self._inbox.on_gap = self._router.look_after_gap
-        self._listening = Listening(self._inbox, self._flow, channel or secrets.token_urlsafe(24))
-        self._resumes = channel is not None
-        self._listening.max_message_size = dialling.get("max_message_size")
+        self._keeping = Keeping.of(channel_file, channel, self._inbox, self._router.listeners)
+        self._listening = Listening(self._inbox, self._flow, self._keeping.channel, dialling.get("max_message_size"))
         self._remote = RemoteTasks(self, self._router, super().call_tool)
-        self._starter = Starter(self._router, self._remote, self.call_tool, self._steer)
+        self._starter = Starter(self._router, self._remote, self.call_tool, self._steer, self._inbox.caught_up)
         sdk_options["extensions"] = _with_ours(sdk_options.get("extensions") or (), self._remote.extension)
         super().__init__(_TappedTransport(opening.transport, self._tap), **sdk_options)
         self.provider = provider
@@ -144,6 +148,7 @@ class Client(mcp.Client):
             await group.__aexit__(None, None, None)
             cause = unwrapped(exc)
             raise cause from cause.__cause__
+        self._starter.look_at_all()
         return self
 
     async def __aexit__(self, *raised: Any) -> None:
@@ -159,9 +164,10 @@ class Client(mcp.Client):
 
     async def _live(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Hold a connection, and make a new one when it is lost."""
-        await self._life.hold_first(task_status)
-        failure = await self._life.hold_others(self.reconnect_timeout) if self.reconnect else ConnectionLost(LOST)
-        self._router.lose_all(failure, tell=True)
+        async with self._keeping.held(self._listening):
+            await self._life.hold_first(task_status)
+            failure = await self._life.hold_others(self.reconnect_timeout) if self.reconnect else ConnectionLost(LOST)
+            self._router.lose_all(failure, tell=True)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[None]:
@@ -184,13 +190,11 @@ class Client(mcp.Client):
     async def _begin(self, group: anyio.abc.TaskGroup) -> None:
         self._form, self.server_information = await shake_hands(self.session, self.provider)
         if self._form != "meta":
+            self._inbox.caught_up.set()
             return
         self._inbox.stopped_listening()
         group.start_soon(self._listen, self.session)
-        with anyio.move_on_after(10) as patience:
-            await self._inbox.listening.wait()
-        if patience.cancelled_caught:
-            raise ConnectFailed("the server did not confirm that it lets us listen within 10 seconds")
+        await self._listening.confirmed()
 
     async def _listen(self, session: ClientSession) -> None:
         try:
@@ -334,7 +338,7 @@ class Client(mcp.Client):
         if (known := self.tasks.get(task_id)) is not None:
             return known
         handle = TaskHandle(task_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
-        self._starter.attach(handle, on_channel=self._resumes)
+        self._starter.attach(handle, on_channel=self._keeping.resumes)
         return handle
 
     async def call_tool(

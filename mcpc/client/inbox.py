@@ -65,6 +65,10 @@ class Inbox:
         self.dropped: int = 0
         """Messages without a number (the original's form) for which there was no room for too long."""
         self.gaps: int = 0
+        self.caught_up: anyio.Event = anyio.Event()
+        """Set once we have what the server had when it first let us listen."""
+        self._head = 0
+        """Up to where that is; 0 where nothing is waited for."""
         self.listening: anyio.Event = anyio.Event()
         """Set when the server has confirmed that we listen."""
         self.on_lost_tasks: Callable[[set[str]], None] | None = None
@@ -95,6 +99,8 @@ class Inbox:
             return
         elif method == MESSAGES_METHOD:
             self._messages(cast("dict[str, Any]", params))
+            if self._head:
+                self._look_whether_caught_up()
         elif method == LISTENING_METHOD:
             self._listening(cast("dict[str, Any]", params))
 
@@ -181,7 +187,21 @@ class Inbox:
         elif oldest - 1 > max(self.last, self._reported):
             self._gap(self.last + 1, oldest - 1, tasks)
             self.on_gap(False)
+        if not self.caught_up.is_set():
+            head: Any = params.get("head")
+            self._head = head if type(head) is int else 0
+            self._look_whether_caught_up()
         self.listening.set()
+
+    def _look_whether_caught_up(self) -> None:
+        if max(self.last, self._reported) >= self._head:
+            self._head = 0
+            self.caught_up.set()
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether messages wait here for room, or for the answer to their call."""
+        return bool(self._holds or self._backlog)
 
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""

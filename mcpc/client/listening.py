@@ -14,7 +14,7 @@ from mcp_types import CONNECTION_CLOSED
 from mcpc.client.backoff import Backoff
 from mcpc.client.inbox import Inbox
 from mcpc.client.requests import ask_to_listen
-from mcpc.errors import ConnectionLost
+from mcpc.errors import ConnectFailed, ConnectionLost
 from mcpc.flow import Flow
 from mcpc.wire.requests import listen_params
 
@@ -22,6 +22,8 @@ __all__ = ["Listening"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
+PATIENCE = 10.0
+"""Seconds that the server has to confirm that it lets us listen."""
 MAX_REFUSALS = 4
 """How often in a row a listen stream may end before it began, on a connection that seems to stand."""
 
@@ -33,12 +35,12 @@ class Listening:
         inbox: Where the messages go.
         flow: While it is stopped we do not listen; what is sent meanwhile stays with the server.
         channel: The channel's key.
+        max_message_size: Bytes of the largest message that we take, where the server is to know.
     """
 
-    def __init__(self, inbox: Inbox, flow: Flow, channel: str) -> None:
+    def __init__(self, inbox: Inbox, flow: Flow, channel: str, max_message_size: int | None = None) -> None:
         self.channel = channel
-        self.max_message_size: int | None = None
-        """Bytes of the largest message that we take, where the server is to know."""
+        self._max_message_size = max_message_size
         self._inbox = inbox
         self._flow = flow
         self._stream: anyio.CancelScope | None = None
@@ -62,11 +64,22 @@ class Listening:
             if not self._flow.stopped:
                 await backoff.wait()
 
+    async def confirmed(self) -> None:
+        """Wait until the server has confirmed that it lets us listen.
+
+        Raises:
+            ConnectFailed: it does not, for too long.
+        """
+        with anyio.move_on_after(PATIENCE) as patience:
+            await self._inbox.listening.wait()
+        if patience.cancelled_caught:
+            raise ConnectFailed(f"the server did not confirm that it lets us listen within {PATIENCE:g} seconds")
+
     async def _listen_once(self, session: ClientSession) -> None:
         """One stream, to its end."""
         inbox = self._inbox
         params = listen_params(
-            self.channel, after=inbox.last, epoch=inbox.epoch, max_message_size=self.max_message_size
+            self.channel, after=inbox.last, epoch=inbox.epoch, max_message_size=self._max_message_size
         )
         with anyio.CancelScope() as self._stream:
             try:

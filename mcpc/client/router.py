@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
 import anyio
@@ -27,7 +27,8 @@ from mcpc.flow import Flow
 from mcpc.foreign import hold_back, text_of
 from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, prompt_of
 from mcpc.wire.callbacks import decode_message
-from mcpc.wire.requests import LAST_MESSAGE
+from mcpc.wire.prompts import prompt_update
+from mcpc.wire.requests import LAST_MESSAGE, SESSION_ID, TOOL_NAME
 from mcpc.wire.results import failure
 
 __all__ = ["LOST_EVENT", "PromptHandler", "Router"]
@@ -39,6 +40,9 @@ logger: logging.Logger = logging.getLogger("mcpc")
 
 FIRST_LOOK, LAST_LOOK = 0.5, 30.0
 """Seconds between two looks at a task of which nothing comes: the first wait, and the longest."""
+
+MAX_ASKED = 10_000
+"""Questions that are remembered as asked."""
 
 PromptHandler = Callable[[Prompt], Any]
 """Answers a prompt: its return value (or what it awaits to) is the answer."""
@@ -64,6 +68,8 @@ class Router:
         self.prompt_handlers: list[PromptHandler] = []
         """What answers prompts; the last one does."""
         self._steer = steer
+        self._asked: dict[str, None] = {}
+        """The ids of questions that a handler was asked, the newest last."""
         if on_log is not None:
             self.listeners.add(log_teller(on_log), event=LOG_EVENT)
 
@@ -74,9 +80,15 @@ class Router:
         taken = self._deliver_each(messages) if self.handles else self.listeners.deliver_all(messages)
         if self.prompt_handlers:
             for message in islice(messages, taken):
-                if (prompt := prompt_of(message)) is not None:
-                    self.spawn(partial(self._answer, prompt))
+                self._ask_if_prompt(message)
         return taken
+
+    def _ask_if_prompt(self, message: MCPCMessage) -> None:
+        if self.prompt_handlers and (prompt := prompt_of(message)) is not None:
+            self._asked[prompt.id] = None
+            if len(self._asked) > MAX_ASKED:
+                del self._asked[next(iter(self._asked))]
+            self.spawn(partial(self._answer, prompt))
 
     def _deliver_each(self, messages: Sequence[MCPCMessage]) -> int:
         deliver, handle, task_id = self.listeners.deliver, None, None
@@ -198,8 +210,40 @@ class Router:
             MCPCError, MCPError: the server cannot tell.
         """
         heard, state = handle.heard, await handle.steering.state()
-        if state.get("status") in TERMINAL_EVENTS and handle.heard == heard:
+        if handle.heard == heard:
+            self._begin_as_described(handle, state)
+
+    async def find(self, handle: TaskHandle, caught_up: anyio.Event) -> None:
+        """Learn how a task stands that another client began, once all that is kept of it has come.
+
+        What it asks and nobody has answered is asked again: the client that it asked is gone.
+        """
+        await caught_up.wait()
+        while not handle.heard and not handle.ended:
+            try:
+                state = await handle.steering.state()
+            except UnknownTask as exc:
+                self.fail(handle, exc)
+                return
+            except (MCPCError, MCPError) as exc:
+                logger.debug("a task could not be asked about: %s", exc)
+                await anyio.sleep(FIRST_LOOK)
+                continue
+            if not handle.heard:
+                self._begin_as_described(handle, state)
+            return
+
+    def _begin_as_described(self, handle: TaskHandle, state: dict[str, Any]) -> None:
+        handle.tool_name = handle.tool_name or state.get(TOOL_NAME, "")
+        handle.session_id = state.get(SESSION_ID, handle.session_id)
+        handle.known()
+        if state.get("status") in TERMINAL_EVENTS:
             self._end_as_described(handle, state)
+            return
+        for asked in _prompts_in(handle, state):
+            handle.feed(asked)
+            if asked.result["prompt"]["id"] not in self._asked:
+                self._ask_if_prompt(asked)
 
     async def _look_after(self, handle: TaskHandle, again: bool) -> None:
         heard, wait = handle.heard, FIRST_LOOK
@@ -248,3 +292,19 @@ class Router:
             handle.lose(failure)
         self.handles.clear()
         self.listeners.close()
+
+
+def _prompts_in(handle: TaskHandle, state: dict[str, Any]) -> list[MCPCMessage]:
+    """The questions of a task that wait for an answer, as the messages that asked them."""
+    bodies: Any = state.get("prompts")
+    messages = [
+        MCPCMessage(
+            event="update",
+            session_id=handle.session_id,
+            task_id=handle.task_id,
+            tool_name=handle.tool_name,
+            result=prompt_update(body),
+        )
+        for body in (cast("list[dict[str, Any]]", bodies) if isinstance(bodies, list) else [])
+    ]
+    return [message for message in messages if prompt_of(message) is not None]

@@ -45,15 +45,22 @@ class Starter:
         remote: The tasks extension.
         call: Calls a tool.
         steer: How a task of our channel is reached.
+        caught_up: Set once all has come that is kept of our channel.
     """
 
     def __init__(
-        self, router: Router, remote: RemoteTasks, call: ToolCall, steer: Callable[[str], ChannelSteering]
+        self,
+        router: Router,
+        remote: RemoteTasks,
+        call: ToolCall,
+        steer: Callable[[str], ChannelSteering],
+        caught_up: anyio.Event,
     ) -> None:
         self._router = router
         self._remote = remote
         self._call = call
         self._steer = steer
+        self._caught_up = caught_up
 
     async def start(
         self, form: Form, channel: str, handle: TaskHandle, arguments: dict[str, Any], key: str | None = None
@@ -103,8 +110,18 @@ class Starter:
         self._router.add(handle)
         if on_channel:
             handle.steering = self._steer(handle.task_id)
+            self._look(handle)
         else:
             self._remote.follow(handle, None)
+
+    def look_at_all(self) -> None:
+        """There is a connection: learn how the tasks stand that were attached to before."""
+        for handle in list(self._router.handles.values()):
+            if handle.steering.on_channel:
+                self._look(handle)
+
+    def _look(self, handle: TaskHandle) -> None:
+        self._router.spawn(partial(self._router.find, handle, self._caught_up))
 
     async def _stop_quietly(self, handle: TaskHandle) -> None:
         """Nobody will have the handle: the task that it was for is not wanted any more."""

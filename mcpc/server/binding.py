@@ -21,6 +21,7 @@ from mcpc.server.kinds import lowlevel_of
 from mcpc.server.limits import Limits
 from mcpc.server.methods import add_methods
 from mcpc.server.sep2663_extension import TasksExtension
+from mcpc.server.store_option import address_of, source_of
 from mcpc.server.stored_desk import StoredDesk
 from mcpc.server.stored_workshop import StoredWorkshop
 from mcpc.server.workshop import Workshop
@@ -37,7 +38,7 @@ def bind(server: Any, limits: Limits | None = None, source: Source | None = None
     Args:
         server: The server.
         limits: The bounds of its tasks and channels.
-        source: Opens its store, where it has one.
+        source: Opens its store; by default the one that the environment names, if it does.
 
     Raises:
         MCPCError: it is not a server, or it is bound already with other limits, or another store.
@@ -45,12 +46,13 @@ def bind(server: Any, limits: Limits | None = None, source: Source | None = None
     lowlevel = lowlevel_of(server)
     binding: Binding | None = vars(lowlevel).get(_ATTRIBUTE)
     if binding is None:
-        binding = Binding(server, lowlevel, limits or Limits(), source)
+        limits = limits or Limits()
+        binding = Binding(server, lowlevel, limits, source or source_of(None, limits))
         setattr(lowlevel, _ATTRIBUTE, binding)  # on the server itself, so that the two live and die together
         binding.install()
     elif limits is not None and limits != binding.workshop.limits:
         raise MCPCError("this server has a helper already, with other limits; make one helper and share it")
-    elif source is not None and source is not binding.source:
+    elif source is not None and source != binding.source:
         raise MCPCError("this server has a helper already, with another store or none; make one helper and share it")
     return binding
 
@@ -80,6 +82,11 @@ class Binding:
     def name(self) -> str:
         """The server's name: the provider, in the handshake."""
         return self.lowlevel.name
+
+    @property
+    def store(self) -> str | None:
+        """The address of its store; None where it has none, or one without an address."""
+        return address_of(self.source)
 
     def install(self) -> None:
         """Add what MCPC needs to the server. Done once."""

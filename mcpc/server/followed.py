@@ -1,5 +1,6 @@
 """Who follows the state of a stored task: they are told what the store holds, wherever the task runs."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -9,6 +10,8 @@ from mcpc.server.execution import Observer
 from mcpc.tasks import TaskState
 
 __all__ = ["Followed", "Following"]
+
+logger = logging.getLogger("mcpc")
 
 
 class Followed:
@@ -58,7 +61,9 @@ class Following:
                 await self._came.wait()
 
     async def _tell(self, task_id: str) -> None:
-        followed = self._followed[task_id]
+        followed = self._followed.get(task_id)
+        if followed is None:
+            return  # it ended while its last change was told
         if not followed.observers:
             del self._followed[task_id]
             return
@@ -70,4 +75,7 @@ class Following:
             self._followed.pop(task_id, None)
         if state is not None:
             for observer in tuple(followed.observers):
-                observer(state)
+                try:
+                    observer(state)
+                except Exception:
+                    logger.exception("a follower of a task raised")

@@ -1,5 +1,6 @@
 """Keeps the store open while the server is served, with the tasks that belong to it. Lives in the server's host."""
 
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -10,6 +11,11 @@ from mcpc.errors import MCPCError
 from mcpc.store import Store
 
 __all__ = ["Keeper", "Source"]
+
+logger = logging.getLogger("mcpc")
+
+PAUSE = 1.0
+"""Seconds before a chore that failed is begun again."""
 
 Source = Callable[[], AbstractAsyncContextManager[Store]]
 """Opens the store."""
@@ -79,7 +85,7 @@ class Keeper:
                 chores = await self._begin(store)
                 async with anyio.create_task_group() as tasks:
                     for chore in chores:
-                        tasks.start_soon(chore)
+                        tasks.start_soon(_for_ever, chore)
                     self._opened.set()
                     await self._closing.wait()
                     tasks.cancel_scope.cancel()
@@ -89,3 +95,13 @@ class Keeper:
             self._store = None
             self._opened.set()
             self._closed.set()
+
+
+async def _for_ever(chore: Chore) -> None:
+    """Do a chore; what it fails with ends neither the others nor the store."""
+    while True:
+        try:
+            await chore()
+        except Exception:
+            logger.exception("work on the store failed; it is begun again")
+        await anyio.sleep(PAUSE)

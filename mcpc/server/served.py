@@ -16,11 +16,16 @@ class Served:
         listener: The transport's side of it.
         name: The server's name.
         wind_down: Ends the server's tasks.
+        store: The address of its store.
     """
 
-    def __init__(self, listener: Listener, name: str, wind_down: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, listener: Listener, name: str, wind_down: Callable[[], Awaitable[None]], store: str | None = None
+    ) -> None:
         self.name = name
         """The server's name."""
+        self.store = store
+        """The address of the store that keeps its tasks; None where they are in memory."""
         self._listener = listener
         self._wind_down = wind_down
 

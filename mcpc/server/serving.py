@@ -119,7 +119,7 @@ async def listen(
         )
         workshop.listeners += 1
         try:
-            yield Served(listener, binding.name, binding.workshop.wind_down)
+            yield Served(listener, binding.name, binding.workshop.wind_down, binding.store)
         except Exception as exc:
             failure = exc  # raised below, where no task group wraps it
         finally:

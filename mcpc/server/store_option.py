@@ -1,14 +1,16 @@
 """Which store a server has: as it was told, or by the environment."""
 
 import os
-from functools import cache
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 from mcpc.server.keeper import Source
 from mcpc.server.limits import Limits
+from mcpc.store import Store
 from mcpc.store_uri import open_store
 from mcpc.stored import StoreLimits
 
-__all__ = ["STORE_VARIABLE", "source_of", "store_limits"]
+__all__ = ["STORE_VARIABLE", "StoreAt", "address_of", "source_of", "store_limits"]
 
 STORE_VARIABLE = "MCPC_STORE"
 """The environment variable that names the store of servers that were told none."""
@@ -46,10 +48,21 @@ def source_of(store: str | Source | None, limits: Limits) -> Source | None:
         return None
     bounds = store_limits(limits)
     open_store(uri, limits=bounds)  # an address that cannot be used is told of here, not when the server is served
-    return _opener(uri, bounds)
+    return StoreAt(uri, bounds)
 
 
-@cache
-def _opener(uri: str, limits: StoreLimits) -> Source:
-    """What opens that store: the same for two helpers of one server."""
-    return lambda: open_store(uri, limits=limits)
+def address_of(source: Source | None) -> str | None:
+    """The address of the store that is opened; None where there is none, or it has no address."""
+    return source.uri if isinstance(source, StoreAt) else None
+
+
+@dataclass(frozen=True)
+class StoreAt:
+    """Opens the store at an address: equal for two helpers of one server."""
+
+    uri: str
+    limits: StoreLimits
+
+    def __call__(self) -> AbstractAsyncContextManager[Store]:
+        """A handle of it."""
+        return open_store(self.uri, limits=self.limits)

@@ -26,6 +26,8 @@ from mcpc.server.outlets import JournalOutlet
 from mcpc.server.threads import Threads
 from mcpc.tasks import TaskRegistry, TaskState
 from mcpc.wire.callbacks import encode_message
+from mcpc.wire.jsontext import encode_json
+from mcpc.wire.prompts import describe_prompt
 from mcpc.wire.requests import LAST_MESSAGE, task_description
 
 __all__ = ["EVERY_SESSION", "Follower", "Workshop"]
@@ -34,6 +36,8 @@ EVERY_SESSION = "*"
 """The `session_id` of a server event that is for every channel."""
 MAX_DESCRIBED = 1000
 """Tasks described to a listener that has missed messages; the newest, when there are more."""
+MAX_PROMPT_BYTES = 64 * 1024
+"""Bytes of the questions that a task's state shows; the newest are left out where there are more."""
 SWEEP_INTERVAL = 15.0
 """Seconds between looks for what may be forgotten."""
 
@@ -229,6 +233,8 @@ class Workshop:
         )
         if last_message and task.last_message is not None:
             state[LAST_MESSAGE] = from_json(task.last_message)
+        if last_message and task.prompts:
+            state["prompts"] = _open_prompts(task)
         return state
 
     def _describe_journal(self, key: str) -> list[dict[str, Any]]:
@@ -244,3 +250,15 @@ class Workshop:
         for journal in journals:
             journal.post(data)
         return len(journals)
+
+
+def _open_prompts(task: TaskState) -> list[dict[str, Any]]:
+    """The questions that wait for an answer, oldest first."""
+    described, size = list[dict[str, Any]](), 0
+    for prompt_id, prompt in task.prompts.items():
+        body = describe_prompt(prompt_id, prompt)
+        size += len(encode_json(body))
+        if size > MAX_PROMPT_BYTES:
+            break
+        described.append(body)
+    return described

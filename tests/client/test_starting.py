@@ -61,7 +61,7 @@ class Client:
         self.router = Router(spawn, self.flow, self.steer)
         self.seen: list[MCPCMessage] = []
         self.router.listeners.add(self.see)
-        self.starter = Starter(self.router, cast("RemoteTasks", NoTasks()), called, self.steer)
+        self.starter = Starter(self.router, cast("RemoteTasks", NoTasks()), called, self.steer, anyio.Event())
         self.handle = TaskHandle("t", "tool", "s", self.flow)
 
     def see(self, message: MCPCMessage) -> None:

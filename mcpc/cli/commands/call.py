@@ -24,6 +24,10 @@ Follow = Annotated[
         help="Wait for the end, or write the task's id once it has started, and leave (see: mcpc watch --task).",
     ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with the same call where it was cut off, if it was; until its end was shown."),
+]
 
 
 def call(
@@ -32,6 +36,7 @@ def call(
     arguments: Pairs = None,
     json_args: JsonArgs = None,
     follow: Follow = True,
+    resume: Resume = False,
     session: Session = "default",
     header: Headers = None,
     token_env: TokenEnv = None,
@@ -44,7 +49,9 @@ def call(
     Progress and status go to stderr, the result to stdout. What the task asks
     is asked here, and read from stdin. Ctrl-C stops the task on the server and
     waits for its end; once more leaves at once. With --json every message
-    of the task is a line of JSON on stdout.
+    of the task is a line of JSON on stdout. With --resume a call that was
+    cut off (a killed shell, a lost machine) may be typed again: it is not
+    made twice, and goes on after what was shown.
 
     Exit codes: 0 complete, 1 failed, 2 a mistake or no connection,
     130 interrupted.
@@ -54,11 +61,12 @@ def call(
       mcpc call unix:///tmp/app.sock resize size=3 tags='["a", "b"]'
       mcpc call app.py:server count n=100 --json
       mcpc call "stdio:python app.py" count 'n:=100'
+      mcpc call ws://127.0.0.1:8765/mcp process_data data_id=42 --resume
       mcpc call https://host/mcp report --json-args '{"year": 2026}' \\
           --token-env TOKEN
     """
     calling.call(
         lambda: calling.Place.wanted(uri, header, token_env, option),
         lambda: calling.Arguments.wanted(uri, arguments, json_args),
-        calling.Manner(tool, session, follow=follow, as_json=as_json),
+        calling.Manner(tool, session, follow=follow, as_json=as_json, resume=resume),
     )

@@ -6,7 +6,7 @@ import typer
 
 from mcpc.cli.completing import complete_address
 from mcpc.cli.later import later
-from mcpc.cli.params import AllowRemote, Cert, Key, Options, Verbose
+from mcpc.cli.params import AllowRemote, Cert, Key, Options, Store, Verbose
 
 if TYPE_CHECKING:
     from mcpc.cli import serving
@@ -40,6 +40,7 @@ def serve(
     token_env: AskedToken = None,
     ssl_cert: Cert = None,
     ssl_key: Key = None,
+    store: Store = None,
     option: Options = None,
     verbose: Verbose = False,
 ) -> None:
@@ -54,9 +55,13 @@ def serve(
       mcpc serve app.py:server ws://127.0.0.1:8765/mcp
       mcpc serve app.py:server unix:///tmp/app.sock http://127.0.0.1:0/mcp
       mcpc serve app.py:server
+      mcpc serve app.py:server http://127.0.0.1:0/mcp --store sqlite:tasks.db
       TOKEN=... mcpc serve app.py:server ws://0.0.0.0:80/mcp --token-env TOKEN
       mcpc serve app.py:server wss://127.0.0.1:443/mcp --ssl-cert cert.pem
     """
     serving.serve(
-        target, uris or ["stdio:"], lambda: serving.Listening.wanted(allow_remote, token_env, ssl_cert, ssl_key, option)
+        target,
+        uris or ["stdio:"],
+        lambda: serving.Listening.wanted(allow_remote, token_env, ssl_cert, ssl_key, option),
+        store,
     )
