@@ -29,6 +29,7 @@ from mcpc.client.life import LOST, ConnectionState, Life, Steps, unwrapped
 from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
 from mcpc.client.options import OWN, SDK_OPTIONS, CallOptions, ClientOptions, split
+from mcpc.client.questions import Questions
 from mcpc.client.router import PromptHandler, Router
 from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
@@ -111,9 +112,11 @@ class Client(mcp.Client):
         self._inbox.on_gap = self._router.look_after_gap
         self._keeping = Keeping.of(channel_file, channel, self._inbox, self._router.listeners)
         self._listening = Listening(self._inbox, self._flow, self._keeping.channel, dialling.get("max_message_size"))
-        self._remote = RemoteTasks(self, self._router, super().call_tool)
+        self._questions = Questions(self._router, sdk_options.get("elicitation_callback"))
+        self._remote = RemoteTasks(self, self._router, self._questions, super().call_tool)
         self._starter = Starter(self._router, self._remote, self.call_tool, self._steer, self._inbox.caught_up)
         sdk_options["extensions"] = _with_ours(sdk_options.get("extensions") or (), self._remote.extension)
+        sdk_options["elicitation_callback"] = self._questions
         super().__init__(_TappedTransport(opening.transport, self._tap), **sdk_options)
         self.provider = provider
         self.reconnect: bool = opening.redialled if reconnect is None else bool(reconnect)
@@ -205,7 +208,7 @@ class Client(mcp.Client):
 
     def _tap(self, streams: StreamPair) -> StreamPair:
         tapped = tap(streams, self._inbox, channel=lambda: self._listening.channel, on_end=self._life.end_connection)
-        return self._remote.streams.tap(tapped)
+        return self._questions.tap(self._remote.streams.tap(tapped))
 
     def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._tasks_group is not None:
@@ -268,7 +271,7 @@ class Client(mcp.Client):
         self._router.listeners.remove(listener)
 
     def on_prompt(self, handler: PromptHandler) -> PromptHandler:
-        """Let `handler`, sync or async, answer what tasks ask (`task.ask`). Usable as a decorator."""
+        """Let `handler`, sync or async, answer what tasks and servers ask (`task.ask`, elicitation). A decorator."""
         self.prompt_handlers.append(handler)
         return handler
 
@@ -286,10 +289,9 @@ class Client(mcp.Client):
     ) -> TaskHandle:
         """Call a tool as a task, and return its handle.
 
-        On a server that speaks MCPC this returns when the server has answered: at once, for a background tool. So it
-        does on one that speaks the tasks extension (SEP-2663): the task's states then come as messages, and its id is
-        the server's. On another server the tool runs as an ordinary call, its progress comes as updates, and the
-        handle completes with its result.
+        A background tool answers at once, and this returns. So it does on a server that speaks the tasks extension
+        (SEP-2663): the task's states then come as messages, and its id is the server's. Any other tool's call goes on
+        when this returns: its progress comes as updates, what it asks as prompts, its result as the handle's end.
 
         Args:
             tool_name: The tool.
@@ -356,7 +358,7 @@ class Client(mcp.Client):
         status messages instead, numbered. Cancelling the call cancels the task.
         """
         call = partial(super().call_tool, name, arguments, read_timeout_seconds, progress_callback, **options)
-        return await call_as_asked(call, progress_callback)
+        return await self._questions.during(call_as_asked(call, progress_callback))
 
     def _steer(self, task_id: str) -> ChannelSteering:
         return ChannelSteering(lambda: self.session, self._listening.channel, task_id)

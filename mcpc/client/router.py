@@ -67,6 +67,8 @@ class Router:
         """The handles of tasks that have not ended, by id. One that nobody holds is gone."""
         self.prompt_handlers: list[PromptHandler] = []
         """What answers prompts; the last one does."""
+        self.progress: dict[str, Callable[[dict[str, Any]], None]] = {}
+        """What takes the progress of each call that a handle follows, by the call's token."""
         self._steer = steer
         self._asked: dict[str, None] = {}
         """The ids of questions that a handler was asked, the newest last."""
@@ -145,12 +147,13 @@ class Router:
             handle.feed(message)
         return message.terminal
 
-    async def progress(
-        self, handle: TaskHandle, progress: float, total: float | None = None, message: str | None = None
-    ) -> None:
-        """An update that stands for a progress notification."""
-        update = {"progress": progress, "total": total, "status": message}
-        self.emit(handle, "update", {name: value for name, value in update.items() if value is not None})
+    def take_progress(self, params: dict[str, Any]) -> bool:
+        """The params of a progress notification; False where it is not of a call that a handle follows."""
+        token: Any = params.get("progressToken")
+        take = self.progress.get(token) if isinstance(token, str) else None
+        if take is not None:
+            take(params)
+        return take is not None
 
     def finish(self, handle: TaskHandle, result: CallToolResult) -> None:
         """End a handle with an ordinary tool result."""

@@ -20,9 +20,11 @@ from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcpc.client.handle import TaskHandle
+from mcpc.client.questions import Questions
 from mcpc.client.router import Router
 from mcpc.client.sep2663_follow import TaskStreams, undeclared
 from mcpc.client.sep2663_tasks import CalledTask, Host, RemoteTask
+from mcpc.client.started import StartedCall
 from mcpc.wire.sep2663 import TASK_RESULT, TASKS_EXTENSION, CreateTaskResult, TaskState, requires_tasks
 
 __all__ = ["RemoteTasks", "call_as_asked", "needs_tasks"]
@@ -96,14 +98,18 @@ class RemoteTasks:
     Args:
         host: The client, as far as following a task needs it.
         router: Where messages go.
+        questions: Answers what is asked in the standard's way.
         call: Calls a tool, as the SDK's client does.
     """
 
-    def __init__(self, host: Host, router: Router, call: Callable[..., Awaitable[CallToolResult]]) -> None:
+    def __init__(
+        self, host: Host, router: Router, questions: Questions, call: Callable[..., Awaitable[CallToolResult]]
+    ) -> None:
         self.streams: TaskStreams = TaskStreams()
         self.extension: ClientExtension = _Extension(self.resolve)
         self._host = host
         self._router = router
+        self._questions = questions
         self._call = call
 
     @property
@@ -130,37 +136,27 @@ class RemoteTasks:
         called = CalledTask(self._host, self._router, self.streams, seed.task_id, manner.progress)
         return await called.run(context.session, seed, context.read_timeout_seconds)
 
-    async def start(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
-        """Call a tool for `handle`: as a task, or, where the server runs it at once, to its result.
+    async def start(self, call: StartedCall, arguments: dict[str, Any]) -> CallToolResult | None:
+        """Call a tool for a handle: as a task, or, where the server runs it at once, to its result.
 
         Raises:
             MCPError: the server refused the call.
         """
-        router, created = self._router, False
-
-        def tell_created(text: str) -> None:
-            nonlocal created
-            if not created:
-                created = True
-                router.emit(handle, "created", text)
-
-        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-            tell_created(f"{handle.tool_name} was called")
-            await router.progress(handle, progress, total, message)
-
-        captured: list[TaskState] = []
+        handle, captured = call.handle, list[TaskState]()
         with _calling(_Manner(captured=captured)):
-            result = await self._call(handle.tool_name, arguments, progress_callback=on_progress)
+            result = await self._call(handle.tool_name, arguments, meta=call.token)
         if not captured:
-            tell_created(f"{handle.tool_name} was called")
-            router.finish(handle, result)
-            return
-        router.rename(handle, captured[0].task_id)  # the task's id is the server's to make
-        tell_created(captured[0].message or f"{handle.tool_name} has started")
+            call.goes_on()
+            return result
+        self._router.rename(handle, captured[0].task_id)  # the task's id is the server's to make
+        if not call.is_ordinary:
+            self._router.emit(handle, "created", captured[0].message or f"{handle.tool_name} has started")
         self.follow(handle, captured[0])
+        return None
 
     def follow(self, handle: TaskHandle, seed: TaskState | None) -> None:
         """Let `handle` follow the task of its id."""
         task = RemoteTask(self._host, self._router, self.streams, handle, seed)
+        task.has_callback = self._questions.callback is not None
         handle.steering = task
         self._router.spawn(task.run)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import anyio
-from mcp.client.session import ClientRequestContext, ClientSession, ElicitationFnT
+from mcp.client.session import ClientRequestContext, ClientSession
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, REQUEST_TIMEOUT, CallToolResult, ErrorData, InputRequest, TextContent
@@ -57,11 +57,6 @@ class Host(Protocol):
     @property
     def reconnect_timeout(self) -> float | None:
         """Seconds for which to wait for one; None for ever."""
-        ...
-
-    @property
-    def elicitation_callback(self) -> ElicitationFnT | None:
-        """What answers questions where no prompt handler does."""
         ...
 
 
@@ -274,6 +269,8 @@ class RemoteTask(_Followed):
         self, host: Host, router: Router, streams: TaskStreams, handle: TaskHandle, seed: TaskState | None
     ) -> None:
         super().__init__(host, router, streams, handle.task_id)
+        self.has_callback: bool = False
+        """Whether the application has an elicitation callback, for what no prompt handler takes."""
         self._handle = handle
         self._seed = seed
         self._text = None if seed is None else seed.message
@@ -348,7 +345,7 @@ class RemoteTask(_Followed):
             return True
         if not self._router.emit(self._handle, "update", prompt_update(body)):
             return False
-        if not self._router.prompt_handlers and self._host.elicitation_callback is not None:
+        if not self._router.prompt_handlers and self.has_callback:
             self._dispatch_soon(key, request)
         return True
 

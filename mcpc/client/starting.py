@@ -15,16 +15,16 @@ from mcp_types import CallToolResult
 
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form
-from mcpc.client.requests import typed
 from mcpc.client.router import Router
 from mcpc.client.sep2663_extension import RemoteTasks
-from mcpc.client.steering import CallSteering, ChannelSteering
+from mcpc.client.started import Made, StartedCall
+from mcpc.client.steering import ChannelSteering
 from mcpc.errors import KeyRefused, MCPCError, UnknownTask
 from mcpc.messages import MCPCMessage
 from mcpc.wire.callbacks import messages_in_content
 from mcpc.wire.calls import call_meta
+from mcpc.wire.names import KEY_META
 from mcpc.wire.originals import with_metadata
-from mcpc.wire.results import failure
 
 __all__ = ["Starter"]
 
@@ -81,22 +81,36 @@ class Starter:
         if key is not None and form != "meta":
             raise KeyRefused("this server takes no keys of starts: it would start the task again each time")
         self._router.add(handle)
+        call = StartedCall(handle, self._router)
         try:
-            if form:
-                return await self._start_with_metadata(form, channel, handle, arguments, key)
-            if self._remote.available:
-                await self._remote.start(handle, arguments)
-            else:
-                self._start_call(handle, arguments)
-            return handle
-        except MCPError as exc:
+            self._router.spawn(partial(call.run, self._way(form, channel, call, arguments, key)))
+            await call.settled()
+            return call.given
+        except Exception:
             self._router.forget(handle)
-            raise typed(exc) from exc
+            raise
         except BaseException:
             self._router.forget(handle)
+            call.steering.scope.cancel()
             if key is None:  # with a key it may be started again, and is the same
                 await self._stop_quietly(handle)
             raise
+
+    def _way(self, form: Form, channel: str, call: StartedCall, arguments: dict[str, Any], key: str | None) -> Made:
+        """The way in which the server takes the call."""
+        handle = call.handle
+        session_id, task_id = handle.session_id, handle.task_id
+        if form == "meta":
+            handle.steering = self._steer(task_id)
+            meta = call_meta(channel=channel, session_id=session_id, task_id=task_id, key=key)
+            return partial(self._call_with_metadata, {**meta, **call.token}, arguments)
+        if form:
+            arguments = with_metadata(form, arguments, session_id=session_id, task_id=task_id)
+            return partial(self._call_with_metadata, None, arguments)
+        if self._remote.available:
+            return partial(self._remote.start, arguments=arguments)
+        call.goes_on()
+        return partial(self._call_plainly, arguments)
 
     def attach(self, handle: TaskHandle, *, on_channel: bool) -> None:
         """Let `handle` follow the task of its id, which somebody else began: on our channel, or by the extension.
@@ -133,25 +147,22 @@ class Starter:
             except (MCPCError, MCPError) as exc:
                 logger.debug("a task that nobody waits for could not be stopped: %s", exc)
 
-    async def _start_with_metadata(
-        self, form: Form, channel: str, handle: TaskHandle, arguments: dict[str, Any], key: str | None
-    ) -> TaskHandle:
-        session_id, task_id = handle.session_id, handle.task_id
-        meta: Any = None
-        if form == "meta":
-            handle.steering = self._steer(task_id)
-            meta = call_meta(channel=channel, session_id=session_id, task_id=task_id, key=key)
-        elif form:
-            arguments = with_metadata(form, arguments, session_id=session_id, task_id=task_id)
+    async def _call_with_metadata(
+        self, meta: dict[str, Any] | None, arguments: dict[str, Any], call: StartedCall
+    ) -> CallToolResult | None:
+        """A server that speaks MCPC: a background tool answers at once, an ordinary one shows that it runs."""
+        handle = call.handle
         result = await self._call(handle.tool_name, arguments, meta=meta)
         told = messages_in_content(result.content)
-        if any(message.task_id == task_id for message in told):
-            return handle
-        known = next((m for m in told if m.event == "created" and m.task_id), None) if key is not None else None
-        if known is not None:
-            return await self._take_up(handle, known)
-        self._router.finish(handle, result)
-        return handle
+        if any(message.task_id == handle.task_id for message in told):
+            if meta is not None:
+                handle.steering = self._steer(handle.task_id)
+            return None
+        known = next((m for m in told if m.event == "created" and m.task_id), None)
+        if meta is None or KEY_META not in meta or known is None:
+            return result
+        call.given = await self._take_up(handle, known)
+        return None
 
     async def _take_up(self, handle: TaskHandle, created: MCPCMessage) -> TaskHandle:
         """The task was begun before: its handle, if somebody holds it; else `handle`, from where the task stands."""
@@ -168,23 +179,6 @@ class Starter:
         await router.look_up(handle)
         return handle
 
-    def _start_call(self, handle: TaskHandle, arguments: dict[str, Any]) -> None:
-        handle.steering = steering = CallSteering(handle.tool_name)
-        self._router.emit(handle, "created", f"{handle.tool_name} was called")
-        self._router.spawn(partial(self._run_call, handle, steering, arguments))
-
-    async def _run_call(self, handle: TaskHandle, steering: CallSteering, arguments: dict[str, Any]) -> None:
-        """An ordinary call that looks like a task from outside."""
-        router = self._router
-        try:
-            with steering.scope:
-                result = await self._call(
-                    handle.tool_name, arguments, progress_callback=partial(router.progress, handle)
-                )
-                router.finish(handle, result)
-        except MCPError as exc:
-            router.fail(handle, typed(exc))
-        except Exception as exc:
-            router.fail(handle, exc)
-        if steering.scope.cancelled_caught:
-            router.emit(handle, "failed", failure("stopped", "the call was cancelled"))
+    async def _call_plainly(self, arguments: dict[str, Any], call: StartedCall) -> CallToolResult:
+        """A server that knows ordinary calls only."""
+        return await self._call(call.handle.tool_name, arguments, meta=call.token)

@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import METHOD_NOT_FOUND
 
 from mcpc.client.requests import ask_server
-from mcpc.errors import UnknownTask
+from mcpc.errors import PromptError, UnknownTask
 from mcpc.wire.names import SEND_METHOD, STOP_METHOD, TASK_METHOD
 from mcpc.wire.requests import about_task, input_params
 
@@ -119,7 +119,7 @@ class Unsteered:
 
 
 class CallSteering(Unsteered):
-    """An ordinary call: it can be cancelled, and that is all.
+    """An ordinary call: it can be cancelled, and what its server asks meanwhile can be answered.
 
     Args:
         tool_name: Its tool.
@@ -129,6 +129,17 @@ class CallSteering(Unsteered):
         super().__init__(tool_name)
         self.scope: anyio.CancelScope = anyio.CancelScope()
         """What the call runs in."""
+        self.questions: dict[str, Callable[[Any], None]] = {}
+        """What takes the answer to each open question, by its id."""
+
+    async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
+        """Answer a question. Anything else is refused."""
+        if prompt_id is None:
+            self._refuse()
+        take = self.questions.get(prompt_id)
+        if take is None:
+            raise PromptError("no such open prompt")
+        take(value)
 
     async def stop(self) -> None:
         """Cancel the call."""

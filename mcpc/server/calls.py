@@ -27,6 +27,7 @@ from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
 from mcpc.server.methods import open_journal
+from mcpc.server.ordinary import shown_to_run
 from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
 from mcpc.server.rounds import RoundTable, is_ours
 from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
@@ -126,14 +127,22 @@ class CallReader:
             ctx = replace(ctx, params={**params, ARGUMENTS: call.arguments})
         token = current_call.set(call)
         try:
-            if not self._may_be_background(call.tool_name):
-                return await call_next(ctx)
-            if is_ours(params.get(REQUEST_STATE)):
-                answer = await self._resume(call, params)
-            else:
-                answer = await self._invoke(call, ctx, call_next)
+            if call.tool_name in self._background_tools:
+                return await self._background(call, params, ctx, call_next)
+            async with shown_to_run(call, self._desk.workshop):
+                if isinstance(self._server, MCPServer | Server):
+                    return await call_next(ctx)
+                # FastMCP may have mounted a server with background tools that we know nothing of.
+                return await self._background(call, params, ctx, call_next)
         finally:
             current_call.reset(token)
+
+    async def _background(self, call: Call, params: dict[str, Any], ctx: Context, call_next: CallNext) -> HandlerResult:
+        """A call that may be one of a background tool."""
+        if is_ours(params.get(REQUEST_STATE)):
+            answer = await self._resume(call, params)
+        else:
+            answer = await self._invoke(call, ctx, call_next)
         return self._on_the_wire(answer, ctx.protocol_version)
 
     def _on_the_wire(self, answer: HandlerResult, version: str) -> HandlerResult:
@@ -149,10 +158,6 @@ class CallReader:
         """A call that was answered with questions comes back."""
         waiting = self._rounds.take(params[REQUEST_STATE], current_principal(), call.tool_name)
         return await waiting.resume(call, as_object(params.get(INPUT_RESPONSES)))
-
-    def _may_be_background(self, tool_name: str) -> bool:
-        """Whether a call may be one of a background tool: FastMCP may have mounted some that we know nothing of."""
-        return tool_name in self._background_tools or not isinstance(self._server, MCPServer | Server)
 
     async def _invoke(self, call: Call, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let the call run in the host, and answer it in its caller's way."""

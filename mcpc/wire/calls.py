@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, cast
 
+from mcp_types import CLIENT_CAPABILITIES_META_KEY
+
 from mcpc.errors import MessageError
+from mcpc.wire.jsontext import as_object
 from mcpc.wire.names import CHANNEL_META, KEY_META, SESSION_META, TASK_META
 from mcpc.wire.originals import METADATA_ARGUMENT, PARAMETERS_ARGUMENT
 
-__all__ = ["CallMetadata", "call_meta", "read_call"]
+__all__ = ["CallMetadata", "call_meta", "read_call", "without_elicitation"]
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,13 @@ def _read(members: dict[str, Any], form: str, session: str, task: str, channel: 
 
     key = text(KEY_META) if form == "meta" else None
     return CallMetadata(text(session) or "default", text(task), text(channel), form, key)
+
+
+def without_elicitation(params: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A request's params without elicitation among the capabilities that it says its client has (2026-07-28)."""
+    meta: dict[str, Any] = as_object(as_object(params).get("_meta"))
+    capabilities = as_object(meta.get(CLIENT_CAPABILITIES_META_KEY))
+    if params is None or "elicitation" not in capabilities:
+        return params
+    kept = {name: value for name, value in capabilities.items() if name != "elicitation"}
+    return {**params, "_meta": {**meta, CLIENT_CAPABILITIES_META_KEY: kept}}

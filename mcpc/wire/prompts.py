@@ -12,6 +12,7 @@ __all__ = [
     "Question",
     "answer_from_form",
     "describe_prompt",
+    "elicitation",
     "form_schema",
     "input_request",
     "prompt_from_request",
@@ -75,10 +76,15 @@ def input_request(question: Question, message: str | None = None) -> dict[str, A
     `inputRequests` (SEP-2322, SEP-2663).
     """
     params = {"mode": "form", "message": message or question.message, "requestedSchema": form_schema(question)}
-    return {METHOD: ELICITATION_METHOD, PARAMS: params}
+    return elicitation(params)
 
 
 # --- as an elicitation, client to server ------------------------------------------------------------------------
+
+
+def elicitation(params: dict[str, Any]) -> dict[str, Any]:
+    """The request with these params."""
+    return {METHOD: ELICITATION_METHOD, PARAMS: params}
 
 
 def _fields(request: dict[str, Any]) -> dict[str, Any]:
