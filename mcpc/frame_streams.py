@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 import anyio
 from anyio.lowlevel import checkpoint
-from mcp.shared.message import SessionMessage
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded
@@ -61,6 +61,8 @@ class FrameReader(_Stream):
         super().__init__(connection)
         self.last_context = context
         """What the SDK runs a message's handler in: it holds `current_connection`."""
+        self.metadata: ServerMessageMetadata | None = None
+        """What the SDK is told of each message: on a server, of the HTTP request that opened the connection."""
         self.tap: CallbackTap = connection.tap
 
     async def receive(self) -> SessionMessage:
@@ -69,14 +71,16 @@ class FrameReader(_Stream):
         Raises:
             TransportError: the channel has ended.
         """
-        return await self.connection.next_message()
+        message = await self.connection.next_message()
+        message.metadata = self.metadata
+        return message
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> SessionMessage:
         try:
-            return await self.connection.next_message()
+            return await self.receive()
         except (ChannelEnded, ChannelClosed) as exc:
             raise StopAsyncIteration from exc
         except ChannelBroken as exc:

@@ -6,7 +6,7 @@ may have others: they are given as `transport_options={…}`, which no type chec
 reads, or by name, which it reads and does not know. Knows nothing of what an option does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
@@ -35,8 +35,8 @@ class ConnectOptions(TypedDict, total=False):
     """Sent with every request (HTTP), or with the one that opens the connection (WebSocket)."""
     auth: "httpx2.Auth | None"
     """What authenticates each request, such as the SDK's OAuth providers (HTTP)."""
-    token: str | None
-    """A bearer token (HTTP, WebSocket); never shown."""
+    token: str | Callable[[], Awaitable[str]] | None
+    """A bearer token (HTTP, WebSocket), or an async function that gives the one of now; never shown."""
     origin: str | None
     """The Origin to claim (WebSocket); programs need none."""
     ssl_context: "ssl.SSLContext | None"

@@ -45,7 +45,7 @@ is not among them is refused before the adapter is called.
 `mcpc.testing.check_transport` runs this contract against any transport.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -54,6 +54,7 @@ from urllib.parse import unquote
 
 if TYPE_CHECKING:  # a shell that completes an address needs no SDK
     from mcp.server import Server
+    from mcp.server.auth.provider import AccessToken
     from mcp.shared.message import SessionMessage
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "Peer",
     "ReadStream",
     "StreamPair",
+    "Token",
     "Traits",
     "Transport",
     "WriteStream",
@@ -78,6 +80,9 @@ DEFAULT_MAX_MESSAGE_SIZE = 4 * 1024 * 1024
 
 DEFAULT_MAX_ANSWER_SIZE = 64 * 1024 * 1024
 """The same for whoever dials: the server was chosen by its user, and what it answers is wanted."""
+
+Token: TypeAlias = str | Callable[[], Awaitable[str]]
+"""A bearer token, or an async function that gives the one of now: what expires can then be renewed."""
 
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -135,6 +140,10 @@ class Peer:
     principal: Hashable | None = None
     """Whom the transport authenticated; None where it does not."""
     address: str = ""
+    access_token: "AccessToken | None" = field(default=None, repr=False)
+    """What it authenticated with, as the server's `token_verifier` knows it; the SDK's."""
+    headers: Mapping[str, str] | None = field(default=None, repr=False, compare=False)
+    """The headers of the HTTP request that opened the connection, where one did."""
 
 
 class ReadStream(Protocol[T_co]):

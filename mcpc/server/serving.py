@@ -4,11 +4,15 @@ import logging
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
 import anyio
 from mcp.server import Server
+from mcp.server.auth.middleware.auth_context import auth_context_var
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.runner import serve_dual_era_loop
+from mcp.shared.message import ServerMessageMetadata
 
 from mcpc.ending import ProcessEnd
 from mcpc.framing import Connection
@@ -60,6 +64,7 @@ class ServerEndpoint:
     async def serve_channel(self, channel: FrameChannel, peer: Peer) -> None:
         """Serve one framed connection until it ends."""
         async with Connection(channel, side="server", peer=peer).open() as connection:
+            _introduce(connection)
             await self._serve(*connection.streams)
 
     async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
@@ -78,6 +83,22 @@ class ServerEndpoint:
         except Exception:
             # One connection's trouble is its own: the listener goes on.
             logger.exception("a connection ended with an error")
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """The HTTP request that opened a connection, as far as it goes: what the SDK shows as `ctx.headers`."""
+
+    headers: Mapping[str, str]
+
+
+def _introduce(connection: Connection) -> None:
+    """Let handlers see who is at the other end, as the SDK does where each message is an HTTP request."""
+    peer = connection.peer
+    if peer.headers is not None:
+        connection.reader.metadata = ServerMessageMetadata(request_context=_Opening(peer.headers))
+    if peer.access_token is not None:
+        connection.reader.last_context.run(auth_context_var.set, AuthenticatedUser(peer.access_token))
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ LAYERS: list[set[str]] = [
 
 ADAPTERS_MAY_USE = {
     "mcpc_transports": {
+        "clock",
         "errors",
         "transport",
         "routing",
@@ -55,8 +56,8 @@ SHARED = {
     "lines": {"polled"},
     "stdio": {"lines", "polled"},
     "sockets": {"addresses", "lines", "polled"},
-    "websocket": {"addresses", "sockets", "polled"},
-    "http": {"addresses"},
+    "websocket": {"addresses", "sockets", "polled", "tokens"},
+    "http": {"addresses", "tokens"},
 }
 """The adapters' families that build on others, and on which."""
 

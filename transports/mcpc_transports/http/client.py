@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -70,7 +70,7 @@ class Target:
         if len(used) > 1:
             raise URIError(f"give only one of these: {', '.join(used)}")
         # The HTTP library would show the value in its own error, so what it would refuse is refused here.
-        if self.options.token is not None and not _TOKEN.fullmatch(self.options.token):
+        if isinstance(self.options.token, str) and not _TOKEN.fullmatch(self.options.token):
             raise URIError("token must be ASCII text without spaces or line breaks")
         for name, value in (self.options.headers or {}).items():
             if not _HEADER_NAME.fullmatch(name):
@@ -82,6 +82,12 @@ class Target:
     def is_tls(self) -> bool:
         """Whether the connection is encrypted."""
         return self.uri.scheme.endswith("https")
+
+    @property
+    def auth(self) -> httpx2.Auth | None:
+        """What gives each request credentials of its own; None where all have the same."""
+        token = self.options.token
+        return self.options.auth if token is None or isinstance(token, str) else _FreshToken(token)
 
     @property
     def url(self) -> str:
@@ -104,20 +110,36 @@ class Target:
     def client_options(self) -> dict[str, Any]:
         """How an `httpx2.AsyncClient` is made for this target."""
         headers = httpx2.Headers(dict(self.options.headers or {}))
-        if self.options.token is not None:
+        if isinstance(self.options.token, str):
             headers["Authorization"] = f"Bearer {self.options.token}"
         elif self.uri.credentials is not None:
             user, password = self.uri.credentials
             headers["Authorization"] = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
         return {
             "headers": headers,
-            "auth": self.options.auth,
+            "auth": self.auth,
             "verify": self.options.ssl_context or _default_ssl_context(),
             "event_hooks": {"request": [_watch_handshake]} if self.is_tls else {},
             "timeout": httpx2.Timeout(self.options.read_timeout, connect=self.options.open_timeout, pool=None),
             # Each call in progress has a connection: the library's bound of 100 would block the 101st for ever.
             "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=20),
         }
+
+
+class _FreshToken(httpx2.Auth):
+    """Asks for the token of now, and for another where the server does not take it any more."""
+
+    def __init__(self, token: Callable[[], Awaitable[str]]) -> None:
+        self._token = token
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """See `httpx2.Auth`."""
+        token = await self._token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == HTTPStatus.UNAUTHORIZED and (fresh := await self._token()) != token:
+            request.headers["Authorization"] = f"Bearer {fresh}"
+            yield request
 
 
 @functools.cache
@@ -257,7 +279,7 @@ async def reach(client: httpx2.AsyncClient, target: Target) -> None:
         response = await httpx2.AsyncClient.send(client, request, stream=True, auth=None, follow_redirects=False)
         with suppress(FrameTooLarge):
             await read_whole(response, target.options.max_message_size)
-    if response.status_code == HTTPStatus.UNAUTHORIZED and target.options.auth is None:
+    if response.status_code == HTTPStatus.UNAUTHORIZED and target.auth is None:
         raise ConnectRefused(f"{target.uri} refused us: {status_line(response)}")
 
 

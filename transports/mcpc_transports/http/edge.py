@@ -4,6 +4,7 @@ ASGI layers, outermost first: `Door` (Host and Origin), `readable` (CORS), `Path
 `authenticated` (the SDK's bearer check), `MessageCheck`. No sockets and no sessions here.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import anyio
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend, RequireAuthMiddleware
-from mcp.server.auth.provider import TokenVerifier, principal_components
+from mcp.server.auth.provider import AccessToken, TokenVerifier, principal_components
 from mcp_types import HEADER_MISMATCH
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
@@ -19,6 +20,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcpc.clock import SYSTEM_CLOCK, Clock
 from mcpc.errors import FrameError, FrameTooLarge
 from mcpc.framing import current_response
 from mcpc.routing import TASK_METHODS
@@ -29,7 +31,9 @@ from mcpc.wire.rpc import decode_frame, encode_error
 from mcpc.wire.sep2663 import SUBSCRIBE_METHOD
 from mcpc_transports.addresses import Guests
 from mcpc_transports.http.event_response import EventResponse
-from mcpc_transports.http.server import STREAMING, respond
+from mcpc_transports.http.expiry import ending_after
+from mcpc_transports.http.server import STREAMING, is_streaming, respond
+from mcpc_transports.tokens import lifetime
 
 __all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "readable", "refuse"]
 
@@ -119,10 +123,16 @@ def readable(app: ASGIApp) -> ASGIApp:
 
 def peer_of(scope: Scope) -> Peer:
     """Who sent a request."""
-    user = scope.get("user")
-    principal = principal_components(user.access_token) if isinstance(user, AuthenticatedUser) else None
+    access = _access(scope)
+    principal = None if access is None else principal_components(access)
     client = scope.get("client")
-    return Peer(principal=principal, address="" if client is None else f"{client[0]}:{client[1]}")
+    return Peer(principal, "" if client is None else f"{client[0]}:{client[1]}", access, Headers(scope=scope))
+
+
+def _access(scope: Scope) -> AccessToken | None:
+    """What a request authenticated with."""
+    user = scope.get("user")
+    return user.access_token if isinstance(user, AuthenticatedUser) else None
 
 
 class MessageCheck:
@@ -137,11 +147,19 @@ class MessageCheck:
         methods: The HTTP methods that the path takes.
         max_message_size: Bytes of the largest body; a larger one is answered 413.
         strict_headers: Refuse requests about a task without `Mcp-Name` too (SEP-2663).
+        clock: Tells when a token has expired.
     """
 
     def __init__(
-        self, app: ASGIApp, *, methods: Sequence[str], max_message_size: int, strict_headers: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        methods: Sequence[str],
+        max_message_size: int,
+        strict_headers: bool = False,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._clock = clock
         self._strict = strict_headers
         self._app = app
         self._methods = methods
@@ -152,7 +170,7 @@ class MessageCheck:
         if scope["method"] not in self._methods:
             await refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, "no such HTTP method here", (b"allow", self._allow))
         elif scope["method"] != "POST":
-            await self._app(scope, receive, send)
+            await self._pass(scope, receive, send)
         else:
             await self._message(scope, receive, send)
 
@@ -176,7 +194,12 @@ class MessageCheck:
                 response = EventResponse(send)
                 current_response.set(response)
                 send = response.relay
-            await self._app(_accepting(scope), _replay(body, receive), send)
+            await self._pass(_accepting(scope), _replay(body, receive), send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on; a stream ends with the token that opened it."""
+        seconds = lifetime(_access(scope), self._clock) if is_streaming(scope) else math.inf
+        await ending_after(seconds, self._app, scope, receive, send)
 
     def _check_headers(self, scope: Scope, message: Mapping[str, Any]) -> None:
         if self._strict and method_of(message) in TASK_METHODS and "mcp-name" not in Headers(scope=scope):

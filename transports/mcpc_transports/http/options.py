@@ -17,7 +17,7 @@ from mcp.server.auth.provider import TokenVerifier
 from mcp.server.streamable_http import EventStore
 from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS, DEFAULT_SESSION_IDLE_TIMEOUT
 
-from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, DEFAULT_MAX_MESSAGE_SIZE
+from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, DEFAULT_MAX_MESSAGE_SIZE, Token
 
 __all__ = [
     "Dialling",
@@ -42,8 +42,9 @@ class Dialling:
     """Sent with every request."""
     auth: httpx2.Auth | None = field(default=None, repr=False)
     """What authenticates each request, such as the SDK's OAuth providers."""
-    token: str | None = field(default=None, repr=False)
-    """A bearer token."""
+    token: Token | None = field(default=None, repr=False)
+    """A bearer token. An async function that gives one is called for each request, and once more where that is
+    answered 401."""
     ssl_context: ssl.SSLContext | None = None
     """For TLS; the system's certificates otherwise."""
     max_message_size: int = DEFAULT_MAX_ANSWER_SIZE

@@ -28,7 +28,7 @@ from mcpc.transport import URI
 from mcpc.wire.rpc import encode_error
 from mcpc_transports.http.client import unwrapped
 
-__all__ = ["STREAMING", "bind", "respond", "serving"]
+__all__ = ["STREAMING", "bind", "is_streaming", "respond", "serving"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
@@ -47,6 +47,11 @@ SHUTTING_DOWN = "the server is shutting down"
 
 STREAMING = "mcpc.streaming"
 """Set in a scope: this request lasts until somebody ends it, so shutting down does not wait for it."""
+
+
+def is_streaming(scope: Scope) -> bool:
+    """Whether a request lasts until somebody ends it."""
+    return scope["method"] == "GET" or STREAMING in scope
 
 
 async def bind(uri: URI, backlog: int) -> socket.socket:
@@ -125,7 +130,7 @@ class _Request:
     @property
     def streaming(self) -> bool:
         """Whether it lasts until somebody ends it."""
-        return self._scope["method"] == "GET" or STREAMING in self._scope
+        return is_streaming(self._scope)
 
     async def run(self, app: ASGIApp) -> None:
         """Let `app` answer, and see to it that there is a whole answer."""

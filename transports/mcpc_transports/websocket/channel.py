@@ -59,6 +59,7 @@ class WebSocketChannel:
 
     __slots__ = (
         "_changes",
+        "_close_reason",
         "_ending",
         "_eof",
         "_inbox",
@@ -80,8 +81,9 @@ class WebSocketChannel:
         *,
         max_message_size: int,
     ) -> None:
-        self.close_code: CloseCode = CloseCode.NORMAL_CLOSURE
+        self.close_code: int = CloseCode.NORMAL_CLOSURE
         """What `aclose` tells the peer."""
+        self._close_reason = ""
         self.reading = False
         """Somebody waits for the peer just now."""
         self.tap: Callable[[bytes], bool] | None = None
@@ -131,6 +133,11 @@ class WebSocketChannel:
                 await self._say_goodbye()
         finally:
             await self._shut()
+
+    async def close(self, code: int, reason: str) -> None:
+        """`aclose`, and say why."""
+        self.close_code, self._close_reason = code, reason
+        await self.aclose()
 
     # --- for the keep-alive ---
 
@@ -212,7 +219,7 @@ class WebSocketChannel:
         if self._ending.is_mute:
             return
         failed = self._protocol.close_sent is not None and self._protocol.close_rcvd is None
-        await self._outgoing.close(self.close_code)
+        await self._outgoing.close(self.close_code, self._close_reason)
         if failed:
             # The core reads no more close frames after an error, so the end of the stream has to do.
             with suppress(NotImplementedError, *STREAM_ERRORS):

@@ -8,14 +8,14 @@ ours runs for it. Knows nothing of messages.
 
 import logging
 import re
-import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import anyio
-from mcp.server.auth.provider import AccessToken, TokenVerifier, principal_components
+from mcp.server.auth.provider import AccessToken, TokenVerifier
+from starlette.datastructures import Headers
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidHeaderValue, InvalidStatus, NegotiationError
 from websockets.http11 import Request, Response
@@ -25,17 +25,20 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
 from mcpc.errors import FINAL_STATUSES, ConnectFailed, ConnectRefused, URIError
-from mcpc.transport import URI
+from mcpc.transport import URI, Token
 from mcpc_transports.addresses import Guests
+from mcpc_transports.tokens import is_expired
 from mcpc_transports.websocket.core import checked_value, frame_limit, status_of
 from mcpc_transports.websocket.outgoing import STREAM_ERRORS
 from mcpc_transports.websocket.stream import Stream
 
 __all__ = [
     "QUIET",
+    "Admitted",
     "HandshakeError",
     "Rules",
     "accept_upgrade",
+    "authorize",
     "busy",
     "client_protocol",
     "request_upgrade",
@@ -84,19 +87,29 @@ class Rules:
         return None
 
 
-async def accept_upgrade(stream: Stream, rules: Rules) -> Hashable | None:
-    """Take the client through the opening handshake; return whom it authenticated as.
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A client that was let in."""
+
+    headers: Headers
+    """Of its request."""
+    access: AccessToken | None
+    """What it authenticated with."""
+
+
+async def accept_upgrade(stream: Stream, rules: Rules) -> Admitted:
+    """Take the client through the opening handshake.
 
     Raises:
         HandshakeError: the client was refused, or did not speak HTTP.
     """
     protocol = ServerProtocol(select_subprotocol=_select_subprotocol, logger=QUIET)
     request = await _read_request(stream, protocol)
-    answer, principal = await _judge(protocol, request, rules)
+    answer, access = await _judge(protocol, request, rules)
     if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
         await _refuse(stream, answer)
     await stream.send(answer.serialize())
-    return principal
+    return Admitted(Headers(raw=[(n.lower().encode(), v.encode()) for n, v in request.headers.raw_items()]), access)
 
 
 async def _refuse(stream: Stream, answer: Response) -> None:
@@ -143,8 +156,8 @@ def _select_subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Su
     return None  # older MCP clients offer none
 
 
-async def _judge(protocol: ServerProtocol, request: Request, rules: Rules) -> tuple[Response, Hashable | None]:
-    """The answer to `request`, and whom it comes from. The token comes last: a look at it may cost something."""
+async def _judge(protocol: ServerProtocol, request: Request, rules: Rules) -> tuple[Response, AccessToken | None]:
+    """The answer to `request`, and whose it is. The token comes last: a look at it may cost something."""
     refusal = rules.refuse(request)
     if refusal is not None:
         return protocol.reject(refusal[0], refusal[1] + "\n"), None
@@ -160,19 +173,15 @@ async def _judge(protocol: ServerProtocol, request: Request, rules: Rules) -> tu
         # Anything may come out of a verifier. No traceback: it could show the token.
         logger.error("the token verifier failed: %s: %s", type(exc).__name__, str(exc).replace(token, "***"))
         return protocol.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "the token could not be checked\n"), None
-    if access is None or _expired(access):
+    if access is None or is_expired(access):
         return _unauthorized(protocol, 'Bearer error="invalid_token"', "the token is not valid\n"), None
-    return answer, principal_components(access)
+    return answer, access
 
 
 def _bearer(request: Request) -> str | None:
     values = request.headers.get_all("Authorization")
     scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _expired(access: AccessToken) -> bool:
-    return access.expires_at is not None and access.expires_at < time.time()
 
 
 def _unauthorized(protocol: ServerProtocol, challenge: str, text: str) -> Response:
@@ -197,7 +206,7 @@ def client_protocol(
     address: WebSocketURI,
     *,
     headers: Mapping[str, str] | None,
-    token: str | None,
+    token: Token | None,
     origin: str | None,
     max_message_size: int,
 ) -> tuple[ClientProtocol, Request]:
@@ -214,7 +223,7 @@ def client_protocol(
         logger=QUIET,
     )
     extra = list((headers or {}).items())
-    if token is not None:
+    if isinstance(token, str):
         extra.append(("Authorization", f"Bearer {token}"))
     try:
         request = protocol.connect()
@@ -223,6 +232,19 @@ def client_protocol(
     for name, value in extra:
         _add_header(uri, request, name, value)
     return protocol, request
+
+
+async def authorize(uri: URI, request: Request, token: Token | None) -> str | None:
+    """Ask for the token of this connection, where it is asked for each; the token.
+
+    Raises:
+        URIError: it cannot be sent.
+    """
+    if token is None or isinstance(token, str):
+        return token
+    fresh = await token()
+    _add_header(uri, request, "Authorization", f"Bearer {fresh}")
+    return fresh
 
 
 def _add_header(uri: URI, request: Request, name: str, value: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import anyio
-from mcp.server.auth.provider import TokenVerifier, principal_components
+from mcp.server.auth.provider import TokenVerifier
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
@@ -19,12 +19,12 @@ from mcpc.transport import Endpoint, Peer
 from mcpc.wire.envelope import BEGINNING, END
 from mcpc.wire.rpc import too_large
 from mcpc_transports.addresses import Guests
+from mcpc_transports.tokens import POLICY_VIOLATION, is_expired
+from mcpc_transports.websocket.expiry import ending_with_token, peer_of
 
 __all__ = ["AsgiChannel", "mounted"]
 
 SUBPROTOCOL = "mcp"
-REFUSED = 1008
-"""The close code of RFC 6455, 7.4.1: policy violation. Before the upgrade a server makes it a 403."""
 
 
 class AsgiChannel:
@@ -43,6 +43,8 @@ class AsgiChannel:
         self._closed = False
         self._ended = False
         self._waiting = anyio.CancelScope()
+        self._close_code = 1000
+        self._close_reason = ""
 
     async def send(self, *frames: bytes) -> None:
         """See `FrameChannel.send`."""
@@ -91,9 +93,16 @@ class AsgiChannel:
         if not self._ended:
             with anyio.move_on_after(1, shield=True):
                 try:
-                    await self._send({"type": "websocket.close", "code": 1000})
+                    await self._send(
+                        {"type": "websocket.close", "code": self._close_code, "reason": self._close_reason}
+                    )
                 except (OSError, RuntimeError):
                     self._ended = True  # it was gone already
+
+    async def close(self, code: int, reason: str) -> None:
+        """`aclose`, and say why."""
+        self._close_code, self._close_reason = code, reason
+        await self.aclose()
 
 
 class _Connections:
@@ -111,11 +120,14 @@ class _Connections:
         await receive()  # websocket.connect
         peer = await self._admitted(scope)
         if peer is None:
-            await send({"type": "websocket.close", "code": REFUSED})
+            # Before the upgrade a server makes it a 403.
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
         offered = SUBPROTOCOL in scope.get("subprotocols", ())
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
-        await self._endpoint.serve_channel(AsgiChannel(receive, send, self._limit), peer)
+        channel = AsgiChannel(receive, send, self._limit)
+        async with ending_with_token(channel, peer.access_token):
+            await self._endpoint.serve_channel(channel, peer)
 
     async def _admitted(self, scope: Scope) -> Peer | None:
         """Who connects; None for somebody who may not."""
@@ -125,10 +137,10 @@ class _Connections:
         client = scope.get("client")
         address = "" if client is None else f"{client[0]}:{client[1]}"
         if self._token_verifier is None:
-            return Peer(address=address)
+            return peer_of(None, headers, address)
         kind, _, token = headers.get("authorization", "").partition(" ")
         access = await self._token_verifier.verify_token(token.strip()) if kind.lower() == "bearer" else None
-        return None if access is None else Peer(principal_components(access), address)
+        return None if access is None or is_expired(access) else peer_of(access, headers, address)
 
 
 def mounted(

@@ -115,14 +115,14 @@ class Outgoing:
         with suppress(TransportError):
             await self.write(self._take_control())
 
-    async def close(self, code: int) -> None:
+    async def close(self, code: int, reason: str) -> None:
         """Send the close frame, and what still waits.
 
         Raises:
             TransportError: the connection is gone.
         """
         if self._protocol.state is OPEN:
-            self._protocol.send_close(code)
+            self._protocol.send_close(code, reason)
         await self.write(self._take_control() + self._protocol.data_to_send())
 
     async def write(self, parts: list[bytes]) -> None:

@@ -27,6 +27,7 @@ from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
 from mcpc_transports.sockets.connection import SocketBytes, tune
 from mcpc_transports.websocket.channel import WebSocketChannel, background
 from mcpc_transports.websocket.core import frame_limit
+from mcpc_transports.websocket.expiry import ending_with_token, peer_of
 from mcpc_transports.websocket.handshake import QUIET, HandshakeError, Rules, accept_upgrade, busy
 from mcpc_transports.websocket.keepalive import KeepAlive
 from mcpc_transports.websocket.outgoing import STREAM_ERRORS
@@ -196,7 +197,7 @@ class _Serving:
             with anyio.fail_after(self._limits.open_timeout):
                 if self._ssl_context is not None:
                     upper = await secured(stream, self._ssl_context)
-                principal = await accept_upgrade(upper, self._rules)
+                admitted = await accept_upgrade(upper, self._rules)
         except (HandshakeError, anyio.EndOfStream, *STREAM_ERRORS) as exc:
             logger.debug("%s: no connection was opened: %s", self.uri, str(exc) or type(exc).__name__)
             return None
@@ -204,13 +205,14 @@ class _Serving:
         # A fresh protocol: that of the handshake would keep the request, token and all, as long as it lives.
         protocol = Protocol(Side.SERVER, state=OPEN, max_size=frame_limit(limit), logger=QUIET)
         channel = WebSocketChannel(upper, protocol, self._tasks, max_message_size=limit)
-        return channel, Peer(principal, address)
+        return channel, peer_of(admitted.access, admitted.headers, address)
 
     async def _serve_channel(self, channel: WebSocketChannel, peer: Peer) -> None:
         self._channels.add(channel)
         self._keep_alive.add(channel)
         try:
-            await self._endpoint.serve_channel(channel, peer)
+            async with ending_with_token(channel, peer.access_token):
+                await self._endpoint.serve_channel(channel, peer)
         finally:
             with anyio.CancelScope(shield=True):
                 await channel.aclose()

@@ -35,13 +35,14 @@ from mcpc.transport import (
     Endpoint,
     FrameChannel,
     Listener,
+    Token,
     Traits,
 )
 from mcpc_transports.addresses import Guests
 from mcpc_transports.sockets.connection import SocketBytes
 from mcpc_transports.sockets.dialling import open_tcp
 from mcpc_transports.websocket.channel import WebSocketChannel, background
-from mcpc_transports.websocket.handshake import client_protocol, request_upgrade
+from mcpc_transports.websocket.handshake import authorize, client_protocol, request_upgrade
 from mcpc_transports.websocket.keepalive import KeepAlive
 from mcpc_transports.websocket.mounted import mounted
 from mcpc_transports.websocket.outgoing import STREAM_ERRORS
@@ -81,7 +82,7 @@ class WebSocketTransport:
         /,
         *,
         headers: Mapping[str, str] | None = None,
-        token: str | None = None,
+        token: Token | None = None,
         origin: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         max_message_size: int = DEFAULT_MAX_ANSWER_SIZE,
@@ -96,7 +97,7 @@ class WebSocketTransport:
         Args:
             uri: The address; without a port, 80 (`ws`) or 443 (`wss`).
             headers: Sent with the request, besides the transport's own.
-            token: Sent as a bearer token; never shown.
+            token: Sent as a bearer token; never shown. An async function that gives one is called for each connection.
             origin: The Origin to claim; programs need none.
             ssl_context: For `wss`; without it, the system's certificate authorities are trusted.
             max_message_size: Bytes of the largest message accepted.
@@ -224,7 +225,7 @@ class _Call:
     address: WebSocketURI
     protocol: ClientProtocol
     request: Request
-    token: str | None = field(repr=False)
+    token: Token | None = field(repr=False)
     ssl_context: ssl.SSLContext | None
 
 
@@ -233,7 +234,8 @@ async def _connect(call: _Call, limits: Limits) -> AsyncGenerator[WebSocketChann
     with _dialling(call.uri, limits.open_timeout):
         stream = await _open(call, limits.open_timeout)
         try:
-            ahead = await request_upgrade(stream, call.protocol, call.request, call.uri, call.token)
+            token = await authorize(call.uri, call.request, call.token)
+            ahead = await request_upgrade(stream, call.protocol, call.request, call.uri, token)
         except BaseException:
             with anyio.CancelScope(shield=True), suppress(*STREAM_ERRORS):
                 await stream.aclose()
