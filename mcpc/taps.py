@@ -107,7 +107,7 @@ class TappedReader(StreamWrapper):
 class InterceptingReader(StreamWrapper):
     """A read stream of the SDK's (HTTP, or any other) whose callbacks leave for a sink: one cheap test a message."""
 
-    def __init__(self, inner: Any, sink: Sink, on_end: Callable[[], None] | None = None) -> None:
+    def __init__(self, inner: Any, sink: Sink, on_end: Callable[[Exception], None] | None = None) -> None:
         super().__init__(inner)
         self._sink = sink
         self._on_end = on_end
@@ -124,9 +124,9 @@ class InterceptingReader(StreamWrapper):
                 item = await self._inner.receive()
                 if not self._intercept(item):
                     return item
-        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
             if self._on_end is not None:
-                self._on_end()
+                self._on_end(exc)
             raise
 
     def _intercept(self, item: Any) -> bool:

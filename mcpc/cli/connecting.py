@@ -1,7 +1,6 @@
 """A connection to a server, as the commands make one."""
 
 import logging
-import os
 import tempfile
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -13,7 +12,7 @@ import anyio
 import mcpc
 from mcpc.cli.addresses import address_of
 from mcpc.cli.option_types import check_types
-from mcpc.cli.speech import printable, say
+from mcpc.cli.speech import say
 from mcpc.cli.values import assignments, read_value, token_from
 from mcpc.transport import traits_of
 from mcpc.uri import parse_uri, prepare, transport_options
@@ -21,9 +20,6 @@ from mcpc.uri import parse_uri, prepare, transport_options
 __all__ = ["Place", "connected"]
 
 logger: logging.Logger = logging.getLogger(__name__)
-
-TAIL, LINES = 8192, 10
-"""Of what a server that died had written to stderr, so many bytes and lines are shown."""
 
 PATIENCE = 5.0
 """Seconds without an answer after which the user is told what is waited for."""
@@ -74,7 +70,7 @@ def _header(text: str) -> str:
 async def connected(place: Place, **options: Any) -> AsyncGenerator[mcpc.Client]:
     """A client at `place`; a server that takes its time to answer is waited for, and the user told so.
 
-    What a server that is run for us writes to stderr is held back; its last lines are shown if it dies.
+    What a server that is run for us writes to stderr is held back; the error has its last lines if it dies.
 
     Args:
         place: Where.
@@ -99,13 +95,7 @@ def _held_back(place: Place) -> Generator[dict[str, Any]]:
         yield {}
         return
     with tempfile.TemporaryFile() as log:
-        try:
-            yield {"errlog": log}
-        except mcpc.TransportError:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
-            for line in log.read().decode(errors="replace").splitlines()[-LINES:]:
-                say(f"  {printable(line)}")
-            raise
+        yield {"errlog": log}
 
 
 async def _tell_of_waiting(uri: str, waiting: anyio.CancelScope) -> None:

@@ -25,7 +25,7 @@ from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.inbox import Inbox
 from mcpc.client.keeping import Keeping
-from mcpc.client.life import LOST, ConnectionState, Life, Steps, unwrapped
+from mcpc.client.life import ConnectionState, Life, Steps, unwrapped
 from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
 from mcpc.client.options import OWN, SDK_OPTIONS, CallOptions, ClientOptions, split
@@ -169,8 +169,8 @@ class Client(mcp.Client):
         """Hold a connection, and make a new one when it is lost."""
         async with self._keeping.held(self._listening):
             await self._life.hold_first(task_status)
-            failure = await self._life.hold_others(self.reconnect_timeout) if self.reconnect else ConnectionLost(LOST)
-            self._router.lose_all(failure, tell=True)
+            timeout = self.reconnect_timeout if self.reconnect else 0.0
+            self._router.lose_all(await self._life.hold_others(timeout), tell=True)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[None]:
@@ -307,9 +307,9 @@ class Client(mcp.Client):
             ConnectionLost: there is no connection, or it went away before the answer.
         """
         self.session  # noqa: B018 - raises where there is no connection
-        new_id = str(uuid.uuid4())
-        handle = TaskHandle(new_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
-        return await self._starter.start(self._form, self._listening.channel, handle, dict(arguments or {}), key)
+        handle = TaskHandle(str(uuid.uuid4()), tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
+        start = self._starter.start(self._form, self._listening.channel, handle, dict(arguments or {}), key)
+        return await self._life.explaining(start)
 
     def task(
         self,
@@ -358,7 +358,7 @@ class Client(mcp.Client):
         status messages instead, numbered. Cancelling the call cancels the task.
         """
         call = partial(super().call_tool, name, arguments, read_timeout_seconds, progress_callback, **options)
-        return await self._questions.during(call_as_asked(call, progress_callback))
+        return await self._life.explaining(self._questions.during(call_as_asked(call, progress_callback)))
 
     def _steer(self, task_id: str) -> ChannelSteering:
         return ChannelSteering(lambda: self.session, self._listening.channel, task_id)

@@ -69,7 +69,7 @@ class MCPCHandler:
     async def wrap_streams(self, reader: Any, writer: Any) -> StreamPair:
         """The same streams, from which callbacks leave for the listeners."""
         self._ended = anyio.Event()
-        return tap((reader, writer), self._inbox, channel=self._our_channel, on_end=self._stream_ended)
+        return tap((reader, writer), self._inbox, channel=self._our_channel, on_end=lambda _: self._stream_ended())
 
     async def check_mcpc_support(self, session: ClientSession) -> bool:
         """Ask the server whether it speaks MCPC; if it does, callbacks come from now on.

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import anyio
 import anyio.abc
@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
 
 from mcpc.client.backoff import Backoff
-from mcpc.errors import ConnectFailed, ConnectionLost, ConnectRefused
+from mcpc.errors import ConnectFailed, ConnectionLost, ConnectRefused, TransportError
 
 __all__ = ["LOST", "ConnectionState", "Life", "Steps", "unwrapped"]
 
@@ -20,6 +20,8 @@ logger: logging.Logger = logging.getLogger("mcpc")
 
 ConnectionState = Literal["connected", "lost", "closed"]
 """What becomes of a client's connection; `closed` once the client is."""
+
+T = TypeVar("T")
 
 STABLE = 5.0
 """Seconds that a connection must last: only then is the next one dialled without a longer wait than the last time."""
@@ -57,10 +59,33 @@ class Life:
         self._steps = steps
         self._backoff = backoff
         self._lost = anyio.Event()
+        self._why = ""
+        """Why the last connection that was lost was lost."""
 
-    def end_connection(self) -> None:
-        """The present connection is lost."""
+    def end_connection(self, why: Exception | None = None) -> None:
+        """The present connection is lost.
+
+        Args:
+            why: What its stream ended with, where that is known.
+        """
+        if not self._lost.is_set():
+            self._why = str(why) if isinstance(why, TransportError) else ""
         self._lost.set()
+
+    def explained(self, what: str) -> str:
+        """A sentence about a lost connection, with the reason, where the transport gave one."""
+        return f"{what}: {self._why}" if self._why else what
+
+    async def explaining(self, request: Awaitable[T]) -> T:
+        """What a request gives; one that fails with the connection says why that was lost."""
+        try:
+            return await request
+        except ConnectionLost as exc:
+            raise ConnectionLost(self.explained(str(exc))) from exc
+        except MCPError as exc:
+            if exc.code != CONNECTION_CLOSED:
+                raise
+            raise MCPError(exc.code, self.explained(exc.message), exc.error.data) from exc
 
     async def hold_first(self, task_status: anyio.abc.TaskStatus[None]) -> None:
         """The first connection, until it is lost.
@@ -77,7 +102,7 @@ class Life:
             if not isinstance(cause, MCPError) or cause.code != CONNECTION_CLOSED or status.was_started:
                 raise
             if not self._steps.fall_back():
-                raise ConnectFailed(CLOSED_EARLY) from exc
+                raise ConnectFailed(self.explained(CLOSED_EARLY)) from exc
             await self.hold_first(task_status)
 
     async def hold_others(self, timeout: float | None) -> Exception:
@@ -87,7 +112,7 @@ class Life:
                 pass
         except ConnectRefused as exc:
             return exc
-        return ConnectionLost(LOST)
+        return ConnectionLost(self.explained(LOST))
 
     async def hold_next(self, timeout: float | None) -> bool:
         """Dial until a connection is made and lost again; False when it is time to give up.
@@ -130,7 +155,7 @@ class Life:
         if opening.cancelled_caught:
             raise ConnectFailed(TOO_LATE)
         if not status.was_started:
-            raise ConnectFailed(CLOSED_EARLY)
+            raise ConnectFailed(self.explained(CLOSED_EARLY))
         self._steps.report("lost")
 
     async def _until_lost(self, scope: anyio.CancelScope) -> None:

@@ -26,7 +26,7 @@ class TapReader(InterceptingReader):
     Over our own transports the callbacks leave further down, before the SDK's messages are made.
     """
 
-    def __init__(self, inner: Any, inbox: Inbox, on_end: Callable[[], None] | None) -> None:
+    def __init__(self, inner: Any, inbox: Inbox, on_end: Callable[[Exception], None] | None) -> None:
         super().__init__(inner, inbox.take, on_end)
         self._inbox = inbox
         if isinstance(inner, FrameReader | TappedReader):
@@ -87,7 +87,7 @@ def tap(
     inbox: Inbox,
     *,
     channel: Callable[[], str | None],
-    on_end: Callable[[], None] | None = None,
+    on_end: Callable[[Exception], None] | None = None,
 ) -> StreamPair:
     """The same streams, tapped."""
     read, write = streams

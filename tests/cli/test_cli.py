@@ -191,7 +191,9 @@ def test_a_server_that_dies_is_dialled_again_only_where_that_can_help(app: str) 
             assert socket.finish(signal.SIGINT) == 130
             assert pipe.finish() == 2
             assert "dialling" not in pipe.written["err"]
-            assert pipe.written["err"].endswith("error: the connection to the server was lost\n")
+            assert (
+                "error: the connection to the server was lost: the server ended with exit code 3" in pipe.written["err"]
+            )
 
 
 @pytest.mark.anyio
@@ -574,6 +576,7 @@ def test_what_a_server_wrote_before_it_died_is_shown(tmp_path: Path) -> None:
     dying.write_text("import sys\nsys.exit('no licence \\x1b[2J found')\n")
     told = run("tools", f"stdio:{sys.executable} {dying}")
     assert told.returncode == 2
+    assert "the server ended with exit code 1; the last it wrote to stderr:" in told.stderr
     assert "no licence \\x1b[2J found" in told.stderr
 
 

@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import signal
+import stat
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +28,12 @@ logger: logging.Logger = logging.getLogger("mcpc")
 
 KILL_TIMEOUT = 2.0
 """Seconds to see a killed process end. Only one that hangs in the kernel takes them all."""
+
+EXIT_TIMEOUT = 0.5
+"""Seconds from the end of a server's stdout to its own, where somebody wants to know how that was."""
+
+TAIL, LINES = 8192, 10
+"""Of what a server that died had written to stderr, so many bytes and lines are told."""
 
 POLL = 0.01
 """Seconds between two looks at a process group: nothing tells when one is empty."""
@@ -71,7 +78,7 @@ class Spawn:
                     start_new_session=True,
                 )
             ours.pop_all()
-        return Child(process, reader, writer)
+        return Child(process, reader, writer, self.stderr)
 
     @contextmanager
     def _starting(self) -> Generator[None]:
@@ -107,8 +114,9 @@ def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
 class Child(PolledStream):
     """A running server: its stdout to read, its stdin to write. Closing ends only its stdin; then `stop` it."""
 
-    def __init__(self, process: anyio.abc.Process, reader: int, writer: int) -> None:
+    def __init__(self, process: anyio.abc.Process, reader: int, writer: int, stderr: int) -> None:
         super().__init__(reader, writer)
+        self._stderr = stderr
         self._process = process
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
@@ -147,6 +155,18 @@ class Child(PolledStream):
                 except BlockingIOError:
                     await anyio.wait_readable(self._reader)
 
+    async def ending(self) -> str:
+        """How it ended, in words, once its stdout has: its exit status, and the last it wrote to its stderr.
+
+        Empty while it runs. The latter where that is a file that can be read, as the one that a command holds back.
+        """
+        if not await self._exited(EXIT_TIMEOUT):
+            return ""
+        code = self._process.returncode or 0
+        how = f"with exit code {code}" if code >= 0 else f"by signal {-code} ({signal.strsignal(-code)})"
+        said = _last_lines(self._stderr)
+        return f"the server ended {how}" + (f"; the last it wrote to stderr:\n{said}" if said else "")
+
     async def _exited(self, timeout: float) -> bool:
         with anyio.move_on_after(timeout):
             await self._process.wait()
@@ -172,3 +192,19 @@ class Child(PolledStream):
         except PermissionError:
             return True  # somebody is there who became another user
         return True
+
+
+def _last_lines(descriptor: int) -> str:
+    """The end of a file, its control characters escaped; empty for what is no file, or cannot be read."""
+    try:
+        if descriptor < 0 or not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        size = os.fstat(descriptor).st_size
+        text = os.pread(descriptor, TAIL, max(0, size - TAIL)).decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(f"  {_printable(line)}" for line in text.splitlines()[-LINES:])
+
+
+def _printable(line: str) -> str:
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)

@@ -17,7 +17,7 @@ from typing import Protocol
 import anyio
 from mcp.client.stdio import get_default_environment
 
-from mcpc.errors import ListenFailed, URIError
+from mcpc.errors import ChannelBroken, ChannelEnded, ListenFailed, URIError
 from mcpc.transport import (
     DEFAULT_MAX_ANSWER_SIZE,
     DEFAULT_MAX_MESSAGE_SIZE,
@@ -30,7 +30,7 @@ from mcpc.transport import (
 )
 from mcpc_transports.lines import LineChannel
 from mcpc_transports.polled import PolledStream
-from mcpc_transports.stdio.child import STDERR, Spawn, has_stderr
+from mcpc_transports.stdio.child import STDERR, Child, Spawn, has_stderr
 from mcpc_transports.stdio.takeover import take_over
 
 __all__ = ["StdioTransport"]
@@ -83,7 +83,7 @@ class StdioTransport:
     @asynccontextmanager
     async def _connect(self, spawn: "Spawn", max_message_size: int, timeout: float) -> AsyncGenerator[FrameChannel]:
         child = await spawn.start()
-        channel = LineChannel(child, max_message_size)
+        channel = _ChildChannel(child, max_message_size)
         try:
             yield channel
         finally:
@@ -146,6 +146,23 @@ def _errlog(errlog: _HasFileno | int | None) -> int:
     except (OSError, ValueError) as exc:
         raise URIError("errlog has to be an open file of the system, its descriptor, or None") from exc
     return descriptor
+
+
+class _ChildChannel(LineChannel):
+    """A channel to a server that we run: where it ends, it says how the server did."""
+
+    def __init__(self, child: Child, max_message_size: int) -> None:
+        super().__init__(child, max_message_size)
+        self._child = child
+        self._how = ""
+
+    async def receive(self) -> bytes:
+        """See `FrameChannel.receive`."""
+        try:
+            return await super().receive()
+        except (ChannelEnded, ChannelBroken) as exc:
+            self._how = self._how or await self._child.ending()
+            raise type(exc)(self._how or str(exc)) from exc
 
 
 class _OwnChannel(LineChannel):
