@@ -10,8 +10,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import StrEnum
-from itertools import islice
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import anyio
 
@@ -19,12 +18,16 @@ from mcpc.flow import Flow
 from mcpc.foreign import hold_back, hold_back_sync
 from mcpc.keywords import refuse_unknown
 from mcpc.machine import step
-from mcpc.messages import MCPCMessage, MessageType
+from mcpc.matching import Matches, message_filter
+from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
-__all__ = ["TRANSITIONS", "Dispatcher", "ListenerEvent", "ListenerState", "Matches", "Registration", "Spawn"]
+__all__ = ["TRANSITIONS", "Dispatcher", "ListenerEvent", "ListenerState", "Registration", "Spawn"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
+
+KEYWORDS = ("capacity", "overflow", *Matches.__annotations__)
+"""What is given by name when a listener is added."""
 
 ListenerFn = Callable[[MCPCMessage], Any]
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
@@ -79,20 +82,6 @@ TRANSITIONS: Mapping[ListenerState, Mapping[ListenerEvent, ListenerState]] = {
 """From each state, what can happen and where it leads."""
 
 
-class Matches(TypedDict, total=False):
-    """The members of a message that a listener may choose by; None matches any."""
-
-    session_id: str | None
-    task_id: str | None
-    tool_name: str | None
-    type: MessageType | None
-    event: str | None
-
-
-KEYWORDS = ("capacity", "overflow", *Matches.__annotations__)
-"""What is given by name when a listener is added."""
-
-
 class Registration:
     """One listener as it was added. `remove()` ends it; `stats` tells what became of its messages."""
 
@@ -100,8 +89,9 @@ class Registration:
         self, owner: "Dispatcher", listener: ListenerFn, matches: dict[str, str], queue: Queue, is_async: bool
     ) -> None:
         self.listener = listener
+        self.wants: Callable[[MCPCMessage], bool] | None = message_filter(matches)
+        """Whether the listener's filter lets a message through; None where there is no filter."""
         self._owner = owner
-        self._matches = tuple(matches.items())
         self._queue = queue
         self._stats = queue.counts
         self._is_async = is_async
@@ -138,19 +128,15 @@ class Registration:
         """Whether it has a worker, so that messages may wait for it."""
         return self._is_async
 
-    @property
-    def takes_all(self) -> bool:
-        """Whether it can be given any message without being asked first."""
-        return not self._is_async and not self._matches
-
     def mark(self) -> Callable[[], bool]:
         """What tells whether it is through with all that it was given so far: called with it, or it was given up."""
         stats, given = self._stats, self._given
         return lambda: self._state is _REMOVED or stats.delivered + stats.errors + stats.dropped >= given
 
-    def wants(self, message: MCPCMessage) -> bool:
-        """Whether the listener's filter lets `message` through."""
-        return all(getattr(message, name) == value for name, value in self._matches)
+    @property
+    def room(self) -> int:
+        """How many messages may be queued before its policy has to decide."""
+        return self._queue.room
 
     def takes(self) -> bool:
         """Whether the listener can take a message now; where it cannot, the flow stops until it can."""
@@ -162,7 +148,11 @@ class Registration:
             return
         if self._is_async:
             self._enqueue(message)
-            return
+        else:
+            self.call(message)
+
+    def call(self, message: MCPCMessage) -> None:
+        """Call a sync listener."""
         try:
             outcome = self.listener(message)
         except BaseException as exc:
@@ -174,8 +164,8 @@ class Registration:
         else:
             self._become_async(outcome, message)
 
-    def offer_row(self, messages: Iterable[MCPCMessage]) -> int:
-        """`offer` for a sync listener that is the only one, until it raises or the listeners change; how many."""
+    def call_row(self, messages: Iterable[MCPCMessage]) -> int:
+        """`call` for messages in a row, until the listeners change; how many."""
         listener, stats, owner, given = self.listener, self._stats, self._owner, 0
         changes = owner.changes
         for message in messages:
@@ -185,14 +175,22 @@ class Registration:
             except BaseException as exc:
                 self._failed(message, exc)
                 hold_back_sync(exc)
-                return given
-            if outcome is None or not inspect.isawaitable(outcome):
-                stats.delivered += 1
             else:
-                self._become_async(outcome, message)
+                if outcome is None or not inspect.isawaitable(outcome):
+                    stats.delivered += 1
+                else:
+                    self._become_async(outcome, message)
             if owner.changes != changes:
-                return given
+                break
         return given
+
+    def enqueue_row(self, messages: Sequence[MCPCMessage]) -> None:
+        """Queue those that it wants of messages in a row, for which there is `room`."""
+        wanted = messages if self.wants is None else list(filter(self.wants, messages))
+        if wanted and self._state is not _REMOVED:
+            self._queue.put_row(wanted)
+            self._given += len(wanted)
+            self._begin_work()
 
     def _become_async(self, outcome: Awaitable[Any], message: MCPCMessage) -> None:
         """A plain function returned an awaitable (a lambda, a partial): from now on it has a worker."""
@@ -223,8 +221,11 @@ class Registration:
             self._stats.disconnected = True
             logger.warning("a listener fell %d messages behind and was disconnected", self._queue.capacity)
             self.remove()
-            return
-        self._given += 1
+        else:
+            self._given += 1
+            self._begin_work()
+
+    def _begin_work(self) -> None:
         has_worker = self._state is not _IDLE and self._state is not _CLOSED
         self._move(_OFFER)
         if not has_worker:
@@ -244,17 +245,18 @@ class Registration:
         while self._state is not _REMOVED:
             if self._queue:
                 message = self._queue.get()
-                await self._await(_called(self.listener, message), message)
+                try:  # as `_await`, without a coroutine for each message
+                    await self.listener(message)
+                    self._stats.delivered += 1
+                except BaseException as exc:
+                    await hold_back(exc)
+                    self._failed(message, exc)
                 continue
             self._move(_EMPTY)
             if self._state is not _WAITING:
                 return
             self._wake = anyio.Event()
             await self._wake.wait()
-
-
-async def _called(listener: ListenerFn, message: MCPCMessage) -> None:
-    await listener(message)
 
 
 class Dispatcher:
@@ -269,9 +271,10 @@ class Dispatcher:
         self.spawn = spawn
         self._flow = flow
         self._listeners: tuple[Registration, ...] = ()
-        self._offers: tuple[Callable[[MCPCMessage], None], ...] = ()
-        self._direct = True
-        """Whether every listener is sync and wants every message."""
+        self._called: tuple[Registration, ...] = ()
+        """Those that are called, in order."""
+        self._queued: tuple[Registration, ...] = ()
+        """Those whose messages wait for a worker."""
         self.changes: int = 0
         """How often the listeners have changed."""
 
@@ -310,8 +313,8 @@ class Dispatcher:
     def _set(self, listeners: tuple[Registration, ...]) -> None:
         self.changes += 1
         self._listeners = listeners
-        self._offers = tuple(registration.offer for registration in listeners)
-        self._direct = all(registration.takes_all for registration in listeners)
+        self._called = tuple(registration for registration in listeners if not registration.is_async)
+        self._queued = tuple(registration for registration in listeners if registration.is_async)
 
     def has_changed(self) -> None:
         """A listener turned out to be async."""
@@ -329,12 +332,8 @@ class Dispatcher:
 
     def deliver(self, message: MCPCMessage) -> bool:
         """Give a message to every listener that wants it, or to none: False says that one has no room for it."""
-        if self._direct:  # the usual case: nobody to ask
-            for offer in self._offers:
-                offer(message)
-            return True
-        wanting = [r for r in self._listeners if r.wants(message)]
-        if not all([r.takes() for r in wanting]):
+        wanting = [r for r in self._listeners if r.wants is None or r.wants(message)]
+        if self._queued and not all([r.takes() for r in wanting]):
             return False
         for registration in wanting:
             registration.offer(message)
@@ -344,13 +343,38 @@ class Dispatcher:
         """`deliver` for messages in a row; how many were given. The next one, where there is one, had no room."""
         given = 0
         while given < len(messages):
-            if self._direct and len(self._listeners) == 1:  # the usual case, without a call for each in between
-                given += self._listeners[0].offer_row(islice(messages, given, None))
+            room = min([len(messages) - given, *[registration.room for registration in self._queued]])
+            if room > 0:  # the usual case, without a question for each message
+                given += self._deliver_row(messages[given : given + room])
             elif self.deliver(messages[given]):
                 given += 1
             else:
                 break
         return given
+
+    def _deliver_row(self, row: Sequence[MCPCMessage]) -> int:
+        """`deliver` for messages for which every queue has room, until the listeners change; how many."""
+        called, queued = self._called, self._queued
+        given = _call_one(called[0], row) if len(called) == 1 else self._call_each(row)
+        for registration in queued:
+            registration.enqueue_row(row[:given])
+        return given
+
+    def _call_each(self, row: Sequence[MCPCMessage]) -> int:
+        """Call several listeners with each message, in order, until they change; how many messages."""
+        calls = [(registration, registration.wants, registration.call) for registration in self._called]
+        changes = self.changes
+        for given, message in enumerate(row, 1):
+            for registration, wants, call in calls:
+                if wants is not None and not wants(message):
+                    continue
+                if self.changes == changes:
+                    call(message)
+                else:  # this one may be among what has changed
+                    registration.offer(message)
+            if self.changes != changes:
+                return given
+        return len(row)
 
     def mark(self) -> Callable[[], bool]:
         """What tells whether every listener has handled all that it was given so far."""
@@ -361,3 +385,14 @@ class Dispatcher:
         """No more messages come: let the workers end once their queues are empty."""
         for registration in self._listeners:
             registration.close()
+
+
+def _call_one(registration: Registration, row: Sequence[MCPCMessage]) -> int:
+    """Call the one listener with what it wants of a row; how many messages of the row were gone through."""
+    if registration.wants is None:
+        return registration.call_row(row)
+    wanted = list(filter(registration.wants, row))
+    called = registration.call_row(wanted)
+    if called == len(wanted):
+        return len(row)
+    return next(number for number, message in enumerate(row, 1) if message is wanted[called - 1])

@@ -5,13 +5,14 @@ told that there is no room here, and when there is some again.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, prompt_of
 
-__all__ = ["DEFAULT_CAPACITY", "ListenerStats", "Overflow", "Queue"]
+__all__ = ["DEFAULT_CAPACITY", "ListenerStats", "Overflow", "Queue", "TaskQueue", "is_update"]
 
 DEFAULT_CAPACITY = 10_000
 """Messages that wait for one async listener before its policy decides."""
@@ -40,8 +41,13 @@ class ListenerStats:
     disconnected: bool = False
 
 
-def _is_update(message: MCPCMessage) -> bool:
-    return message.type == "task" and message.event == "update" and prompt_of(message) is None
+def is_update(message: MCPCMessage) -> bool:
+    """Whether a message is a task's mere update: it ends nothing, and asks nothing."""
+    result = message.result
+    # A full queue is gone through as a whole: what tells most of its messages apart is asked here, without a call.
+    if message.event != "update" or message.type != "task":
+        return False
+    return type(result) is not dict or "prompt" not in result or prompt_of(message) is None
 
 
 class Queue:
@@ -77,6 +83,11 @@ class Queue:
         return self.counts
 
     @property
+    def room(self) -> int:
+        """How many messages could be put before the policy has to decide."""
+        return self.capacity - len(self._items)
+
+    @property
     def has_room(self) -> bool:
         """Whether another message could be put, with what the policy would do about it. Nothing is done yet."""
         if len(self._items) < self.capacity or self.overflow in ("drop_oldest", "disconnect"):
@@ -94,7 +105,7 @@ class Queue:
         """Whether an update waits that has a newer one of the same task behind it."""
         seen: set[str | None] = set()
         for message in self._items:
-            if _is_update(message):
+            if is_update(message):
                 if message.task_id in seen:
                     return True
                 seen.add(message.task_id)
@@ -109,21 +120,34 @@ class Queue:
         self._items.append(message)
         return True
 
+    def put_row(self, messages: Iterable[MCPCMessage]) -> None:
+        """Add messages for which there is `room`."""
+        self._items.extend(messages)
+
     def _make_room(self) -> None:
         if self.overflow == "drop_oldest":
-            self._items.popleft()
-            self.counts.dropped += 1
-            return
+            self._drop_oldest()
+        else:
+            kept = self._coalesced()
+            self.counts.dropped += len(self._items) - len(kept)
+            self._items = deque(kept)
+
+    def _drop_oldest(self) -> MCPCMessage:
+        self.counts.dropped += 1
+        return self._items.popleft()
+
+    def _coalesced(self) -> list[MCPCMessage]:
+        """What is left where of each task only the newest update is kept."""
         kept: list[MCPCMessage] = []
         seen: set[str | None] = set()
         for message in reversed(self._items):
-            if _is_update(message):
+            if is_update(message):
                 if message.task_id in seen:
                     continue
                 seen.add(message.task_id)
             kept.append(message)
-        self.counts.dropped += len(self._items) - len(kept)
-        self._items = deque(reversed(kept))
+        kept.reverse()
+        return kept
 
     def get(self) -> MCPCMessage:
         """Take the oldest message. Once it is half empty, what had stopped for want of room here goes on."""
@@ -135,11 +159,60 @@ class Queue:
     def let_go(self) -> None:
         """Nobody reads now, but somebody waits for what comes last: where there is no room, the oldest message goes."""
         if not self.has_room:
-            self._items.popleft()
-            self.counts.dropped += 1
+            self._drop_oldest()
             self._flow.drained(self)
 
     def close(self) -> None:
         """Nobody reads any more: what waits is dropped, and nothing waits for room here."""
         self._items.clear()
         self._flow.drained(self)
+
+
+class TaskQueue(Queue):
+    """A `Queue` for the messages of one task: it knows how many are no updates, so it need not look for them."""
+
+    def __init__(self, capacity: int, overflow: Overflow, flow: Flow) -> None:
+        super().__init__(capacity, overflow, flow)
+        self._firm = 0
+        """How many messages wait that are no mere updates."""
+
+    def put(self, message: MCPCMessage) -> bool:
+        """See `Queue.put`."""
+        if not super().put(message):
+            return False
+        self._firm += not is_update(message)
+        return True
+
+    def put_task_row(self, messages: Iterable[MCPCMessage], firm: int) -> None:
+        """See `Queue.put_row`; `firm` of them are no mere updates."""
+        self._firm += firm
+        self.put_row(messages)
+
+    def get(self) -> MCPCMessage:
+        """See `Queue.get`."""
+        message = super().get()
+        if self._firm:
+            self._firm -= not is_update(message)
+        return message
+
+    def close(self) -> None:
+        """See `Queue.close`."""
+        self._firm = 0
+        super().close()
+
+    def _drop_oldest(self) -> MCPCMessage:
+        message = super()._drop_oldest()
+        self._firm -= not is_update(message)
+        return message
+
+    def _coalesced(self) -> list[MCPCMessage]:
+        newest = self._items[-1]
+        if not is_update(newest):
+            return super()._coalesced()
+        kept: list[MCPCMessage] = []
+        for message in self._items:  # most often the few that are no updates came first
+            if len(kept) == self._firm:
+                break
+            if not is_update(message):
+                kept.append(message)
+        return [*kept, newest]

@@ -35,10 +35,11 @@ from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
-from mcpc.dispatcher import Matches, Registration
+from mcpc.dispatcher import Registration
 from mcpc.errors import ConnectionLost, MCPCError
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back_sync
+from mcpc.matching import Matches
 from mcpc.messages import MCPCInformation, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
 from mcpc.sdk import forget_entry, has_session

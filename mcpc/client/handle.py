@@ -1,7 +1,7 @@
 """`TaskHandle`: one task as its client sees it. Knows neither the connection nor how the task is reached."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, Literal, Self, cast
 
 import anyio
@@ -11,7 +11,7 @@ from mcpc.client.steering import Steering, Unsteered
 from mcpc.errors import TaskFailed, TaskInterrupted, TaskStopped
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, TaskInfo, prompt_of
-from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
+from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, TaskQueue, is_update
 
 __all__ = ["HandleStatus", "TaskHandle", "result_value"]
 
@@ -67,7 +67,7 @@ class TaskHandle:
         """The messages that asked something and were not answered by us yet, by prompt id."""
         self.steering: Steering = Unsteered(tool_name)
         """How the task is reached."""
-        self._queue = Queue(capacity, overflow, flow)
+        self._queue = TaskQueue(capacity, overflow, flow)
         self._came: anyio.Event | None = None
         """Set when a message comes; there is one where iterations wait, however many."""
         self._awaited = 0
@@ -88,25 +88,47 @@ class TaskHandle:
             self._queue.let_go()
         return self._queue.takes()
 
+    @property
+    def room(self) -> int:
+        """How many messages it can take before its policy has to decide."""
+        return self._queue.room
+
     def feed(self, message: MCPCMessage) -> bool:
         """Take a message of this task; whether it is the last one."""
+        return self.feed_row((message,))
+
+    def feed_row(self, messages: Sequence[MCPCMessage]) -> bool:
+        """Take messages in a row: as many as there is `room` for, or one. Whether the task's last one has come."""
         if self._ended.is_set():
             return True
         if not self._is_known:
             self.known()
-        self.heard += 1
-        self._queue.put(message)
-        if message.event == "update":
-            if (prompt := prompt_of(message)) is not None:
-                self.status = "waiting"
-                self.prompts[prompt.id] = message
+        firm = 0
+        for number, message in enumerate(messages, 1):
+            if not is_update(message):  # seldom
+                firm += 1
+                self._note(message)
+                if self._terminal is not None:  # what comes after it is not taken
+                    messages = messages[:number]
+                    break
+        self.heard += len(messages)
+        if len(messages) == 1:
+            self._queue.put(messages[0])
+        else:
+            self._queue.put_task_row(messages, firm)
+        if self._terminal is not None:
+            self._ended.set()
+        self._wake()
+        return self._terminal is not None
+
+    def _note(self, message: MCPCMessage) -> None:
+        """See what a message says of the task."""
+        if (prompt := prompt_of(message)) is not None:
+            self.status = "waiting"
+            self.prompts[prompt.id] = message
         elif message.terminal:
             self.status = "complete" if message.event == "complete" else "failed"
             self._terminal = message
-            self._ended.set()
-        if self._came is not None:
-            self._wake()
-        return self._terminal is not None
 
     def _wake(self) -> None:
         if self._came is not None:

@@ -15,9 +15,10 @@ from mcpc.client.inbox import Inbox
 from mcpc.client.listening import Listening
 from mcpc.client.tap import tap
 from mcpc.detached import spawn_detached
-from mcpc.dispatcher import Dispatcher, Matches, Registration
+from mcpc.dispatcher import Dispatcher, Registration
 from mcpc.errors import MCPCError
 from mcpc.flow import Flow
+from mcpc.matching import Matches
 from mcpc.messages import VERSION, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
 from mcpc.transport import StreamPair

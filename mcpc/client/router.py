@@ -93,20 +93,23 @@ class Router:
             self.spawn(partial(self._answer, prompt))
 
     def _deliver_each(self, messages: Sequence[MCPCMessage]) -> int:
-        deliver, handle, task_id = self.listeners.deliver, None, None
-        for taken, message in enumerate(messages):
-            if message.task_id != task_id:  # most often the next message is of the same task
-                task_id = message.task_id
-                handle = None if task_id is None else self.handles.get(task_id)
+        taken, count = 0, len(messages)
+        while taken < count:
+            task_id, end = messages[taken].task_id, taken + 1
+            while end < count and messages[end].task_id == task_id:  # most often all are of one task
+                end += 1
+            row = messages[taken:end]
+            handle = None if task_id is None else self.handles.get(task_id)
             if handle is None:
-                if not deliver(message):
-                    return taken
-            elif not handle.takes() or not deliver(message):
-                return taken
-            elif handle.feed(message):
-                self.forget(handle)
-                handle = None
-        return len(messages)
+                given = self.listeners.deliver_all(row)
+            else:
+                given = _deliver_row(self.listeners, handle, row)
+                if handle.ended:
+                    self.forget(handle)
+            taken += given
+            if given < len(row):
+                break
+        return taken
 
     # --- prompts ---
 
@@ -311,3 +314,22 @@ def _prompts_in(handle: TaskHandle, state: dict[str, Any]) -> list[MCPCMessage]:
         for body in (cast("list[dict[str, Any]]", bodies) if isinstance(bodies, list) else [])
     ]
     return [message for message in messages if prompt_of(message) is not None]
+
+
+def _deliver_row(listeners: Dispatcher, handle: TaskHandle, row: Sequence[MCPCMessage]) -> int:
+    """Messages of one task whose handle is held: to the listeners, then to it. How many there was room for."""
+    given = 0
+    while given < len(row):
+        room = len(row) if handle.ended else handle.room
+        if room < 1:
+            if not handle.takes():
+                break
+            room = 1
+        part = row[given : given + room]
+        taken = listeners.deliver_all(part)
+        if taken:
+            handle.feed_row(part[:taken])
+        given += taken
+        if taken < len(part):
+            break
+    return given

@@ -2,16 +2,19 @@
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mcpc
 from mcpc.client.handle import TaskHandle
 from mcpc.client.router import Router
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, Prompt
+from mcpc.queue import Overflow
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +125,58 @@ async def test_an_exception_that_cannot_say_what_it_is_fails_its_task_all_the_sa
         router.fail(handle, Silent())
         with pytest.raises(mcpc.TaskFailed, match="Silent"):
             await handle.result()
+
+
+# --- messages in a row ------------------------------------------------------------------------------------------
+
+KINDS = ("update", "prompt", "complete", "event")
+
+
+def routed(rows: list[int], script: list[tuple[int, str]], kept: list[tuple[int, str]]) -> Any:
+    """What becomes of messages that come in rows of these lengths.
+
+    Args:
+        rows: The lengths.
+        script: Of each message, its task and its kind.
+        kept: The handles that are held, for task 0 and on: their capacities and policies.
+    """
+    flow = Flow()
+    router = Router(lambda main: None, flow, lambda _: Reached())
+    handles = [
+        TaskHandle(str(number), "n", "s", flow, capacity=capacity, overflow=overflow)  # pyright: ignore[reportArgumentType]
+        for number, (capacity, overflow) in enumerate(kept)
+    ]
+    for handle in handles:
+        router.add(handle)
+    heard: list[Any] = []
+    router.listeners.add(lambda message: heard.append(message.result))
+    messages = [made(number, task, kind) for number, (task, kind) in enumerate(script)]
+    begin = 0
+    for length in rows:
+        row = messages[begin : begin + length]
+        given = router.deliver(row)
+        begin += given
+        if given < len(row):
+            break
+    about = [(h.status, h.ended, h.heard, list(h.prompts), h.stats, h.task_id in router.handles) for h in handles]
+    return begin, heard, about, flow.stopped
+
+
+def made(number: int, task: int, kind: str) -> MCPCMessage:
+    if kind == "event":
+        return MCPCMessage(type="server_event", event="news", session_id="s", result=number)
+    result = {"prompt": {"id": str(number), "message": "?"}} if kind == "prompt" else number
+    event = "complete" if kind == "complete" else "update"
+    return MCPCMessage(event=event, session_id="s", task_id=str(task), tool_name="n", result=result)
+
+
+@given(
+    rows=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    script=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(KINDS)), max_size=40),
+    kept=st.lists(st.tuples(st.integers(1, 5), st.sampled_from(get_args(Overflow))), max_size=3),
+)
+def test_how_messages_are_put_into_rows_makes_no_difference_to_handles(
+    rows: list[int], script: list[tuple[int, str]], kept: list[tuple[int, str]]
+) -> None:
+    script = script[: sum(rows)]
+    assert routed(rows, script, kept) == routed([1] * len(script), script, kept)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mcpc.dispatcher import Dispatcher, ListenerState, Registration
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
-from mcpc.queue import ListenerStats, Overflow, Queue
+from mcpc.queue import ListenerStats, Overflow, Queue, TaskQueue
 
 POLICIES: tuple[Overflow, ...] = get_args(Overflow)
 
@@ -592,6 +592,35 @@ def test_a_queue_accounts_for_every_message(capacity: int, overflow: Overflow, s
         assert all(message.event == "update" for message in lost)
 
 
+@given(
+    st.integers(1, 5),
+    st.sampled_from(POLICIES),
+    st.lists(st.sampled_from(["update", "prompt", "created", "event", "get", "let go", "row"]), max_size=40),
+)
+def test_a_queue_of_one_task_keeps_what_any_queue_would_keep(
+    capacity: int, overflow: Overflow, steps: list[str]
+) -> None:
+    def kept(queue: Queue) -> list[Any]:
+        found: list[Any] = []
+        for number, step in enumerate(steps):
+            if step == "get":
+                found.append(queue.get().result if queue else None)
+            elif step == "let go":
+                queue.let_go()
+            elif step == "row":
+                row = [update(number), prompt(number), update(number)][: queue.room]
+                if isinstance(queue, TaskQueue):
+                    queue.put_task_row(row, firm=len(row) > 1)
+                else:
+                    queue.put_row(row)
+            elif queue.has_room:
+                kinds = {"prompt": prompt(number), "event": server_event(number)}
+                found.append(queue.put(kinds.get(step) or update(number, event=step)))
+        return [*found, *(queue.get().result for _ in range(len(queue))), queue.stats]
+
+    assert kept(TaskQueue(capacity, overflow, Flow())) == kept(Queue(capacity, overflow, Flow()))
+
+
 # --- messages in a row ------------------------------------------------------------------------------------------
 
 Deliver = Callable[[Dispatcher, list[MCPCMessage]], None]
@@ -634,6 +663,70 @@ def traced(deliver: Deliver, script: list[str]) -> tuple[list[tuple[int, int]], 
 @given(st.lists(st.sampled_from(ACTIONS), max_size=20))
 def test_messages_in_a_row_go_to_the_same_listeners_as_one_by_one(script: list[str]) -> None:
     assert traced(in_a_row, script) == traced(one_by_one, script)
+
+
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"task_id": "even"},
+    {"task_id": "odd", "event": "update"},
+    {"is_async": True},
+    {"is_async": True, "task_id": "even"},
+    {"is_async": True, "capacity": 2, "overflow": "coalesce"},
+    {"is_async": True, "capacity": 2, "overflow": "drop_oldest"},
+    {"is_async": True, "capacity": 2, "overflow": "disconnect"},
+    {"is_async": True, "capacity": 3, "overflow": "block", "task_id": "odd"},
+]
+"""How one listens."""
+
+
+def told(rows: list[int], ways: list[dict[str, Any]], script: dict[tuple[int, int], tuple[str, int]]) -> list[Any]:
+    """What becomes of messages that come in rows of these lengths, where listeners do what the script says."""
+    dispatcher = Dispatcher(lambda main: None, Flow())
+    told: list[Any] = []
+    registrations: list[Registration] = []
+
+    def add(way: dict[str, Any]) -> None:
+        name, options = len(registrations), dict(way)
+
+        async def waits(message: MCPCMessage) -> None: ...
+
+        def called(message: MCPCMessage) -> None:
+            told.append((name, message.result))
+            action, whom = script.get((name, message.result), ("", 0))
+            if action == "raise":
+                raise ValueError
+            if action == "remove":
+                registrations[whom % len(registrations)].remove()
+            elif action == "add" and len(registrations) < 12:
+                add(WAYS[whom % len(WAYS)])
+
+        registrations.append(dispatcher.add(waits if options.pop("is_async", False) else called, **options))
+
+    for way in ways:
+        add(way)
+    messages = [update(number, "odd" if number % 2 else "even") for number in range(sum(rows))]
+    begin = 0
+    for length in rows:
+        given = dispatcher.deliver_all(messages[begin : begin + length])
+        begin += given
+        if given < length:
+            break
+    return [begin, told, [registration.stats for registration in registrations], len(dispatcher)]
+
+
+@given(
+    rows=st.lists(st.integers(1, 9), max_size=6),
+    ways=st.lists(st.sampled_from(WAYS), max_size=5),
+    script=st.dictionaries(
+        st.tuples(st.integers(0, 5), st.integers(0, 30)),
+        st.tuples(st.sampled_from(["raise", "remove", "add"]), st.integers(0, 20)),
+        max_size=6,
+    ),
+)
+def test_how_messages_are_put_into_rows_makes_no_difference_to_any_kind_of_listener(
+    rows: list[int], ways: list[dict[str, Any]], script: dict[tuple[int, int], tuple[str, int]]
+) -> None:
+    assert told(rows, ways, script) == told([1] * sum(rows), ways, script)
 
 
 @pytest.mark.anyio

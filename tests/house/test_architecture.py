@@ -16,7 +16,7 @@ from mcpc.uri import schemes
 LAYERS: list[set[str]] = [
     {"clock", "ending", "errors", "detached", "foreign", "sdk", "slots", "machine", "garbage"},
     {"messages", "flow", "keywords", "options"},
-    {"wire", "queue"},
+    {"wire", "queue", "matching"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
     {"store"},
     {"taps"},
