@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from mcpc.transport import Endpoint
+from mcpc.transport import Endpoint, RoutedEndpoint
 
 __all__ = ["ASGIApp", "Mount", "Mountable", "routes_of"]
 
@@ -43,5 +43,4 @@ class Mountable(Protocol):
 
 def routes_of(endpoint: Endpoint) -> Sequence[Any]:
     """The further routes of an endpoint's application (Starlette's); none where it has none."""
-    routes: Sequence[Any] = getattr(endpoint, "routes", ())
-    return routes
+    return endpoint.routes if isinstance(endpoint, RoutedEndpoint) else ()

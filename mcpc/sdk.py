@@ -5,7 +5,7 @@ there and does what is said here, and `tests/house` sees that no other file reac
 """
 
 import contextvars
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import mcp
@@ -28,6 +28,7 @@ __all__ = [
     "parameters_of_tool",
     "pass_validation",
     "request_channel",
+    "request_headers",
     "sender_context",
 ]
 
@@ -80,6 +81,14 @@ def request_channel(session: ServerSession) -> Outbound:
     The typed senders of a session validate what they send; this takes it as it is, as a bridge must.
     """
     return session._request_outbound  # pyright: ignore[reportPrivateUsage]
+
+
+def request_headers(request: Any) -> Mapping[str, str] | None:
+    """The headers of the HTTP request that a message came with (`ServerRequestContext.request`); None without HTTP.
+
+    The SDK types it as anything: it is Starlette's `Request` where the SDK's own HTTP transports made it.
+    """
+    return getattr(request, "headers", None)
 
 
 def sender_context(stream: Any) -> contextvars.Context | None:

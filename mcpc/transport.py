@@ -45,12 +45,14 @@ is not among them is refused before the adapter is called.
 `mcpc.testing.check_transport` runs this contract against any transport.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 from urllib.parse import unquote
+
+import anyio
 
 if TYPE_CHECKING:  # a shell that completes an address needs no SDK
     from mcp.server import Server
@@ -61,18 +63,22 @@ __all__ = [
     "DEFAULT_MAX_ANSWER_SIZE",
     "DEFAULT_MAX_MESSAGE_SIZE",
     "URI",
+    "Declared",
+    "EndingListener",
     "Endpoint",
     "FrameChannel",
     "ImmediateChannel",
     "Listener",
     "Peer",
     "ReadStream",
+    "RoutedEndpoint",
     "StreamPair",
     "Token",
     "Traits",
     "Transport",
     "WriteStream",
     "traits_of",
+    "until_finished",
 ]
 
 DEFAULT_MAX_MESSAGE_SIZE = 4 * 1024 * 1024
@@ -243,11 +249,24 @@ class Listener(Protocol):
         ...
 
 
-class Endpoint(Protocol):
-    """What a listener serves: the core's side of an accepted connection.
+@runtime_checkable
+class EndingListener(Listener, Protocol):
+    """A listener that may end by itself, as that of a process's own stdin does with the client."""
 
-    It may have an attribute `routes`: further routes of the server's application, for listeners that speak HTTP.
-    """
+    finished: anyio.Event
+    """Set when it has."""
+
+
+async def until_finished(listener: Listener) -> None:
+    """Wait until a listener ends by itself; for ever, where it does not."""
+    if isinstance(listener, EndingListener):
+        await listener.finished.wait()
+    else:
+        await anyio.sleep_forever()
+
+
+class Endpoint(Protocol):
+    """What a listener serves: the core's side of an accepted connection."""
 
     @property
     def server(self) -> "Server[Any]":
@@ -260,6 +279,16 @@ class Endpoint(Protocol):
 
     async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
         """The same over a duplex pair of the SDK's streams."""
+        ...
+
+
+@runtime_checkable
+class RoutedEndpoint(Protocol):
+    """An endpoint whose application has more to serve, to listeners that speak HTTP."""
+
+    @property
+    def routes(self) -> Sequence[Any]:
+        """Further routes (Starlette's)."""
         ...
 
 
@@ -293,10 +322,7 @@ class Traits:
 
 
 class Transport(Protocol):
-    """One family of addresses: how to dial one, how to serve one.
-
-    It may say what is special about it in an attribute `traits`, a `Traits`.
-    """
+    """One family of addresses: how to dial one, how to serve one. What is special about it says a `Declared` one."""
 
     def connect(
         self, uri: URI, /, *args: Any, **options: Any
@@ -321,7 +347,16 @@ class Transport(Protocol):
         ...
 
 
+@runtime_checkable
+class Declared(Protocol):
+    """A transport that says what is special about it."""
+
+    @property
+    def traits(self) -> Traits:
+        """What it says."""
+        ...
+
+
 def traits_of(transport: object) -> Traits:
     """What a transport says of itself; where it says nothing, the usual."""
-    traits = getattr(transport, "traits", None)
-    return traits if isinstance(traits, Traits) else Traits()
+    return transport.traits if isinstance(transport, Declared) else Traits()

@@ -6,6 +6,7 @@ too, and in what `register_transport` added (see `registry`).
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from importlib.metadata import entry_points
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from mcpc.transport import URI, Endpoint, FrameChannel, Listener, StreamPair, Tr
 
 __all__ = [
     "TRANSPORTS",
+    "default_address",
     "dial",
     "listen_at",
     "parse_uri",
@@ -28,6 +30,18 @@ __all__ = [
 
 TRANSPORTS: Registry[Transport] = Registry("mcpc.transports", "transport", register="mcpc.register_transport()")
 """The transports of this process."""
+
+
+def default_address() -> str:
+    """Where a server is served that is told no address: what is installed as `default` in the entry-point group
+    `mcpc.addresses`.
+
+    Raises:
+        URIError: nothing is.
+    """
+    for entry in entry_points(group="mcpc.addresses", name="default"):
+        return entry.load()
+    raise URIError("no transport is installed that serves where no address is given: give one")
 
 
 def parse_uri(text: str | URI) -> URI:

@@ -7,8 +7,7 @@ validates, and what it returns is sent as it is, so nothing is left out on the w
 """
 
 import logging
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -26,7 +25,7 @@ from mcpc.bridge.pipe import GONE
 from mcpc.bridge.session import Answer, PrivateSession, SharedSession
 from mcpc.errors import MCPCError
 from mcpc.routing import TASK_METHODS, check_task_name
-from mcpc.sdk import connection_of, request_channel
+from mcpc.sdk import connection_of, request_channel, request_headers
 from mcpc.wire.message import ERROR, ID, RESULT, Message, notification_message, params_of
 from mcpc.wire.requests import TASK_ID
 from mcpc.wire.standard import INITIALIZE_METHOD, INITIALIZED_METHOD, LIST_TOOLS_METHOD
@@ -91,7 +90,7 @@ class ProxyServer(Server[Any]):
                 # The era has none, and passed on it would open the other one on the shared connection.
                 raise MCPError(METHOD_NOT_FOUND, "Method not found", ctx.method)
             hub = self._keeper.get(modern=True)
-            headers = cast("Mapping[str, str]", getattr(ctx.request, "headers", {}))
+            headers = request_headers(ctx.request) or {}
             if ctx.method in TASK_METHODS:
                 check_task_name(headers, params_of(message).get(TASK_ID))
             return await Answer(hub, Box(), request_channel(ctx.session)).fetch(message, headers)

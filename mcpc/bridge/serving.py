@@ -15,7 +15,7 @@ from mcpc.bridge.pipe import Pipe
 from mcpc.bridge.proxy import ProxyServer
 from mcpc.bridge.sharing import SharedClient
 from mcpc.framing import Connection
-from mcpc.transport import URI, FrameChannel, Listener, Peer
+from mcpc.transport import URI, FrameChannel, Listener, Peer, until_finished
 from mcpc.uri import listen_at
 
 __all__ = ["BridgeEndpoint", "bridge", "bridging"]
@@ -137,8 +137,4 @@ async def bridge(
         connect_options=connect_options,
     )
     async with opened as listener:
-        finished: anyio.Event | None = getattr(listener, "finished", None)
-        if finished is None:
-            await anyio.sleep_forever()
-        else:
-            await finished.wait()
+        await until_finished(listener)

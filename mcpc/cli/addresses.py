@@ -3,10 +3,18 @@
 import re
 import shlex
 import sys
+from pathlib import Path
 
+import mcpc
 from mcpc.cli.mistakes import UserMistake
+from mcpc.cli.places import newest, own_addresses
+from mcpc.transport import traits_of
+from mcpc.uri import default_address, parse_uri, resolve
 
-__all__ = ["address_of"]
+__all__ = ["address_of", "command_address", "example_of", "is_command"]
+
+HERE = "127.0.0.1:8765"
+"""The host and port of an example (`Traits.example`)."""
 
 FILE = re.compile(r"[^:]+\.py(?::[A-Za-z_][\w.]*)?")
 """`app.py` or `app.py:server`: a server in a file, which is run for this one command."""
@@ -22,9 +30,43 @@ def address_of(text: str) -> str:
         UserMistake: it has no scheme; the message says which it may be.
     """
     if FILE.fullmatch(text):
-        return f"stdio:{shlex.join([sys.executable, '-m', 'mcpc', 'serve', text, 'stdio:'])}"
+        return command_address(default_address(), text)
     if HOST.fullmatch(text):
         place, _, path = text.partition("/")
-        tries = ", ".join(f"{scheme}://{place}/{path or 'mcp'}" for scheme in ("http", "ws"))
-        raise UserMistake(f"{text!r} does not say how to speak to it: did you mean {tries} or tcp://{place}?")
+        *tries, last = [_at(known, place, path) for known in _over_networks()]
+        raise UserMistake(f"{text!r} does not say how to speak to it: did you mean {', '.join(tries)} or {last}?")
     return text
+
+
+def command_address(own: str, target: str) -> str:
+    """The address of a server that a client runs, which serves `target` at its own stdin and stdout (`own`)."""
+    return own + shlex.join([sys.executable, "-m", "mcpc", "serve", target, own])
+
+
+def is_command(address: str) -> bool:
+    """Whether it is a command that is run. What cannot be understood is none."""
+    try:
+        return traits_of(resolve(parse_uri(address).scheme)).spawns
+    except mcpc.MCPCError:
+        return False
+
+
+def example_of(scheme: str) -> str:
+    """An address of a scheme on this machine; the bare scheme, where it is not installed."""
+    try:
+        return traits_of(resolve(scheme)).example.format(scheme=scheme)
+    except mcpc.MCPCError:
+        return f"{scheme}:"
+
+
+def _over_networks() -> list[str]:
+    """The schemes whose addresses have a host and a port: first those that have a path, too."""
+    known = newest(own_addresses(Path()))
+    found = [scheme for scheme in known if HERE in example_of(scheme)]
+    return sorted(found, key=lambda scheme: (example_of(scheme).endswith(HERE), scheme))
+
+
+def _at(scheme: str, place: str, path: str) -> str:
+    """An address of a scheme at a host and port, with the path where it has one."""
+    before, _, usual = example_of(scheme).partition(HERE)
+    return f"{before}{place}{f'/{path}' if usual and path else usual}"

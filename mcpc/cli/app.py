@@ -19,7 +19,7 @@ from mcpc.cli.commands.stop import stop
 from mcpc.cli.commands.tools import tools
 from mcpc.cli.commands.transports import transports
 from mcpc.cli.commands.watch import watch
-from mcpc.cli.later import later
+from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc import messages

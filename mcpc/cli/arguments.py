@@ -11,6 +11,7 @@ from mcp_types import Tool
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from mcpc.cli.addresses import is_command
 from mcpc.cli.mistakes import UserMistake
 from mcpc.cli.schemas import parameters, properties_of, required_by
 from mcpc.cli.toolset import nearest
@@ -50,8 +51,8 @@ class Arguments:
                     plain.append(word)
             given = assignments(plain, "an argument")
         except UserMistake as exc:
-            if uri.startswith("stdio:") and " " not in uri:  # the shell has made arguments of the command's words
-                hint = "a stdio: address with spaces needs quotes: 'stdio:command arg ...'"
+            if " " not in uri and is_command(uri):  # the shell has made arguments of the command's words
+                hint = "the address of a command with spaces needs quotes: 'stdio:command arg ...'"
                 raise UserMistake(f"{exc}; {hint}") from exc
             raise
         for name in given.keys() & base.keys():

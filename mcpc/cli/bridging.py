@@ -11,6 +11,7 @@ from mcpc.cli.listening import Listening
 from mcpc.cli.mistakes import COMPLETE, mistakes_told
 from mcpc.cli.running import run, until_signal
 from mcpc.cli.speech import say
+from mcpc.transport import EndingListener, Listener, until_finished
 from mcpc.uri import prepare
 
 __all__ = ["Listening", "Place", "bridge"]
@@ -31,15 +32,14 @@ async def _bridge(listen_uri: str, options: Mapping[str, Any], place: Place, sha
     """Serve until a signal, or until the client of our stdin leaves."""
     opened = mcpc.bridging(listen_uri, place.uri, shared=shared, listen_options=options, connect_options=place.options)
     async with opened as listener, anyio.create_task_group() as tasks:
-        finished: anyio.Event | None = getattr(listener, "finished", None)
-        say(f"bridging {'on stdin and stdout' if finished is not None else f'at {listener.uri}'}")
-        if finished is not None:
-            tasks.start_soon(_leave, finished, tasks.cancel_scope)
+        own = isinstance(listener, EndingListener)
+        say(f"bridging {'on stdin and stdout' if own else f'at {listener.uri}'}")
+        tasks.start_soon(_leave, listener, tasks.cancel_scope)
         await until_signal()
         tasks.cancel_scope.cancel()
     return COMPLETE
 
 
-async def _leave(finished: anyio.Event, scope: anyio.CancelScope) -> None:
-    await finished.wait()
+async def _leave(listener: Listener, scope: anyio.CancelScope) -> None:
+    await until_finished(listener)
     scope.cancel()

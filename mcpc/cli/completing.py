@@ -5,20 +5,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mcpc.cli.later import later
+from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc import uri
-    from mcpc.cli import offering, schemas
+    from mcpc.cli import addresses, offering, schemas
 else:
     uri = later("mcpc.uri")
+    addresses = later("mcpc.cli.addresses")
     offering = later("mcpc.cli.offering")
     schemas = later("mcpc.cli.schemas")
 
 __all__ = ["complete_address", "complete_call", "complete_scheme"]
-
-HERE = {"stdio": "stdio:", "memory": "memory://", "unix": "unix:///tmp/mcp.sock", "tcp": "tcp://127.0.0.1:8765"}
-"""An address on this machine, for the schemes that do not look like ws://127.0.0.1:8765/mcp."""
 
 BREAKS = (":", "=")
 """Where bash breaks words; the signs are words of their own then."""
@@ -30,9 +28,12 @@ def complete_scheme(incomplete: str) -> list[str]:
 
 
 def complete_address(incomplete: str) -> list[str]:
-    """An address on this machine for each scheme."""
-    addresses = [HERE.get(scheme, f"{scheme}://127.0.0.1:8765/mcp") for scheme in uri.schemes()]
-    return [address for address in addresses if address.startswith(incomplete)]
+    """An address on this machine for each scheme that it may be; what it looks like only the transport itself knows."""
+    scheme, colon, _ = incomplete.partition(":")
+    if not incomplete:
+        return [f"{known}:" for known in uri.schemes()]
+    meant = [known for known in uri.schemes() if (known == scheme if colon else known.startswith(scheme))]
+    return [address for known in meant if (address := addresses.example_of(known)).startswith(incomplete)]
 
 
 def complete_call(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from mcpc.cli.later import later
 from mcpc.cli.speech import OutputEnded, discard_output, say_error
 from mcpc.errors import MCPCError
+from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcp.shared import exceptions as sdk

@@ -14,7 +14,7 @@ from mcpc.cli.running import run, until_signal
 from mcpc.cli.speech import say
 from mcpc.cli.store_option import check_store, choose_store
 from mcpc.transport import traits_of
-from mcpc.uri import parse_uri, resolve
+from mcpc.uri import default_address, parse_uri, resolve
 
 __all__ = ["Listening", "serve"]
 
@@ -23,11 +23,11 @@ FLAGS = {"allow_remote=True": "--allow-remote", "a token_verifier": "--token-env
 
 
 def serve(target: str, uris: Sequence[str], wanted: Callable[[], Listening], store: str | None) -> None:
-    """Serve the server that `target` names, at every address."""
+    """Serve the server that `target` names, at every address; at our own stdin and stdout where there is none."""
     with mistakes_told():
         asked = wanted()
         choose_store(store)
-        places = [(uri, asked.for_uri(uri)) for uri in uris]
+        places = [(uri, asked.for_uri(uri)) for uri in uris or (default_address(),)]
         asked.check_used()
         server = load_server(target)
     run(lambda: _serve(server, places, store))

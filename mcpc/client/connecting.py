@@ -1,17 +1,22 @@
 """`connect`: a URI as one of the SDK's transports, for `mcp.Client`, `ClientSession`, and our own client."""
 
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mcpc.errors import MCPCError
 from mcpc.framing import Connection
+from mcpc.later import later
 from mcpc.options import ConnectOptions, merged
 from mcpc.transport import URI, FrameChannel, StreamPair, traits_of
 from mcpc.uri import dial, prepare
+
+if TYPE_CHECKING:
+    from mcpc.server import serving
+else:
+    serving = later("mcpc.server.serving")  # most clients serve nothing
 
 __all__ = ["Connector", "InProcess", "connect"]
 
@@ -63,8 +68,7 @@ class Connector(_Transport):
     async def _open(self, stack: AsyncExitStack) -> StreamPair:
         opened = await stack.enter_async_context(dial(self.uri, **self.options))
         if isinstance(opened, FrameChannel):
-            connection = Connection(opened, side="client")
-            return (await stack.enter_async_context(connection.open())).streams
+            return await _framed(stack, opened)
         return opened
 
     def __repr__(self) -> str:
@@ -72,17 +76,19 @@ class Connector(_Transport):
 
 
 class InProcess(_Transport):
-    """A server object as a transport: served on a memory address of its own, real bytes between the two."""
+    """A server object as a transport: served in this process, at no address, real bytes between the two."""
 
     def __init__(self, server: Any) -> None:
         super().__init__()
         self._server = server
 
     async def _open(self, stack: AsyncExitStack) -> StreamPair:
-        from mcpc.server.serving import listen
+        return await _framed(stack, await stack.enter_async_context(serving.joined(self._server)))
 
-        listener = await stack.enter_async_context(listen(self._server, f"memory://{secrets.token_hex(8)}"))
-        return await stack.enter_async_context(Connector(listener.uri, {}))
+
+async def _framed(stack: AsyncExitStack, channel: FrameChannel) -> StreamPair:
+    """The SDK's streams over a channel."""
+    return (await stack.enter_async_context(Connection(channel, side="client").open())).streams
 
 
 async def _leave(stack: AsyncExitStack | None, exc: BaseException | None) -> None:

@@ -30,6 +30,7 @@ from mcpc.wire.callbacks import decode_message
 from mcpc.wire.prompts import prompt_update
 from mcpc.wire.requests import LAST_MESSAGE, SESSION_ID, TOOL_NAME
 from mcpc.wire.results import failure
+from mcpc.wire.standard import PROGRESS_TOKEN
 
 __all__ = ["LOST_EVENT", "PromptHandler", "Router"]
 
@@ -152,7 +153,7 @@ class Router:
 
     def take_progress(self, params: dict[str, Any]) -> bool:
         """The params of a progress notification; False where it is not of a call that a handle follows."""
-        token: Any = params.get("progressToken")
+        token: Any = params.get(PROGRESS_TOKEN)
         take = self.progress.get(token) if isinstance(token, str) else None
         if take is not None:
             take(params)

@@ -158,7 +158,7 @@ class _Reader(InterceptingReader):
         self._notified = notified
 
     def _intercept(self, item: Any) -> bool:
-        message: Any = getattr(item, "message", None)
+        message = item.message if isinstance(item, SessionMessage) else None
         return isinstance(message, JSONRPCNotification) and self._notified(message)
 
 

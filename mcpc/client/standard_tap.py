@@ -13,10 +13,9 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest
 from mcpc.taps import InterceptingReader, StreamWrapper
 from mcpc.transport import StreamPair
 from mcpc.wire.calls import without_elicitation
+from mcpc.wire.standard import PROGRESS_METHOD
 
 __all__ = ["tap_standard"]
-
-PROGRESS_METHOD = "notifications/progress"
 
 
 def tap_standard(

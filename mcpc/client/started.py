@@ -20,6 +20,7 @@ from mcpc.client.router import Router
 from mcpc.client.steering import CallSteering
 from mcpc.errors import ConnectionLost
 from mcpc.wire.results import failure
+from mcpc.wire.standard import PROGRESS_TOKEN
 
 __all__ = ["Made", "StartedCall", "started_call"]
 
@@ -63,7 +64,7 @@ class StartedCall:
     @property
     def token(self) -> dict[str, Any]:
         """The `_meta` member of the call that asks for its progress."""
-        return {"progressToken": self._token}
+        return {PROGRESS_TOKEN: self._token}
 
     def _progress(self, params: dict[str, Any]) -> None:
         """A progress notification: an update. A bare 0 that comes first says that the tool runs, and no more."""

@@ -35,7 +35,7 @@ class TapReader(InterceptingReader):
     async def receive(self) -> Any:
         """The next message for the SDK."""
         item = await super().receive()
-        message: Any = getattr(item, "message", None)
+        message = item.message if isinstance(item, SessionMessage) else None
         if isinstance(message, JSONRPCResponse):
             self._inbox.call_answered(message.id, message.result)
         elif isinstance(message, JSONRPCError) and message.id is not None:

@@ -30,6 +30,7 @@ from pydantic import ConfigDict, Field
 
 from mcpc.errors import PromptError
 from mcpc.routing import check_task_name
+from mcpc.sdk import request_headers
 from mcpc.server.call import Call, current_principal
 from mcpc.server.desk import Desk
 from mcpc.server.execution import Execution
@@ -161,7 +162,7 @@ class TasksExtension:
         """
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             raise MCPError(METHOD_NOT_FOUND, "Method not found", ctx.method)
-        check_task_name(getattr(ctx.request, "headers", None), params.task_id)
+        check_task_name(request_headers(ctx.request), params.task_id)
         if not declares_tasks(ctx):
             raise missing_extension()
         state = await self._find(ctx, params.task_id)

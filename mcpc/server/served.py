@@ -2,9 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-import anyio
-
-from mcpc.transport import Listener
+from mcpc.transport import Listener, until_finished
 
 __all__ = ["Served"]
 
@@ -35,12 +33,8 @@ class Served:
         return self._listener.uri
 
     async def finished(self) -> None:
-        """Wait until it ends by itself, which only `stdio:` does: when the client has closed our stdin."""
-        finished: anyio.Event | None = getattr(self._listener, "finished", None)
-        if finished is None:
-            await anyio.sleep_forever()
-        else:
-            await finished.wait()
+        """Wait until it ends by itself, as over `stdio:`: when the client has closed our stdin."""
+        await until_finished(self._listener)
 
     async def wind_down(self) -> None:
         """End the server's tasks in good order, at each of its addresses, while all are still open.

@@ -3,9 +3,9 @@
 import logging
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 
 import anyio
 from mcp.server import Server
@@ -17,17 +17,20 @@ from mcp.shared.message import ServerMessageMetadata
 from mcpc.ending import ProcessEnd
 from mcpc.framing import Connection
 from mcpc.options import ListenOptions, merged
+from mcpc.pair import memory_pair
 from mcpc.sdk import custom_routes
 from mcpc.server.apart import apart
 from mcpc.server.binding import Binding, bind
 from mcpc.server.served import Served
 from mcpc.server.workshop import Workshop
-from mcpc.transport import URI, FrameChannel, Peer, traits_of
-from mcpc.uri import listen_at, parse_uri, prepare, resolve
+from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI, FrameChannel, Peer, traits_of
+from mcpc.uri import default_address, listen_at, parse_uri, prepare, resolve
 
-__all__ = ["ServerEndpoint", "listen", "run", "serve"]
+__all__ = ["ServerEndpoint", "joined", "listen", "run", "serve"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
+
+ListenerT = TypeVar("ListenerT")
 
 CLOSE_PATIENCE = 3.0
 """Seconds that an address has to close, after its clients were sent the last messages."""
@@ -127,20 +130,58 @@ async def listen(
         MCPCError: it is not a server.
     """
     binding = bind(server)
-    workshop = binding.workshop
     endpoint = ServerEndpoint(binding)
+    scheme = parse_uri(uri).scheme
     opened = listen_at(uri, endpoint, **merged(options, transport_options))
+    lifespan = nullcontext() if traits_of(resolve(scheme)).drives_server else endpoint.lifespan()
+    async with _held(binding.workshop, lifespan, opened, f"a connection over {scheme}") as listener:
+        yield Served(listener, binding.name, binding.workshop.wind_down, binding.store)
+
+
+@asynccontextmanager
+async def joined(server: Any) -> AsyncGenerator[FrameChannel]:
+    """A channel to `server`, which is served at its other end in this process, for as long as the context lasts.
+
+    Leaving ends the server's tasks as leaving `listen` does.
+
+    Raises:
+        MCPCError: it is not a server.
+    """
+    binding = bind(server)
+    endpoint = ServerEndpoint(binding)
+    ours, theirs = memory_pair(max_answer_size=DEFAULT_MAX_ANSWER_SIZE)
+    what = "the connection of a client in this process"
+    async with _held(binding.workshop, endpoint.lifespan(), _accepted(endpoint, theirs), what):
+        try:
+            yield ours
+        finally:
+            await ours.aclose()
+
+
+@asynccontextmanager
+async def _accepted(endpoint: ServerEndpoint, channel: FrameChannel) -> AsyncGenerator[None]:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(endpoint.serve_channel, channel, Peer(address="this process"))
+        yield
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _held(
+    workshop: Workshop,
+    lifespan: AbstractAsyncContextManager[None],
+    opened: AbstractAsyncContextManager[ListenerT],
+    what: str,
+) -> AsyncGenerator[ListenerT]:
+    """What was opened, with the workshop kept open behind it; the last one out winds it down."""
     failure: Exception | None = None
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(workshop.hold())
-        if not traits_of(resolve(parse_uri(uri).scheme)).drives_server:
-            await stack.enter_async_context(endpoint.lifespan())
-        listener = await stack.enter_async_context(
-            apart(opened, patience=CLOSE_PATIENCE, what=f"a connection over {parse_uri(uri).scheme}")
-        )
+        await stack.enter_async_context(lifespan)
+        listener = await stack.enter_async_context(apart(opened, patience=CLOSE_PATIENCE, what=what))
         workshop.listeners += 1
         try:
-            yield Served(listener, binding.name, binding.workshop.wind_down, binding.store)
+            yield listener
         except Exception as exc:
             failure = exc  # raised below, where no task group wraps it
         finally:
@@ -222,7 +263,7 @@ async def _hold(
 
 def run(
     server: Any,
-    uri: str | URI = "stdio:",
+    uri: str | URI | None = None,
     *,
     backend: Literal["asyncio", "trio"] = "asyncio",
     on_listening: Told | None = None,
@@ -233,7 +274,7 @@ def run(
 
     Args:
         server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
-        uri: Where.
+        uri: Where; this process's own stdin and stdout (`stdio:`), where it is left out.
         backend: The event loop.
         on_listening: Called with the address that can be dialled (the real port), once it can be.
         transport_options: More of them, for a transport whose options are not among `ListenOptions`.
@@ -242,15 +283,15 @@ def run(
     Raises:
         URIError, ListenFailed, MCPCError, TypeError: see `listen`.
     """
-
+    address = default_address() if uri is None else uri
     given = merged(options, transport_options)
-    prepare(uri, "listen", given, KEYWORDS)
+    prepare(address, "listen", given, KEYWORDS)
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_until_signal, tasks.cancel_scope)
             try:
-                await serve(server, uri, on_listening=on_listening, transport_options=given)
+                await serve(server, address, on_listening=on_listening, transport_options=given)
             except Exception as exc:
                 failures.append(exc)
             finally:

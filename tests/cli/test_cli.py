@@ -453,7 +453,7 @@ def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(
         ): r'add: b must be of type integer, not "x"; it takes: a: integer, b: integer',
         ("call", uri, "add", "a=1", "bb=2"): r"add has no argument 'bb'; did you mean 'b'\? it takes: a: ",
         ("call", uri, "fail", "a=1"): r"fail has no argument 'a'; it takes: nothing",
-        ("call", "stdio:python", "app.py", "add"): r"not 'add'; a stdio: address with spaces needs quotes",
+        ("call", "stdio:python", "app.py", "add"): r"not 'add'; the address of a command with spaces needs quotes",
         ("watch", uri, "--task", "nosuch"): r"there is none of this id",
         ("call", uri, "add", "a"): r"an argument must look like NAME=VALUE, not 'a'",
         ("call", uri, "add", "a=1", "a=2"): r"an argument 'a' is given twice",

@@ -141,6 +141,12 @@ async def test_a_handler_runs_in_the_context_that_its_stream_carries() -> None:
     assert found == ["the stream's"]
 
 
+def test_the_headers_of_a_request_are_those_that_came_with_it() -> None:
+    request = Request({"type": "http", "headers": [(b"mcp-name", b"one")]})
+    assert dict(sdk.request_headers(request) or {}) == {"mcp-name": "one"}
+    assert sdk.request_headers(None) is None
+
+
 def test_a_manager_tells_its_open_sessions() -> None:
     manager = StreamableHTTPSessionManager(Server("outside"))
     assert sdk.http_sessions(manager) == ()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mcpc
+from mcpc import uri as uri_room
 from mcpc.errors import MissingExtra, UnknownOption, UnknownScheme, URIError
 from mcpc.registry import Registry
 from mcpc.transport import URI, Endpoint, FrameChannel, Listener, Transport
@@ -443,3 +444,16 @@ def test_the_errors_of_an_address_are_value_errors_too() -> None:
     for error in (URIError, UnknownScheme, UnknownOption, MissingExtra):
         assert issubclass(error, ValueError)
         assert issubclass(error, mcpc.MCPCError)
+
+
+def test_a_server_that_is_told_no_address_is_served_where_an_installed_package_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert uri_room.default_address() == "stdio:"
+
+    def none(**_: str) -> tuple[()]:
+        return ()
+
+    monkeypatch.setattr(uri_room, "entry_points", none)
+    with pytest.raises(URIError, match="give one"):
+        uri_room.default_address()

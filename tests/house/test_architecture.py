@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 import mcpc
-from house_kit import MODULES, ROOT, Import, imports_of, internal, tree_of
+from house_kit import MODULES, ROOT, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
-    {"clock", "ending", "errors", "detached", "foreign", "sdk", "slots", "machine", "garbage"},
+    {"clock", "ending", "errors", "detached", "foreign", "sdk", "slots", "machine", "garbage", "later"},
     {"messages", "flow", "keywords", "options"},
     {"wire", "queue", "matching"},
     {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
@@ -23,7 +23,8 @@ LAYERS: list[set[str]] = [
     {"frame_streams"},
     {"framing", "uri", "pair", "mount"},
     {"store_uri"},
-    {"bridge", "server", "client", "testing"},
+    {"bridge", "server", "testing"},
+    {"client"},
     {"agents"},
     {""},
     {"cli"},
@@ -49,7 +50,7 @@ ADAPTERS_MAY_USE = {
     "mcpc_stores": {"errors", "transport", "store", "stored"},
 }
 
-PUBLIC_ROOMS = {"", "errors", "messages", "transport", "uri"}
+PUBLIC_ROOMS = {"", "errors", "messages", "transport", "uri", "later"}
 """What a user of the library may know."""
 
 SHARED = {
@@ -105,24 +106,12 @@ def test_the_picture_of_the_house_is_the_house() -> None:
 # --- who may know whom ------------------------------------------------------------------------------------------
 
 
-def allowed_exception(module: str, found: Import) -> bool:
-    """A client of a server object needs the server's side: there, and only there."""
-    return (
-        module == "mcpc.client.connecting"
-        and found.target == "mcpc.server.serving"
-        and found.inside[:1] == ("InProcess",)
-        and len(found.inside) == 2
-    )
-
-
 @pytest.mark.parametrize("module", CORE)
 def test_arrows_run_down_only(module: str) -> None:
     upward = [
         str(found)
         for found in internal(module)
-        if room(found.target) != room(module)
-        and floor(found.target) >= floor(module)
-        and not allowed_exception(module, found)
+        if room(found.target) != room(module) and floor(found.target) >= floor(module)
     ]
     assert upward == []
 
@@ -290,12 +279,6 @@ def test_a_name_is_itself_also_after_the_room_of_that_name_was_entered() -> None
 
 # --- what is not known by its name -------------------------------------------------------------------------------
 
-NAMED: dict[str, set[str]] = {
-    "mcpc.client.connecting": {"memory"},  # where a server object is served for its own client
-    "mcpc.server.serving": {"stdio"},  # what `mcpc.run(server)` serves when it is told nothing
-}
-"""Rooms that do know a transport by its name, and why. (The command line's tables are on their way out.)"""
-
 
 def texts_of(module: str) -> Iterator[str]:
     """The texts in a module's code: no docstrings, and no texts that stand alone to explain the line above them."""
@@ -305,9 +288,9 @@ def texts_of(module: str) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("module", [name for name in CORE if room(name) not in ("cli", "__main__")])
+@pytest.mark.parametrize("module", CORE)
 def test_the_core_asks_no_transport_by_its_name(module: str) -> None:
     """What is special about a transport is a trait that it declares, so that a third party's can say it too."""
     built_in = set(schemes())
     heads = {text.partition(":")[0] for text in texts_of(module) if text.partition(":")[0] in built_in}
-    assert heads - NAMED.get(module, set()) == set()
+    assert heads == set()

@@ -1,6 +1,5 @@
 """What `mcpc bench` measures: one client and one server, each in a process of its own, over one address."""
 
-import shlex
 import statistics
 import sys
 import time
@@ -14,12 +13,15 @@ import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 import mcpc
+from mcpc.cli.addresses import command_address
 from mcpc.cli.bench.server import server
-from mcpc.uri import parse_uri
+from mcpc.transport import traits_of
+from mcpc.uri import parse_uri, resolve, transport_options
 
 __all__ = ["Arrivals", "Load", "Measured", "measure"]
 
-SERVER = [sys.executable, "-m", "mcpc", "serve", "mcpc.cli.bench.server:server"]
+TARGET = "mcpc.cli.bench.server:server"
+SERVER = [sys.executable, "-m", "mcpc", "serve", TARGET]
 
 WARMING_UP = 0.2
 """Seconds of sending before the first measurement."""
@@ -110,16 +112,17 @@ async def _run(client: mcpc.Client, load: Load) -> tuple[Arrivals, int, float]:
 
 
 def _quiet(address: str) -> dict[str, Any]:
-    return {"errlog": None} if parse_uri(address).scheme == "stdio" else {}
+    known = transport_options(resolve(parse_uri(address).scheme), "connect")
+    return {"errlog": None} if "errlog" in known else {}
 
 
 @asynccontextmanager
 async def _serving(uri: str) -> AsyncGenerator[str]:
     """Serve at `uri`, in another process where the transport allows it; where to dial."""
-    scheme = parse_uri(uri).scheme
-    if scheme == "stdio":
-        yield f"stdio:{shlex.join([*SERVER, 'stdio:'])}"
-    elif scheme == "memory":
+    traits = traits_of(resolve(parse_uri(uri).scheme))
+    if traits.spawns:
+        yield command_address(uri, TARGET)
+    elif traits.in_process:
         async with mcpc.listen(server, uri) as listener:
             yield listener.uri
     else:

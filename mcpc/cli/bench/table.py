@@ -8,7 +8,7 @@ from pathlib import Path
 import mcpc
 from mcpc.cli.bench.measure import Load, Measured, measure
 from mcpc.cli.mistakes import COMPLETE, FAILED, UserMistake, mistakes_told
-from mcpc.cli.places import own_addresses
+from mcpc.cli.places import newest, own_addresses
 from mcpc.cli.running import run
 from mcpc.cli.speech import put, say_error
 from mcpc.cli.values import compact
@@ -16,20 +16,18 @@ from mcpc.uri import parse_uri, prepare
 
 __all__ = ["Load", "show_bench"]
 
-BY_DEFAULT = ("memory", "stdio", "unix", "tcp", "ws", "http")
-
 
 def show_bench(transports: Sequence[str] | None, load: Load, *, as_json: bool) -> None:
     """Measure callbacks over each transport, and show it."""
     with mistakes_told(), tempfile.TemporaryDirectory(prefix="mcpc-") as directory:
-        addresses = _addresses(transports or BY_DEFAULT, Path(directory))
+        addresses = _addresses(transports, Path(directory))
         run(lambda: _bench(addresses, load, as_json))
 
 
-def _addresses(wanted: Sequence[str], directory: Path) -> list[str]:
+def _addresses(wanted: Sequence[str] | None, directory: Path) -> list[str]:
     known = own_addresses(directory)
     addresses: list[str] = []
-    for text in wanted:
+    for text in wanted or newest(known):
         uri = known.get(text, text)
         if ":" not in uri:
             raise UserMistake(f"{text!r} is neither an address nor one of {', '.join(known)}")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcpc.cli.completing import complete_scheme
-from mcpc.cli.later import later
 from mcpc.cli.params import AsJson, Verbose
+from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc.cli.bench import table

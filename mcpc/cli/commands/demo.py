@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcpc.cli.later import later
 from mcpc.cli.params import Verbose
+from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc.cli.demo import show

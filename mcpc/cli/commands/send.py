@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcpc.cli.later import later
 from mcpc.cli.params import Headers, Options, Server, TaskId, TokenEnv, Verbose
+from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc.cli import steering

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcpc.cli.completing import complete_address
-from mcpc.cli.later import later
 from mcpc.cli.params import AllowRemote, Cert, Key, Options, Store, Verbose
+from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc.cli import serving
@@ -61,7 +61,7 @@ def serve(
     """
     serving.serve(
         target,
-        uris or ["stdio:"],
+        uris or (),
         lambda: serving.Listening.wanted(allow_remote, token_env, ssl_cert, ssl_key, option),
         store,
     )

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from mcpc.cli.later import later
 from mcpc.cli.params import AsJson, Headers, Options, TokenEnv, Uri, Verbose
+from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc.cli import listing

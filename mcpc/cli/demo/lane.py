@@ -7,6 +7,7 @@ import anyio
 
 import mcpc
 from mcpc.messages import prompt_of
+from mcpc.uri import resolve, transport_options
 
 __all__ = ["Gate", "Lane"]
 
@@ -62,7 +63,8 @@ class Lane:
 
     async def run(self, seconds: float, gate: Gate, note: Callable[[str], None]) -> None:
         """Connect, wait for the others, start the task and follow it to its end."""
-        options: dict[str, Any] = {"errlog": None} if self.scheme == "stdio" else {}
+        known = transport_options(resolve(self.scheme), "connect")
+        options: dict[str, Any] = {"errlog": None} if "errlog" in known else {}
         client = mcpc.Client(self.uri, provider="mcpc-demo", **options)
         client.on_prompt(self._answer_with(note))
         try:

@@ -1,7 +1,5 @@
 """What `mcpc demo` does: it serves one tool over every transport here, and follows a task over each at once."""
 
-import shlex
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
@@ -10,18 +8,18 @@ from pathlib import Path
 import anyio
 
 import mcpc
+from mcpc.cli.addresses import command_address, is_command
 from mcpc.cli.demo.lane import Gate, Lane
 from mcpc.cli.demo.server import server
 from mcpc.cli.demo.view import make_screen
 from mcpc.cli.mistakes import COMPLETE, FAILED, exit_code_of
-from mcpc.cli.places import own_addresses
+from mcpc.cli.places import newest, own_addresses
 from mcpc.cli.running import run, until_signal
 from mcpc.cli.speech import say
-from mcpc.uri import parse_uri, resolve
 
 __all__ = ["show_demo"]
 
-STDIO_CHILD = shlex.join([sys.executable, "-m", "mcpc", "serve", "mcpc.cli.demo.server:server", "stdio:"])
+TARGET = "mcpc.cli.demo.server:server"
 
 
 def show_demo(seconds: float) -> None:
@@ -64,9 +62,7 @@ async def _show(seconds: float) -> int:
 
 def _cast(lanes: Sequence[Lane]) -> None:
     """Who asks, and who is redirected: not the same one, where there are two."""
-    names = {lane.scheme: lane for lane in lanes}
-    asks = names.get("ws") or lanes[0]
-    redirected = names.get("unix") or lanes[-1]
+    asks, redirected = lanes[2 * len(lanes) // 3], lanes[len(lanes) // 3]
     asks.asks = True
     redirected.is_redirected = True
 
@@ -74,14 +70,14 @@ def _cast(lanes: Sequence[Lane]) -> None:
 async def _serve_all(stack: AsyncExitStack) -> AsyncGenerator[Lane]:
     """Serve the tool over each transport that is installed."""
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mcpc-")))
-    places = own_addresses(directory)
-    del places["sse+http"]  # the older form of http, and one row more than a small terminal has
-    for scheme, uri in places.items():
+    for scheme, uri in newest(own_addresses(directory)).items():  # with the older forms, rows for a larger terminal
+        if is_command(uri):
+            # A client starts its server itself, so there is nothing to serve here.
+            yield Lane(scheme, command_address(uri, TARGET))
+            continue
         try:
-            resolve(parse_uri(uri).scheme)
-            # Over stdio a client starts its server itself, so there is nothing to serve here.
-            served = None if scheme == "stdio" else await stack.enter_async_context(mcpc.listen(server, uri))
+            served = await stack.enter_async_context(mcpc.listen(server, uri))
         except mcpc.MCPCError as exc:
             say(f"{scheme} is left out: {exc}")
             continue
-        yield Lane(scheme, f"stdio:{STDIO_CHILD}" if served is None else served.uri)
+        yield Lane(scheme, served.uri)

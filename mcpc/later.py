@@ -1,4 +1,4 @@
-"""Modules that are imported when something of them is first asked for: `mcpc --help` and a Tab need few of them."""
+"""Modules that are imported when something of them is first asked for: what is rarely needed costs nothing else."""
 
 from importlib import import_module
 from typing import Any
