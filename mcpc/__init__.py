@@ -18,6 +18,7 @@ from mcpc.errors import (
     FrameTooLarge,
     InputRefused,
     KeyRefused,
+    LimitReached,
     ListenFailed,
     MCPCError,
     MessageError,
@@ -144,6 +145,7 @@ __all__ = [
     "TooManyTasks",
     "InputRefused",
     "KeyRefused",
+    "LimitReached",
     "PromptError",
 ]
 

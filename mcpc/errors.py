@@ -18,6 +18,7 @@
     ├── FrameError               one frame was bad; the connection goes on
     │   └── FrameTooLarge            it was over `max_message_size`
     ├── MessageError             a value cannot be an MCPC message (also ValueError)
+    ├── LimitReached             a limit of the server is reached; nothing was done
     ├── StoreError               the store of tasks and logs did not do what was asked
     │   ├── StoreUnavailable         it cannot be reached now; the same again may work
     │   ├── StoreFull                it has no room; nothing was forgotten for it
@@ -27,13 +28,13 @@
     └── TaskError                something about one task
         ├── TaskFailed               it ended as `failed`
         │   ├── TaskStopped              … because somebody stopped it
-        │   └── TaskInterrupted          … because the process that ran it died
+        │   ├── TaskInterrupted          … because the process that ran it died
+        │   └── TooManyTasks             … before it began: a limit on tasks is reached (also LimitReached)
         ├── TaskEnded                it has ended already; nothing can be sent to it
         ├── UnknownTask              no such task on this channel
         ├── DuplicateTask            the id of a new task is in use
         ├── KeyRefused               the key of a start is another start's, or the server knows no keys
-        ├── TooManyTasks             a limit on tasks is reached
-        ├── InputRefused             the task's queue of inputs is full
+        ├── InputRefused             no more inputs may wait (also LimitReached)
         └── PromptError              no such open prompt, or the answer does not fit it
 
 Three endings of a channel are told apart (as in anyio's streams), so that a
@@ -59,6 +60,7 @@ __all__ = [
     "FrameTooLarge",
     "InputRefused",
     "KeyRefused",
+    "LimitReached",
     "ListenFailed",
     "MCPCError",
     "MessageError",
@@ -150,6 +152,7 @@ class FrameError(MCPCError, ValueError):
         code: The JSON-RPC error code to answer with.
         request_id: The id of the message, or None where it had none that can be used.
         kind: What the message was, as far as that can be seen; None where it cannot.
+        data: What else the answer says; None for nothing.
     """
 
     def __init__(
@@ -164,6 +167,7 @@ class FrameError(MCPCError, ValueError):
         self.code = code
         self.request_id = request_id
         self.kind: FrameKind | None = kind
+        self.data: dict[str, Any] | None = None
 
 
 class FrameTooLarge(FrameError):
@@ -180,6 +184,20 @@ class FrameTooLarge(FrameError):
 
 class MessageError(MCPCError, ValueError):
     """A value cannot be an MCPC message."""
+
+
+class LimitReached(MCPCError):
+    """A limit of the server is reached; nothing was done. The text says what the limit is and how to change it.
+
+    Attributes:
+        limit: The limit's name, as the server's author gives it; None where it was not told.
+        value: What it is set to.
+    """
+
+    def __init__(self, message: str, *, limit: str | None = None, value: float | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.value = value
 
 
 class StoreError(MCPCError):
@@ -232,6 +250,23 @@ class TaskInterrupted(TaskFailed):
     """The task ended because the process that ran it died, or lost its lease, and it may not run again."""
 
 
+class TooManyTasks(TaskFailed, LimitReached):
+    """A limit on tasks is reached; nothing was started."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str | None = None,
+        value: float | None = None,
+        task_id: str | None = None,
+        result: Any = None,
+    ) -> None:
+        LimitReached.__init__(self, message, limit=limit, value=value)
+        self.task_id = task_id
+        self.result = result
+
+
 class TaskEnded(TaskError):
     """The task has ended; nothing can be sent to it."""
 
@@ -248,12 +283,8 @@ class KeyRefused(TaskError):
     """The key of a start was used for another tool or other arguments, or the server knows no keys. Nothing started."""
 
 
-class TooManyTasks(TaskError):
-    """A limit on tasks is reached; nothing was started."""
-
-
-class InputRefused(TaskError):
-    """The task's queue of inputs is full; nothing was queued."""
+class InputRefused(TaskError, LimitReached):
+    """No more inputs may wait for the task; nothing was queued."""
 
 
 class PromptError(TaskError, ValueError):

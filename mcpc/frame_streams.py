@@ -11,9 +11,10 @@ from typing import Protocol, Self
 import anyio
 from anyio.lowlevel import checkpoint
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
-from mcp_types import JSONRPCError, JSONRPCResponse, RequestId
+from mcp_types import JSONRPCError, JSONRPCResponse
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded
+from mcpc.pending import PendingRequests
 from mcpc.taps import CallbackTap
 from mcpc.wire.rpc import encode_rpc
 
@@ -26,11 +27,11 @@ class Frames(Protocol):
     """What the streams need of a connection."""
 
     tap: CallbackTap
+    pending: PendingRequests
 
     async def next_message(self) -> SessionMessage: ...
     async def send(self, frame: bytes) -> None: ...
     async def flush(self) -> None: ...
-    def answered(self, request_id: RequestId | None) -> None: ...
 
 
 class _Stream:
@@ -102,7 +103,7 @@ class FrameWriter(_Stream):
             await self.connection.send(encode_rpc(message))
         finally:
             if isinstance(message, JSONRPCResponse | JSONRPCError):
-                self.connection.answered(message.id)
+                self.connection.pending.answered(message.id)
 
     async def aclose(self) -> None:
         """Hand what is queued to the channel, within a second."""

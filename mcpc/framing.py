@@ -25,16 +25,15 @@ from mcp_types import JSONRPCError, RequestId
 from mcpc.detached import call_soon, callback_context, spawn_detached
 from mcpc.errors import ChannelBroken, ChannelClosed, FrameError, FrameTooLarge, TransportError
 from mcpc.frame_streams import FrameReader, FrameWriter
+from mcpc.pending import PendingRequests
 from mcpc.taps import CallbackTap
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
 from mcpc.wire.rpc import encode_error, failed_answer, rpc_message
 
 __all__ = [
     "Connection",
-    "FrameResponse",
     "Source",
     "current_connection",
-    "current_response",
 ]
 
 logger: logging.Logger = logging.getLogger("mcpc")
@@ -49,18 +48,6 @@ current_connection: contextvars.ContextVar["Connection | None"] = contextvars.Co
     "mcpc_connection", default=None
 )
 """In a request handler: the connection that the request came over, where it is a framed one."""
-
-
-class FrameResponse(Protocol):
-    """The open answer to a request, where frames can be written to it as they are."""
-
-    async def send(self, *frames: bytes) -> None:
-        """Send frames that belong to the request; whoever handles it must have sent something before."""
-        ...
-
-
-current_response: contextvars.ContextVar[FrameResponse | None] = contextvars.ContextVar("mcpc_response", default=None)
-"""In a request handler: the answer's stream, where the request came over HTTP and frames can be written to it."""
 
 
 class Source(Protocol):
@@ -83,20 +70,30 @@ class Connection:
         side: `server` answers bad frames with a JSON-RPC error; `client` skips and counts them, as a stray line
             on a server's stdout is not worth a connection.
         peer: Who is at the other end.
+        pending: Bounds the peer's requests, at the side of the server.
     """
 
-    def __init__(self, channel: FrameChannel, *, side: Literal["client", "server"], peer: Peer | None = None) -> None:
+    def __init__(
+        self,
+        channel: FrameChannel,
+        *,
+        side: Literal["client", "server"],
+        peer: Peer | None = None,
+        pending: PendingRequests | None = None,
+    ) -> None:
         self.channel = channel
         self.side: Literal["client", "server"] = side
         self.peer: Peer = peer or Peer()
         self.tap: CallbackTap = CallbackTap()
         """Where callbacks leave."""
+        self.pending: PendingRequests = PendingRequests() if pending is None else pending
+        """The peer's requests that wait for their answers."""
         self.bad_frames: int = 0
         """Frames that were not sound MCP messages."""
+        self.name: object = object()  # stands for it where something is counted, also when it is gone
         self.state: dict[str, Any] = {}
         """Room for what serves this connection."""
-        self.closed: bool = False
-        """Whether nothing more will be read."""
+        self.closed: bool = False  # whether nothing more will be read
         self.reader: FrameReader = FrameReader(self, _handlers_context(self))
         self.writer: FrameWriter = FrameWriter(self)
         self._queue: list[bytes] = []
@@ -118,7 +115,6 @@ class Connection:
         self._failure: TransportError | None = None
         self._writing: anyio.CancelScope | None = None
         self._left: anyio.Event | None = None  # set when the connection's owner has left it; made when the peer has
-        self._answer_hooks: dict[RequestId, Callable[[], None]] = {}
 
     @property
     def streams(self) -> StreamPair:
@@ -170,10 +166,7 @@ class Connection:
 
     def on_answer(self, request_id: RequestId, hook: Callable[[], None]) -> None:
         """Call `hook` once the answer to `request_id` is ahead of all that is sent later, or will never be sent."""
-        if self._failure is not None:
-            hook()
-        else:
-            self._answer_hooks[request_id] = hook
+        hook() if self._failure is not None else self.pending.on_answer(request_id, hook)
 
     def push(self, frame: bytes) -> None:
         """Queue one frame, without waiting for room: for what is small and rare."""
@@ -200,13 +193,6 @@ class Connection:
         """Wait until everything queued, and what is being written, is handed to the channel."""
         while (self._queued or self._is_writing) and self._failure is None:
             await self._until_progress()
-
-    def answered(self, request_id: RequestId | None) -> None:
-        """An answer is queued: call its hook."""
-        if self._answer_hooks and request_id is not None:
-            hook = self._answer_hooks.pop(request_id, None)
-            if hook is not None:
-                hook()
 
     def _write_at_once(self, send: Callable[..., bool]) -> None:
         """Write what there is, without a task for as long as the channel takes all."""
@@ -278,9 +264,7 @@ class Connection:
         self.closed = True
         self._queue.clear()
         self._sent()
-        for hook in list(self._answer_hooks.values()):
-            hook()
-        self._answer_hooks.clear()
+        self.pending.give_up()
         sources, self._sources = self._sources, []
         for source in sources:
             source.connection_closed()
@@ -295,7 +279,10 @@ class Connection:
         """
         while True:
             try:
-                message = self.tap.read(await self.channel.receive())
+                frame = await self.channel.receive()
+                message = self.tap.read(frame)
+                if self.side == "server" and message is not None:
+                    self.pending.see(message, len(frame))
             except FrameError as exc:
                 if (answer := await self._refuse(exc)) is not None:
                     return SessionMessage(answer)

@@ -7,11 +7,12 @@ Only transports that speak HTTP can be mounted. One that can says by which word
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from mcpc.pending import PendingRequests
 from mcpc.transport import Endpoint, RoutedEndpoint
 
-__all__ = ["ASGIApp", "Mount", "Mountable", "routes_of"]
+__all__ = ["ASGIApp", "BoundedEndpoint", "Mount", "Mountable", "pending_of", "routes_of"]
 
 ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI 3 application."""
@@ -39,6 +40,20 @@ class Mountable(Protocol):
             URIError: the path or an option cannot be used.
         """
         ...
+
+
+@runtime_checkable
+class BoundedEndpoint(Protocol):
+    """An endpoint that says how many requests of one client may wait."""
+
+    def pending(self) -> PendingRequests:
+        """Bounds the requests of one client."""
+        ...
+
+
+def pending_of(endpoint: Endpoint) -> Callable[[], PendingRequests]:
+    """What makes the bounds on the requests of one session of an endpoint; the defaults, where it says nothing."""
+    return endpoint.pending if isinstance(endpoint, BoundedEndpoint) else PendingRequests
 
 
 def routes_of(endpoint: Endpoint) -> Sequence[Any]:

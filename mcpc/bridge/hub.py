@@ -8,7 +8,7 @@ asked for it: what belongs to one client must not reach another.
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,10 @@ from pydantic_core import to_json
 
 from mcpc.bridge.box import Box
 from mcpc.bridge.links import Parcel, Target
-from mcpc.bridge.pipe import MAX_PENDING
+from mcpc.bridge.pipe import SAME_ID
 from mcpc.bridge.upstream import Upstream
-from mcpc.errors import FrameError, MCPCError
+from mcpc.errors import FrameError, LimitReached, MCPCError
+from mcpc.shares import Shares
 from mcpc.wire.message import (
     ID,
     METHOD,
@@ -52,6 +53,11 @@ __all__ = ["Call", "Hub", "HubKeeper"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
+MAX_SHARED = 4000
+"""Requests of all clients of a shared connection that may wait for their answers."""
+CLIENT_SHARE = 0.9
+"""The part of them that one client may have while no other has any (see `mcpc.shares`)."""
+
 
 @dataclass(eq=False, slots=True)
 class Call:
@@ -61,6 +67,8 @@ class Call:
     """What the server knows it as."""
     box: Box
     """Where what belongs to it goes."""
+    client: Hashable
+    """Whom it is counted for."""
     request_id: RequestId
     """As the client named it."""
     token: RequestId | None
@@ -83,6 +91,9 @@ class Hub(Upstream):
         self._modern = modern
         self._ids = itertools.count(1)
         self._calls: dict[RequestId, Call] = {}
+        self._ids_of: set[tuple[Box, RequestId]] = set()
+        """The ids that wait, as their clients know them."""
+        self._shares = Shares(MAX_SHARED, CLIENT_SHARE)
         self._boxes: list[Box] = []
         self._handshake: Message | None = None
         self._shaking: list[tuple[Box, RequestId]] | None = None
@@ -106,20 +117,29 @@ class Hub(Upstream):
         for number in [n for n, call in self._calls.items() if call.box is box and call.method != INITIALIZE_METHOD]:
             self._cancel(number)
 
-    async def request(self, box: Box, message: Message, headers: Mapping[str, str] | None = None) -> Call:
+    async def request(
+        self, box: Box, message: Message, headers: Mapping[str, str] | None = None, client: Hashable = None
+    ) -> Call:
         """Send a client's request; its answer, and what belongs to it, come to the box.
 
+        Args:
+            box: Where it comes to.
+            message: The request.
+            headers: Those that came with it.
+            client: Whom it is counted for; the box, where that is the client's.
+
         Raises:
-            MCPCError: there is no connection, or it is gone, or too many wait.
+            MCPCError: there is no connection, or it is gone, or too many wait, or one of this id.
         """
-        if len(self._calls) >= MAX_PENDING:
-            raise MCPCError("too many requests wait for an answer")
+        client = box if client is None else client
+        self._check_room(box, message[ID], client)
         number = next(self._ids)
         meta = meta_of(params_of(message))
         token: Any = meta.get(PROGRESS_TOKEN)
         call = Call(
             number,
             box,
+            client,
             message[ID],
             token,
             not self._modern or LOG_LEVEL_META_KEY in meta,
@@ -128,16 +148,40 @@ class Hub(Upstream):
         renamed = {**message, ID: number}
         if token is not None:
             renamed[PARAMS] = with_meta(params_of(message), PROGRESS_TOKEN, number)
-        self._calls[number] = call
+        self._remember(call)
         try:
             await self.send(renamed, headers)
         except MCPCError:
-            if self._calls.pop(number, None) is not None:
+            if self._forget(number) is not None:
                 raise
             # Otherwise it was answered with all that waited when the connection ended.
         except BaseException:
             self.abandon(call)
             raise
+        return call
+
+    def _check_room(self, box: Box, request_id: RequestId, client: Hashable) -> None:
+        if (box, request_id) in self._ids_of:
+            raise MCPCError(SAME_ID)
+        refusal = self._shares.refusal([client])
+        if refusal == "all":
+            raise LimitReached(f"{MAX_SHARED} requests wait for answers, which is the limit of a shared connection")
+        if refusal is not None:
+            raise LimitReached(
+                f"this client has as many as it may of the {MAX_SHARED} requests that may wait for their answers; "
+                "the rest is kept for the others who share the connection"
+            )
+
+    def _remember(self, call: Call) -> None:
+        self._calls[call.number] = call
+        self._ids_of.add((call.box, call.request_id))
+        self._shares.take([call.client])
+
+    def _forget(self, number: RequestId | None) -> Call | None:
+        call = None if number is None else self._calls.pop(number, None)
+        if call is not None:
+            self._ids_of.discard((call.box, call.request_id))
+            self._shares.give_back([call.client])
         return call
 
     def abandon(self, call: Call) -> None:
@@ -146,7 +190,7 @@ class Hub(Upstream):
             self._cancel(call.number)
 
     def _cancel(self, number: RequestId, params: Mapping[str, Any] | None = None) -> None:
-        del self._calls[number]
+        self._forget(number)
         notification = notification_message(CANCELLED_METHOD, {**(params or {}), REQUEST_ID: number})
         if self.tasks is not None and not self.ended:
             self.tasks.start_soon(self._send_if_possible, notification)
@@ -203,7 +247,7 @@ class Hub(Upstream):
         if not is_answer(message):
             found = self._addressed(message)
         else:
-            call = self._calls.pop(id_of(message), None)
+            call = self._forget(id_of(message))
             found = [] if call is None else [(call.box, self._answer(call, message))]
             if call is not None and call.method == INITIALIZE_METHOD:
                 self._shaken(message)
@@ -247,7 +291,7 @@ class Hub(Upstream):
 
     def on_bad(self, error: FrameError) -> None:
         """See `Upstream.on_bad`."""
-        call = None if error.request_id is None else self._calls.pop(error.request_id, None)
+        call = self._forget(error.request_id)
         if call is not None:
             text = f"the server's answer is not an MCP message: {error}"
             call.box.drop(error_message(call.request_id, INTERNAL_ERROR, text))
@@ -259,7 +303,8 @@ class Hub(Upstream):
             box.drop(error_message(request_id, CONNECTION_CLOSED, reason))
         for box in {*self._boxes, *(box for box, _ in waiting)}:
             box.close()
-        self._calls.clear()
+        for number in tuple(self._calls):
+            self._forget(number)
         self._boxes.clear()
         self._shaking = None
 

@@ -9,19 +9,23 @@ from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
-from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, RequestId
 
 from mcpc.bridge.links import Link, Parcel, Target
 from mcpc.errors import FrameError, MCPCError, TransportError
 from mcpc.wire.message import ID, error_message, id_of, is_answer, is_request, method_of, params_of
 from mcpc.wire.standard import CANCELLED_METHOD, REQUEST_ID
 
-__all__ = ["GONE", "LINGER", "MAX_PENDING", "UNREACHABLE", "Pipe", "refusal"]
+__all__ = ["GONE", "LINGER", "MAX_PENDING", "SAME_ID", "TOO_MANY", "UNREACHABLE", "Pipe", "refusal"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
 MAX_PENDING = 10_000
 """Requests of one client that may wait for their answers."""
+
+TOO_MANY = f"{MAX_PENDING} requests of this client wait for their answers, which is the bridge's limit"
+
+SAME_ID = "a request of this id waits for its answer; each needs an id of its own"
 
 LINGER = 0.25
 """Seconds in which the requests that a client had sent already are told that there is no server."""
@@ -105,8 +109,8 @@ class Pipe:
         while parcel is not None:
             message = parcel.message
             if is_request(message):
-                if len(self._pending) >= MAX_PENDING:
-                    await self._answer(message[ID], "too many requests wait for an answer", INTERNAL_ERROR)
+                if (why := self._refusal(message[ID])) is not None:
+                    await self._answer(message[ID], *why)
                     parcel = await self._from_client()
                     continue
                 self._pending[message[ID]] = None
@@ -118,6 +122,11 @@ class Pipe:
                 await self._server_gone()
                 return
             parcel = await self._from_client()
+
+    def _refusal(self, request_id: RequestId) -> tuple[str, int] | None:
+        if request_id in self._pending:
+            return SAME_ID, INVALID_REQUEST
+        return (TOO_MANY, INTERNAL_ERROR) if len(self._pending) >= MAX_PENDING else None
 
     def _cancelled(self, params: dict[str, Any]) -> None:
         # It may never be answered, so it must not count as waiting.

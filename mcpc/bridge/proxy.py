@@ -7,11 +7,14 @@ validates, and what it returns is sent as it is, so nothing is left out on the w
 """
 
 import logging
+from collections.abc import Hashable
 from typing import Any
 
 import anyio
 import anyio.abc
 from mcp.server import Server, ServerRequestContext
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import principal_components
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import CloseSSEStreamCallback
@@ -93,7 +96,7 @@ class ProxyServer(Server[Any]):
             headers = request_headers(ctx.request) or {}
             if ctx.method in TASK_METHODS:
                 check_task_name(headers, params_of(message).get(TASK_ID))
-            return await Answer(hub, Box(), request_channel(ctx.session)).fetch(message, headers)
+            return await Answer(hub, Box(), request_channel(ctx.session), _client(ctx)).fetch(message, headers)
         session = self._session(ctx)
         if self._poll_after is None or ctx.close_sse_stream is None:
             return await session.request(message, request_channel(ctx.session))
@@ -127,6 +130,14 @@ class ProxyServer(Server[Any]):
             connection.exit_stack.callback(found.close)
             self._tasks.start_soon(found.run)
         return found
+
+
+def _client(ctx: Context) -> Hashable:
+    """Whom a request is counted for: who is authenticated, or the address."""
+    token = get_access_token()
+    if token is not None:
+        return tuple(principal_components(token))
+    return getattr(getattr(ctx.request, "client", None), "host", "")
 
 
 def _result(answer: Message) -> dict[str, Any]:

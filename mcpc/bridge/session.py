@@ -1,7 +1,7 @@
 """What an HTTP client is at the bridge: its requests, and the streams on which each gets what belongs to it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import anyio
 from mcp.shared.dispatcher import Outbound
@@ -11,7 +11,7 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
 from mcpc.bridge.box import Box
 from mcpc.bridge.hub import Call, Hub
 from mcpc.bridge.links import Parcel, Target
-from mcpc.bridge.pipe import GONE, MAX_PENDING
+from mcpc.bridge.pipe import GONE, MAX_PENDING, SAME_ID, TOO_MANY
 from mcpc.bridge.upstream import Upstream
 from mcpc.errors import ConnectionLost, FrameError, MCPCError
 from mcpc.wire.message import (
@@ -44,11 +44,13 @@ class Answer:
         hub: The connection.
         box: Where what belongs to the request goes.
         channel: Where its client gets it.
+        client: Whom it is counted for.
     """
 
-    def __init__(self, hub: Hub, box: Box, channel: Outbound) -> None:
+    def __init__(self, hub: Hub, box: Box, channel: Outbound, client: Hashable) -> None:
         self._hub = hub
         self._box = box
+        self._client = client
         self._channel = channel
 
     async def fetch(self, message: Message, headers: Mapping[str, str] | None = None) -> Message:
@@ -62,7 +64,7 @@ class Answer:
             if method_of(message) == INITIALIZE_METHOD:
                 await self._hub.shake_hands(self._box, message)
             else:
-                call = await self._hub.request(self._box, message, headers)
+                call = await self._hub.request(self._box, message, headers, self._client)
             return await self._collect()
         finally:
             if call is not None:
@@ -110,7 +112,7 @@ class SharedSession:
         Raises:
             MCPCError: see `Answer.fetch`.
         """
-        return await Answer(self._hub, Box(), channel).fetch(message)
+        return await Answer(self._hub, Box(), channel, self).fetch(message)
 
     async def notify(self, message: Message) -> None:
         """Pass on a notification. (Cancelling ends `request`, and so needs no other message.)"""
@@ -151,11 +153,13 @@ class PrivateSession(Upstream):
         """The answer to one request.
 
         Raises:
-            MCPCError: there is no connection, or it is gone, or too many wait.
+            MCPCError: there is no connection, or it is gone, or too many wait, or one of this id.
         """
-        if len(self._waiting) >= MAX_PENDING:
-            raise MCPCError("too many requests wait for an answer")
         request_id = message[ID]
+        if request_id in self._waiting:
+            raise MCPCError(SAME_ID)
+        if len(self._waiting) >= MAX_PENDING:
+            raise MCPCError(TOO_MANY)
         waiting = self._waiting[request_id] = _Waiting(message, channel)
         try:
             await self.send(message)

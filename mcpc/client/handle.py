@@ -8,10 +8,11 @@ import anyio
 from mcp_types import CallToolResult, TextContent
 
 from mcpc.client.steering import Steering, Unsteered
-from mcpc.errors import TaskFailed, TaskInterrupted, TaskStopped
+from mcpc.errors import TaskFailed, TaskInterrupted, TaskStopped, TooManyTasks
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, TaskInfo, prompt_of
 from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, TaskQueue, is_update
+from mcpc.wire.reasons import error_of
 
 __all__ = ["HandleStatus", "TaskHandle", "result_value"]
 
@@ -210,6 +211,7 @@ class TaskHandle:
         Raises:
             TaskStopped: it was stopped.
             TaskInterrupted: the process that ran it died, and it may not run again.
+            TooManyTasks: it was not begun, as a limit of the server is reached.
             TaskFailed: it failed; `.result` has what the terminal message carried.
             ConnectionLost: it was lost from sight.
         """
@@ -224,6 +226,9 @@ class TaskHandle:
         error, text = details.get("error"), details.get("message")
         if error == "stopped":
             raise TaskStopped("the task was stopped", task_id=self.task_id, result=value)
+        if isinstance(refusal := error_of(f"{text}", details), TooManyTasks):
+            refusal.task_id, refusal.result = self.task_id, value
+            raise refusal
         if error == "interrupted":
             raise TaskInterrupted(f"{text}", task_id=self.task_id, result=value)
         raise TaskFailed(f"{error}: {text}" if error else f"{value}", task_id=self.task_id, result=value)

@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from mcpc.errors import ConnectionLost
 from mcpc.wire.names import LISTEN_METHOD
-from mcpc.wire.reasons import error_named
+from mcpc.wire.reasons import error_of
 from mcpc.wire.standard import RESULT_TYPE
 
 __all__ = ["FOR_EVER", "ask_server", "ask_to_listen", "typed"]
@@ -55,5 +55,4 @@ def typed(exc: MCPError) -> Exception:
     """The error of ours that one of the SDK's stands for, or itself."""
     if exc.code == CONNECTION_CLOSED:
         return ConnectionLost("the connection to the server went away")
-    kind = error_named(exc.error.data)
-    return exc if kind is None else kind(exc.message)
+    return error_of(exc.message, exc.error.data) or exc

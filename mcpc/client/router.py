@@ -28,6 +28,7 @@ from mcpc.foreign import hold_back, text_of
 from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, prompt_of
 from mcpc.wire.callbacks import decode_message
 from mcpc.wire.prompts import prompt_update
+from mcpc.wire.reasons import refusal_in
 from mcpc.wire.requests import LAST_MESSAGE, SESSION_ID, TOOL_NAME
 from mcpc.wire.results import failure
 from mcpc.wire.standard import PROGRESS_TOKEN
@@ -164,7 +165,7 @@ class Router:
         value = result_value(result)
         if result.is_error:
             text = value if isinstance(value, str) else str(value)
-            self.emit(handle, "failed", failure("ToolError", text))
+            self.emit(handle, "failed", {**failure("ToolError", text), **refusal_in(result.meta)})
         else:
             self.emit(handle, "complete", value)
 

@@ -21,9 +21,9 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def error_result(text: str) -> CallToolResult:
+def error_result(text: str, meta: dict[str, Any] | None = None) -> CallToolResult:
     """A tool error."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True, _meta=meta)
 
 
 def on_the_wire(result: CallToolResult, version: str, stamp: dict[str, Any] | None = None) -> dict[str, Any]:

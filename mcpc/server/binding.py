@@ -69,11 +69,11 @@ class Binding:
         """Those of them that refuse a caller who can follow no task."""
         self.handles: dict[str, float] = {}
         """Those of them whose plain callers get a handle, and after how many seconds."""
-        self.handed: HandedTasks = HandedTasks(limits.task_ttl)
-        """The tasks whose plain callers have one."""
         self.source: Source | None = source
         self.desk: Desk = Desk(Workshop(limits)) if source is None else StoredDesk(StoredWorkshop(limits, source))
         self.workshop: Workshop = self.desk.workshop
+        self.handed = HandedTasks(limits.task_ttl, self.workshop.presence)
+        """The tasks whose plain callers have a handle."""
         self.sep2663: TasksExtension = TasksExtension(self.desk, lowlevel)
         """The same tasks, for clients that know the tasks extension."""
         self._direct = DirectForm(self.workshop)

@@ -16,7 +16,7 @@ from mcpc.server.journal import Journal
 from mcpc.server.start_key import StartKey
 from mcpc.wire.calls import CallMetadata
 
-__all__ = ["Call", "current_call", "current_principal"]
+__all__ = ["Call", "client_of", "current_call", "current_principal"]
 
 
 @dataclass(eq=False)
@@ -32,6 +32,8 @@ class Call:
     journal: Journal | None
     """The caller's journal; None for a caller that speaks no MCPC."""
     connection: Connection | None = None
+    client: Hashable | None = None
+    """The connection or the address that it came over: what no client can make up."""
     arguments: dict[str, Any] | None = None
     """What stands in place of the request's arguments; None where they stay as they are."""
     task_extension: bool = False
@@ -62,3 +64,16 @@ def current_principal() -> Hashable | None:
         return connection.peer.principal
     token = get_access_token()
     return None if token is None else tuple(principal_components(token))
+
+
+def client_of(request: Any) -> Hashable:
+    """What no client can make up of itself: the connection that a request came over; over HTTP, its address.
+
+    Args:
+        request: The HTTP request, where there is one.
+    """
+    connection = current_connection.get()
+    if connection is not None:
+        return connection.name
+    address: Any = getattr(request, "client", None)
+    return "address", getattr(address, "host", "")

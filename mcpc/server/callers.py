@@ -104,6 +104,7 @@ class _Listening:
             task_id=call.metadata.task_id,
             principal=current_principal(),
             journal=call.journal,
+            client=call.client,
         )
 
     async def answer(self, invocation: Invocation) -> HandlerResult:

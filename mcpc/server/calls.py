@@ -4,7 +4,7 @@ Answers the handshakes of the originals, hands subscriptions to the tasks
 extension, and leaves everything else to the server.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from mcp_types.methods import is_input_required
 from mcpc.errors import MCPCError, MessageError
 from mcpc.framing import Connection, current_connection
 from mcpc.server.answers import on_the_wire
-from mcpc.server.call import Call, current_call, current_principal
+from mcpc.server.call import Call, client_of, current_call, current_principal
 from mcpc.server.callers import Caller, caller_of
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
@@ -185,6 +185,7 @@ class CallReader:
         except MessageError as exc:
             raise MCPError(INVALID_PARAMS, str(exc)) from exc
         connection = current_connection.get()
+        client = client_of(ctx.request)
         assert ctx.request_id is not None
         call = Call(
             server=self._server,
@@ -192,8 +193,9 @@ class CallReader:
             metadata=metadata,
             session=ctx.session,
             request_id=ctx.request_id,
-            journal=await self._journal_of(metadata, connection),
+            journal=await self._journal_of(metadata, connection, client),
             connection=connection,
+            client=client,
             task_extension=declares_tasks(ctx),
         )
         if metadata.key is not None:
@@ -204,9 +206,11 @@ class CallReader:
         call.arguments = old_arguments(self._server, params, metadata, background=background)
         return call
 
-    async def _journal_of(self, metadata: CallMetadata, connection: Connection | None) -> Journal | None:
+    async def _journal_of(
+        self, metadata: CallMetadata, connection: Connection | None, client: Hashable
+    ) -> Journal | None:
         if metadata.channel is not None:
-            return await open_journal(self._desk, metadata.channel, metadata.session_id)
+            return await open_journal(self._desk, metadata.channel, metadata.session_id, client)
         if metadata.form != "none" and connection is not None:
             return self._direct.journal(connection)
         return None

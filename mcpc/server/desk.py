@@ -34,18 +34,23 @@ class Desk:
         workshop: The workshop.
     """
 
+    is_shared = False
+    """Whether other processes may be asked about the same tasks."""
+
     def __init__(self, workshop: Workshop) -> None:
         self.workshop = workshop
         self._keys: dict[tuple[str, str], str] = {}
         """The ids of tasks that were begun with a key, by channel and key."""
 
-    async def open_journal(self, key: str, principal: Hashable | None, session_id: str = "") -> Journal | None:
+    async def open_journal(
+        self, key: str, principal: Hashable | None, session_id: str = "", client: Hashable | None = None
+    ) -> Journal | None:
         """The journal of that channel key, made where there is none; None where it is another principal's.
 
         Raises:
             MCPCError: there are too many.
         """
-        journal = self.workshop.journals.open(key, principal)
+        journal = self.workshop.journals.open(key, principal, client)
         if journal is not None and session_id:
             journal.name_session(session_id)
         return journal

@@ -47,7 +47,7 @@ class DirectForm:
         """
         if connection in self._journals:
             return
-        journal = self._workshop.journals.open(f"direct:{secrets.token_hex(16)}", principal)
+        journal = self._workshop.journals.open(f"direct:{secrets.token_hex(16)}", principal, connection.name)
         assert journal is not None, "the key is new"
         stream = _Stream(journal, self, connection)
         journal.listen(stream)

@@ -63,15 +63,15 @@ class Execution:
         self.stop: anyio.Event = anyio.Event()
         """Set when the task shall stop."""
         self.ended: anyio.Event = anyio.Event()
-        self.started: anyio.Event = anyio.Event()
-        """Set when the worker may start: the `created` answer is on its way."""
+        self.started: anyio.Event = anyio.Event()  # set when the worker may start: the answer is on its way
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self.observers: list[Observer] = []
-        self.inputs: Inputs = Inputs(limits.max_inputs)
+        self.inputs: Inputs = Inputs(limits.max_inputs, limits.max_input_bytes)
         self.resumed: Any = None
         """What the last checkpoint holds, where this worker goes on for another."""
         self.post_waiting: Callable[[], None] = lambda: None
         """Posts what threads have sent before."""
+        self.stopped_as: dict[str, Any] = STOPPED  # what its last message carries if it is stopped
         self._registry = registry
         self._on_end = on_end
         self._questions = Questions(state, registry, limits.max_prompts, self._changed)
@@ -146,7 +146,7 @@ class Execution:
         """
         if self.state.ended:
             raise TaskEnded(f"the task is {self.state.status}: it takes no input")
-        self.inputs.put(value)
+        self.inputs.put(value, len(encode_json(value)))
 
     async def ask(
         self,
@@ -224,12 +224,12 @@ class Execution:
     def stopped(self) -> None:
         """End it because it was stopped, if it has not ended before."""
         if not self.state.ended:
-            self._end(self.phrasing.ending("failed", STOPPED))
+            self._end(self.phrasing.ending("failed", self.stopped_as))
 
     def _completed(self, result: Any) -> Ending:
         """How it ends whose worker returned."""
         if self.stop.is_set():
-            return self.phrasing.ending("failed", {**STOPPED, "result": result})
+            return self.phrasing.ending("failed", {**self.stopped_as, "result": result})
         return self.phrasing.ending("complete", result)
 
     def _failed(self, raised: BaseException) -> Ending:

@@ -14,10 +14,12 @@ from mcpc.errors import TaskStopped
 from mcpc.server.outcome import ToolError
 from mcpc.wire.results import failure, mend_numbers
 
-__all__ = ["STOPPED", "Failure", "failure_of", "holds_cancellation"]
+__all__ = ["ABANDONED", "STOPPED", "Failure", "failure_of", "holds_cancellation"]
 
 STOPPED = failure("stopped", "the task was stopped")
 """What the last message of a stopped task carries."""
+ABANDONED = {"error": "stopped", "message": "the task was stopped, as its client is gone", "abandoned": True}
+"""What the last message of a task carries that was stopped because nobody was there for it any more."""
 MAX_TEXT = 16 * 1024
 """Characters of an error's text at the most."""
 MAX_CAUSES = 100

@@ -13,6 +13,7 @@ import anyio
 
 from mcpc.errors import UnknownTask
 from mcpc.server.execution import Execution
+from mcpc.server.presence import Presence
 from mcpc.wire.jsontext import encode_json
 
 __all__ = ["HandedTasks", "News", "Told"]
@@ -82,15 +83,18 @@ class HandedTasks:
 
     Args:
         time_to_live: Seconds for which one is known after its end.
+        presence: Told when one is handed over, and asked about.
     """
 
-    def __init__(self, time_to_live: float) -> None:
+    def __init__(self, time_to_live: float, presence: Presence) -> None:
         self._time_to_live = time_to_live
+        self._presence = presence
         self._tasks: dict[str, _Handed] = {}
 
     def add(self, execution: Execution, news: News) -> None:
         """Know a task from now on. `expire` must run for it."""
         self._tasks[execution.state.task_id] = _Handed(execution, news)
+        self._presence.begin(execution.state.task_id)
 
     async def expire(self, execution: Execution) -> None:
         """Forget a task some time after its end."""
@@ -107,4 +111,5 @@ class HandedTasks:
         found = self._tasks.get(task_id)
         if found is None or found.execution.state.principal != principal:
             raise UnknownTask("unknown task")
+        self._presence.seen(task_id)
         return found.execution, found.news

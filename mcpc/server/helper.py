@@ -222,6 +222,7 @@ class MCPCHelper:
             task_id=task_id,
             principal=current_principal(),
             journal=call.journal,
+            client=call.client,
             outlet=None if call.journal is not None else CollectOutlet(workshop.limits.max_messages),
         )
 

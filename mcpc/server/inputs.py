@@ -1,12 +1,14 @@
 """What a client sends to one running task, until its worker takes it. Bounded; ends when the task shall stop."""
 
 from collections import deque
+from collections.abc import Hashable
 from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from mcpc.errors import InputRefused
+from mcpc.server.holders import Bound
 
 __all__ = ["Inputs"]
 
@@ -16,24 +18,69 @@ class Inputs:
 
     Args:
         max_waiting: How many may wait.
+        max_bytes: How many bytes of them may wait.
     """
 
-    def __init__(self, max_waiting: int) -> None:
+    def __init__(self, max_waiting: int, max_bytes: int) -> None:
+        self.size: int = 0
+        """Bytes that wait."""
         self._max_waiting = max_waiting
-        self._waiting: deque[Any] = deque()
+        self._max_bytes = max_bytes
+        self._waiting: deque[tuple[Any, int]] = deque()
         self._came = anyio.Event()
         self._closed = False
+        self._total: Bound | None = None
+        self._holders: tuple[Hashable, ...] = ()
 
-    def put(self, value: Any) -> None:
-        """Let an input wait for the worker.
+    def count_in(self, total: Bound, holders: tuple[Hashable, ...]) -> None:
+        """Count what waits here among what waits in all tasks.
+
+        Args:
+            total: The bound on that.
+            holders: Whom it is counted for.
+        """
+        self._total = total
+        self._holders = holders
+
+    def check(self, size: int) -> None:
+        """Whether an input of `size` bytes may wait.
+
+        Raises:
+            InputRefused: as many wait as may, here or in all tasks.
+        """
+        refusal = self._refusal(size)
+        if refusal is not None:
+            text, limit, value = refusal
+            raise InputRefused(text, limit=limit, value=value)
+
+    def _refusal(self, size: int) -> tuple[str, str, float] | None:
+        if len(self._waiting) >= self._max_waiting:
+            text = f"{self._max_waiting} inputs wait already, which is the limit (max_inputs)"
+            return f"{text}; MCPCHelper(server, max_inputs=…) sets it", "max_inputs", self._max_waiting
+        if self._waiting and self.size + size > self._max_bytes:
+            text = f"{self.size} bytes of inputs wait already, and the limit is {self._max_bytes} (max_input_bytes)"
+            return f"{text}; MCPCHelper(server, max_input_bytes=…) sets it", "max_input_bytes", self._max_bytes
+        return None if self._total is None else self._total.refusal(self._holders, size)
+
+    def put(self, value: Any, size: int) -> None:
+        """Let an input of so many bytes, encoded, wait for the worker.
 
         Raises:
             InputRefused: as many wait as may.
         """
-        if len(self._waiting) >= self._max_waiting:
-            raise InputRefused(f"{self._max_waiting} inputs wait already, which is the limit")
-        self._waiting.append(value)
+        self.check(size)
+        self.add(value, size)
+
+    def add(self, value: Any, size: int) -> None:
+        """The same, whatever waits."""
+        self._waiting.append((value, size))
+        self._count(size)
         self._came.set()
+
+    def _count(self, size: int) -> None:
+        self.size += size
+        if self._total is not None:
+            self._total.shares.take(self._holders, size)
 
     def close(self) -> None:
         """None comes after those that wait."""
@@ -43,14 +90,18 @@ class Inputs:
     def clear(self) -> None:
         """Nobody takes them any more."""
         self._waiting.clear()
+        self._count(-self.size)
         self.close()
 
     async def next(self) -> tuple[Any] | None:
-        """The next input, in a tuple; None once they are closed and nothing waits."""
+        """The next input, in a tuple; None once they are closed and nothing waits. Several may wait for one."""
         await checkpoint()
         while not self._waiting:
             if self._closed:
                 return None
-            self._came = anyio.Event()
+            if self._came.is_set():
+                self._came = anyio.Event()
             await self._came.wait()
-        return (self._waiting.popleft(),)
+        value, size = self._waiting.popleft()
+        self._count(-size)
+        return (value,)

@@ -22,6 +22,7 @@ from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.server.terms import Terms
 from mcpc.tasks import Status
 from mcpc.wire.jsontext import as_object
+from mcpc.wire.reasons import refusal_meta
 
 __all__ = ["Invocation"]
 
@@ -155,7 +156,7 @@ class Invocation:
             Exception: what the server raised before there was a task.
         """
         if self._refusal is not None:
-            return error_result(str(self._refusal))
+            return error_result(str(self._refusal), refusal_meta(self._refusal))
         if self.running is not None and self.running.state.status is not Status.COMPLETE:
             return self._failed_answer(self.running)
         if self._error is not None:

@@ -38,6 +38,8 @@ class Journal:
         self.sessions: dict[str, None] = {}
         self.sent = 0
         """The highest number that any listener was sent."""
+        self.is_here_only = True
+        """Whether no other process serves it, so that who does not listen here listens nowhere."""
         self.running = 0
         """Tasks of the journal that have not ended."""
         self.touched: float = 0.0

@@ -6,9 +6,11 @@ Knows nothing of what is in them. In texts for clients a journal is a *channel*,
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-from mcpc.errors import MCPCError
+from mcpc.errors import LimitReached
+from mcpc.server.holders import Bound, holders_of
 from mcpc.server.journal import Journal
 from mcpc.server.limits import Limits
+from mcpc.shares import Shares
 
 __all__ = ["JournalTable"]
 
@@ -35,6 +37,10 @@ class JournalTable:
         self._describe = describe
         self._make: Callable[[str, Hashable | None], Journal] = self._plain if make is None else make
         self._journals: dict[str, Journal] = {}
+        self._holders: dict[str, tuple[Hashable, ...]] = {}
+        """Whom each journal is counted for."""
+        self.taken: Bound = Bound(Shares(limits.max_channels, limits.client_share), "max_channels", "channels are open")
+        """Who has how many."""
 
     def __iter__(self) -> Iterator[Journal]:
         return iter(list(self._journals.values()))
@@ -49,20 +55,30 @@ class JournalTable:
     def find(self, key: str, principal: Hashable | None) -> Journal | None:
         """The journal of that key, if it is this principal's."""
         journal = self._journals.get(key)
-        return journal if journal is not None and journal.principal == principal else None
+        if journal is None or journal.principal != principal:
+            return None
+        journal.touched = self._clock()
+        return journal
 
-    def open(self, key: str, principal: Hashable | None) -> Journal | None:
+    def open(self, key: str, principal: Hashable | None, client: Hashable | None = None) -> Journal | None:
         """The journal of that key, made where there is none; None where it is another principal's.
 
+        Args:
+            key: The key.
+            principal: Who asks, where the transport authenticates.
+            client: The connection or the address that they came over: its key a client makes up itself.
+
         Raises:
-            MCPCError: there are as many as may be, and each is in use or holds what was not read yet.
+            LimitReached: there are as many as may be, of this client or in all, and each of all is in use or holds
+                what was not read yet.
         """
         journal = self._journals.get(key)
         if journal is None:
-            self._make_room()
+            holders = holders_of(principal, client=client)
+            self._make_room(holders)
             journal = self._make(key, principal)
             journal.describe_tasks = lambda: self._describe(key)
-            self._journals[key] = journal
+            self._add(journal, holders)
         elif journal.principal != principal:
             return None
         journal.touched = self._clock()
@@ -71,20 +87,48 @@ class JournalTable:
     def _plain(self, key: str, principal: Hashable | None) -> Journal:
         return Journal(key, principal, self._limits, self._clock)
 
+    def _add(self, journal: Journal, holders: tuple[Hashable, ...]) -> None:
+        self._journals[journal.key] = journal
+        self._holders[journal.key] = holders
+        self.taken.shares.take(holders)
+
     def drop(self, journal: Journal) -> None:
         """Forget a journal."""
-        self._journals.pop(journal.key, None)
+        if self._journals.pop(journal.key, None) is not None:
+            self.taken.shares.give_back(self._holders.pop(journal.key))
 
-    def _make_room(self) -> None:
+    def _make_room(self, holders: tuple[Hashable, ...]) -> None:
         if len(self._journals) % 64 == 0 or len(self._journals) >= self._limits.max_channels:
             self.expire()
-        if len(self._journals) < self._limits.max_channels:
+        refusal = self.taken.refusal(holders)
+        if refusal is None:
             return
-        # Made-up keys must not push out what another client is still to read.
-        idle = [j for j in self._journals.values() if j.idle and j.mailbox.head <= j.sent]
+        idle = self._may_go(holders)
         if not idle:
-            raise MCPCError(f"{self._limits.max_channels} channels are open, which is the limit")
+            text, limit, value = refusal
+            raise LimitReached(text, limit=limit, value=value)
         self.drop(min(idle, key=lambda journal: journal.touched))
+
+    def _may_go(self, holders: tuple[Hashable, ...]) -> list[Journal]:
+        """Journals that can make room for a client: its own first, another's only where all are taken.
+
+        Made-up keys must not push out what somebody is still to read.
+        """
+        idle = [journal for journal in self._journals.values() if journal.idle and journal.mailbox.head <= journal.sent]
+        own = [journal for journal in idle if self._holders[journal.key] == holders]
+        return own or (idle if len(self._journals) >= self._limits.max_channels else [])
+
+    def absent(self, longer_than: float) -> list[Journal]:
+        """Those that tasks run for, and that nobody has listened to or asked about for so many seconds."""
+        now = self._clock()
+        return [
+            journal
+            for journal in self._journals.values()
+            if journal.reader is None
+            and journal.running
+            and journal.is_here_only
+            and now - journal.touched >= longer_than
+        ]
 
     def expire(self) -> None:
         """Forget the journals that were idle for too long, and last messages whose time is over."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mcpc.pending import DEFAULT_MAX_REQUEST_BYTES, DEFAULT_MAX_REQUESTS
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
 
 __all__ = ["Limits"]
@@ -11,8 +12,16 @@ __all__ = ["Limits"]
 class Limits:
     """The bounds of one server; `MCPCHelper(server, max_tasks=…)` takes each by name."""
 
+    client_share: float = 0.9
+    """The part of `max_tasks`, `max_channels` and `max_total_input_bytes` that one client may have while nobody else
+    has any; less where others have much, so that there is always some left for one who has little. 1.0 is no bound."""
     max_tasks: int = 1000
     """Tasks that run at once; over it a call is answered with a tool error."""
+    max_tasks_per_client: int | None = None
+    """Tasks of one client that run at once; None leaves it to `client_share`."""
+    abandon_after: float | None = None
+    """Seconds without its client listening or asking after which a task is stopped; None for never. Not for tasks in a
+    store: their clients may be listening to another process."""
     max_ended_tasks: int = 10_000
     """Ended tasks that are remembered."""
     task_ttl: float = 300.0
@@ -25,6 +34,14 @@ class Limits:
     """Bytes of one message; a larger one is refused where it is made: a client would refuse the whole frame."""
     max_inputs: int = 1000
     """Inputs that wait in one task; over it the sender gets an error."""
+    max_input_bytes: int = 16 * 1024 * 1024
+    """Bytes of inputs that wait in one task."""
+    max_total_input_bytes: int = 256 * 1024 * 1024
+    """Bytes of inputs that wait in all tasks."""
+    max_requests: int = DEFAULT_MAX_REQUESTS
+    """Requests of one connection that wait for their answers; over it a request is answered with an error."""
+    max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES
+    """Bytes of requests of one connection that wait for their answers."""
     max_prompts: int = 100
     """Prompts of one task that may be open at once."""
     max_rounds: int = 10
@@ -45,5 +62,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < (0 if isinstance(value, float) else 1):
+            if value is not None and value < (0 if isinstance(value, float) else 1):
                 raise ValueError(f"{name} is out of range: {value}")
+        if not 0 < self.client_share <= 1:
+            raise ValueError(f"client_share is out of range: {self.client_share}; it is a part, such as 0.9")

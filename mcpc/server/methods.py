@@ -1,6 +1,6 @@
 """The `mcpc/*` methods, as handlers on a server: what a client asks of the workshop, and what it is refused."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
 
 import anyio
@@ -12,10 +12,11 @@ from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
 from mcpc.errors import MCPCError, TaskError, UnknownTask
-from mcpc.framing import current_connection, current_response
+from mcpc.framing import current_connection
 from mcpc.mailbox import Batch
 from mcpc.messages import MCPCInformation
-from mcpc.server.call import current_principal
+from mcpc.responses import current_response
+from mcpc.server.call import client_of, current_principal
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
 from mcpc.server.journal import Journal
@@ -92,16 +93,16 @@ def add_methods(lowlevel: Server[Any], desk: Desk, direct: DirectForm) -> None:
     add(STOP_METHOD, _TaskParams, methods.stop)
 
 
-async def open_journal(desk: Desk, key: str, session_id: str = "") -> Journal:
+async def open_journal(desk: Desk, key: str, session_id: str = "", client: Hashable | None = None) -> Journal:
     """The journal of that channel key for the caller of this request, made where there is none.
 
     Raises:
         MCPError: it is another principal's (-32602), or there are too many.
     """
     try:
-        journal = await desk.open_journal(key, current_principal(), session_id)
+        journal = await desk.open_journal(key, current_principal(), session_id, client)
     except MCPCError as exc:
-        raise MCPError(INVALID_PARAMS, str(exc)) from exc
+        raise _refusal(exc) from exc
     if journal is None:
         raise MCPError(INVALID_PARAMS, "unknown channel")
     return journal
@@ -149,7 +150,7 @@ class _Methods:
 
     async def listen(self, ctx: Context, params: _ListenParams) -> dict[str, Any]:
         """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
-        journal = await open_journal(self._desk, params.channel)
+        journal = await open_journal(self._desk, params.channel, client=client_of(ctx.request))
         assert ctx.request_id is not None
         await self._desk.expect_listener(journal, params.after, params.epoch)
         stream = ListenStream(
@@ -179,7 +180,7 @@ class _Methods:
         return {}
 
 
-def _refusal(exc: TaskError) -> MCPError:
+def _refusal(exc: MCPCError) -> MCPError:
     return MCPError(INVALID_PARAMS, str(exc), reason_to(exc))
 
 

@@ -20,13 +20,20 @@ Plain = Literal["wait", "handle"]
 class LimitOptions(TypedDict, total=False):
     """The bounds of a server, by the names in `Limits`, where each one is explained."""
 
+    client_share: float
     max_tasks: int
+    max_tasks_per_client: int | None
+    abandon_after: float | None
     max_ended_tasks: int
     task_ttl: float
     max_messages: int
     max_bytes: int
     max_message_size: int
     max_inputs: int
+    max_input_bytes: int
+    max_total_input_bytes: int
+    max_requests: int
+    max_request_bytes: int
     max_prompts: int
     max_rounds: int
     round_ttl: float

@@ -160,6 +160,7 @@ class PlainCaller:
             session_id=call.metadata.session_id,
             principal=current_principal(),
             outlet=self._outlet,
+            client=call.client,
         )
         running.observers.append(self._changed)
         running.started.set()

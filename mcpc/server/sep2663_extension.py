@@ -126,9 +126,12 @@ class TasksExtension:
             session_id=call.metadata.session_id,
             principal=current_principal(),
             outlet=NullOutlet(),
+            client=call.client,
             terms=terms,
         )
         assert isinstance(execution, Execution), "there is no key"
+        if not self._desk.is_shared:
+            self._desk.workshop.presence.begin(execution.state.task_id)
         call.outcome = self._stamped(created_state(execution.state))
         return execution
 
@@ -143,7 +146,10 @@ class TasksExtension:
         if not isinstance(task_id, str):
             return None
         state = await self._desk.look_up(task_id)
-        return state if state is not None and self._may_see(ctx, state) else None
+        if state is None or not self._may_see(ctx, state):
+            return None
+        self._desk.workshop.presence.seen(task_id)
+        return state
 
     def _may_see(self, ctx: Context, state: TaskState) -> bool:
         principal = current_principal()
@@ -246,7 +252,8 @@ class TasksExtension:
         self.streams.append(stream)
         self._desk.workshop.followers.append(stream)
         try:
-            return await self._serve(ctx, self._others(call_next), stream)
+            with self._desk.workshop.presence.following(stream.task_ids):
+                return await self._serve(ctx, self._others(call_next), stream)
         finally:
             self.streams.remove(stream)
             self._desk.workshop.followers.remove(stream)

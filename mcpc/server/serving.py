@@ -18,9 +18,11 @@ from mcpc.ending import ProcessEnd
 from mcpc.framing import Connection
 from mcpc.options import ListenOptions, merged
 from mcpc.pair import memory_pair
+from mcpc.pending import PendingRequests
 from mcpc.sdk import custom_routes
 from mcpc.server.apart import apart
 from mcpc.server.binding import Binding, bind
+from mcpc.server.counted import CountedReader, CountedWriter
 from mcpc.server.served import Served
 from mcpc.server.workshop import Workshop
 from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI, FrameChannel, Peer, traits_of
@@ -58,6 +60,11 @@ class ServerEndpoint:
         """The lowlevel server."""
         return self._binding.lowlevel
 
+    def pending(self) -> PendingRequests:
+        """Bounds the requests of one client."""
+        limits = self.workshop.limits
+        return PendingRequests(limits.max_requests, limits.max_request_bytes)
+
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         """The server's lifespan, entered once for all connections of the listener."""
@@ -66,13 +73,14 @@ class ServerEndpoint:
 
     async def serve_channel(self, channel: FrameChannel, peer: Peer) -> None:
         """Serve one framed connection until it ends."""
-        async with Connection(channel, side="server", peer=peer).open() as connection:
+        async with Connection(channel, side="server", peer=peer, pending=self.pending()).open() as connection:
             _introduce(connection)
             await self._serve(*connection.streams)
 
     async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
         """Serve one pair of the SDK's streams until it ends."""
-        await self._serve(read, write)
+        pending = self.pending()
+        await self._serve(CountedReader(read, write, pending), CountedWriter(write, pending))
 
     async def _serve(self, read: Any, write: Any) -> None:
         try:

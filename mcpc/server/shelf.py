@@ -53,13 +53,15 @@ class Shelf:
         self._behind: set[StoredJournal] = set()
         """Journals that are being read up to date."""
 
-    async def open(self, channel: str, principal: Hashable | None, session_id: str) -> StoredJournal | None:
+    async def open(
+        self, channel: str, principal: Hashable | None, session_id: str, client: Hashable | None = None
+    ) -> StoredJournal | None:
         """The journal of a channel; None where it is another principal's.
 
         Raises:
             MCPCError, StoreError: there are too many; the store cannot tell.
         """
-        journal = self._journals.open(channel, principal)
+        journal = self._journals.open(channel, principal, client)
         if journal is None:
             return None
         assert isinstance(journal, StoredJournal)

@@ -41,7 +41,11 @@ class Signals:
             TaskEnded, InputRefused, UnknownTask: it takes none.
             StoreError: it could not be kept.
         """
-        await self._say(state, Signal("input", encode_json(value)))
+        encoded = encode_json(value)
+        running = self._running(state.task_id)
+        if running is not None:
+            running.inputs.check(len(encoded))
+        await self._say(state, Signal("input", encoded))
 
     async def answer(self, state: TaskState, prompt_id: str, answer: Any) -> None:
         """The answer to one of a task's questions.

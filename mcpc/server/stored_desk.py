@@ -30,14 +30,17 @@ class StoredDesk(Desk):
         workshop: The workshop.
     """
 
+    is_shared = True
     workshop: StoredWorkshop
 
     def __init__(self, workshop: StoredWorkshop) -> None:
         super().__init__(workshop)
 
-    async def open_journal(self, key: str, principal: Hashable | None, session_id: str = "") -> Journal | None:
+    async def open_journal(
+        self, key: str, principal: Hashable | None, session_id: str = "", client: Hashable | None = None
+    ) -> Journal | None:
         """See `Desk.open_journal`."""
-        return await self.workshop.shelf.open(channel_id(key), principal, session_id)
+        return await self.workshop.shelf.open(channel_id(key), principal, session_id, client)
 
     async def expect_listener(self, journal: Journal, after: int, epoch: str | None) -> None:
         """See `Desk.expect_listener`."""

@@ -91,14 +91,14 @@ class StoredOutlet:
 class _StoredInputs(Inputs):
     """Inputs with their numbers: which were taken is told to the store, which bounds those that wait."""
 
-    def __init__(self, line: Line) -> None:
-        super().__init__(max_waiting=1 << 62)
+    def __init__(self, line: Line, limits: Limits) -> None:
+        super().__init__(max_waiting=1 << 62, max_bytes=limits.max_input_bytes)
         self._line = line
         self._numbers: deque[int] = deque()
 
-    def put_numbered(self, number: int, value: Any) -> None:
+    def put_numbered(self, number: int, value: bytes) -> None:
         """An input that the store has taken."""
-        self.put(value)
+        self.add(from_json(value), len(value))
         self._numbers.append(number)
 
     async def next(self) -> tuple[Any] | None:
@@ -135,7 +135,7 @@ class StoredExecution(Execution):
         resumed: bytes | None = None,
     ) -> None:
         super().__init__(state, registry, outlet, limits, on_end)
-        self.inputs = self._stored_inputs = _StoredInputs(line)
+        self.inputs = self._stored_inputs = _StoredInputs(line, limits)
         self.line = line
         self.lost = False
         """Whether it is no longer ours to run: nothing more of it is sent."""
@@ -201,7 +201,7 @@ class StoredExecution(Execution):
         if signal.kind == "stop":
             self.stops()
         elif signal.kind == "input":
-            self._stored_inputs.put_numbered(signal.number, from_json(signal.value or b"null"))
+            self._stored_inputs.put_numbered(signal.number, signal.value or b"null")
         elif signal.prompt_id is not None:
             self._answers[signal.prompt_id] = signal
             self._settle(signal.prompt_id)

@@ -79,6 +79,7 @@ class StoredJournal(Journal):
         self.is_open = False
         """Whether it has been read."""
         self._ttl = limits.task_ttl
+        self.is_here_only = False
 
     # --- what waits for the store ---
 

@@ -16,6 +16,7 @@ from mcpc.errors import MCPCError, StoreError
 from mcpc.messages import MCPCMessage
 from mcpc.server.execution import Execution
 from mcpc.server.followed import Following
+from mcpc.server.holders import holders_of
 from mcpc.server.journal import Journal
 from mcpc.server.keeper import Keeper, Source
 from mcpc.server.limits import Limits
@@ -192,6 +193,7 @@ class StoredWorkshop(Workshop):
         """
         journal: StoredJournal | None = start.get("journal")
         self.check_room(journal)
+        holders = self.check_share(start.get("principal"), journal, start.get("client"))
         state = self.registry.start(
             owner=f"{STATE_ONLY}{secrets.token_hex(16)}" if journal is None else journal.key,
             tool_name=start["tool_name"],
@@ -200,7 +202,7 @@ class StoredWorkshop(Workshop):
             principal=start.get("principal"),
         )
         state.arguments = terms.arguments
-        return self._execute(state, journal)
+        return self._execute(state, journal, holders)
 
     async def enter(
         self,
@@ -238,7 +240,11 @@ class StoredWorkshop(Workshop):
             scope.__exit__(None, None, None)
 
     def _execute(
-        self, state: TaskState, journal: StoredJournal | None, resumed: bytes | None = None
+        self,
+        state: TaskState,
+        journal: StoredJournal | None,
+        holders: tuple[Hashable, ...],
+        resumed: bytes | None = None,
     ) -> StoredExecution:
         if journal is None:
             line = Line(channel_id(state.owner), Pool(), self._log.note, _nothing_landed, lambda: 0)
@@ -246,13 +252,14 @@ class StoredWorkshop(Workshop):
             line = Line(journal.key, journal.pool, self._log.note, journal.landed, journal.head)
         line.follow(lambda: encode_state(state), lambda: self.following.changed(state.task_id))
         outlet = StoredOutlet(line, journal)
-        running = StoredExecution(state, self.registry, outlet, self.limits, self._ended, line, resumed)
+        running = StoredExecution(
+            state, self.registry, outlet, self.limits, lambda ended: self._ended(ended, holders), line, resumed
+        )
         running.stops = lambda: self.stop(state)
-        self._executions[state.task_id] = running
-        return running
+        return self.enter_execution(running, holders)
 
-    def _ended(self, execution: Execution) -> None:
-        super()._ended(execution)
+    def _ended(self, execution: Execution, holders: tuple[Hashable, ...]) -> None:
+        super()._ended(execution, holders)
         if isinstance(execution, StoredExecution) and execution.lost:
             self.registry.forget(execution.state)
 
@@ -269,7 +276,8 @@ class StoredWorkshop(Workshop):
         if not state.owner.startswith(STATE_ONLY):
             journal = await self.shelf.open(stored.channel, principal_of(stored.principal), "")
         self.registry.adopt(state)
-        running = self._execute(state, journal, stored.checkpoint if stored.on_interrupt == "resume" else None)
+        holders = holders_of(principal_of(stored.principal), None if journal is None else journal.key)
+        running = self._execute(state, journal, holders, stored.checkpoint if stored.on_interrupt == "resume" else None)
         running.line.claim = claim
         running.may_run_again = True
         running.outlet.shown = set(state.prompts)

@@ -66,11 +66,13 @@ class BackgroundTool:
         return invocation.returned()
 
     async def _enter_alone(self, tool_name: str, terms: Terms) -> Execution:
+        call = current_call.get()
         running = self.binding.workshop.start(
             tool_name=tool_name,
             session_id="default",
             principal=current_principal(),
             outlet=ProgressOutlet(None, None),
+            client=None if call is None else call.client,
             alone=True,
         )
         running.started.set()

@@ -7,23 +7,27 @@ workshop open.
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from pydantic_core import from_json
 
 from mcpc.clock import SYSTEM_CLOCK, Clock
-from mcpc.errors import MCPCError, TaskEnded
+from mcpc.errors import MCPCError, TaskEnded, TooManyTasks
 from mcpc.messages import MCPCMessage
 from mcpc.server.answers import timestamp
 from mcpc.server.execution import Execution
+from mcpc.server.failures import ABANDONED
+from mcpc.server.holders import Bound, holders_of
 from mcpc.server.host import Host
 from mcpc.server.journal import Journal
 from mcpc.server.journals import JournalTable
 from mcpc.server.limits import Limits
 from mcpc.server.outlet import Outlet
 from mcpc.server.outlets import JournalOutlet
+from mcpc.server.presence import Presence
 from mcpc.server.threads import Threads
+from mcpc.shares import Shares
 from mcpc.tasks import TaskRegistry, TaskState
 from mcpc.wire.callbacks import encode_message
 from mcpc.wire.jsontext import encode_json
@@ -31,6 +35,8 @@ from mcpc.wire.prompts import describe_prompt
 from mcpc.wire.requests import LAST_MESSAGE, task_description
 
 __all__ = ["EVERY_SESSION", "Follower", "Workshop"]
+
+ExecutionT = TypeVar("ExecutionT", bound=Execution)
 
 EVERY_SESSION = "*"
 """The `session_id` of a server event that is for every channel."""
@@ -74,6 +80,20 @@ class Workshop:
         self.followers: list[Follower] = []
         """Who else is sent what happens, beside the journals' readers."""
         self.shutting_down: bool = False
+        self.tasks_taken: Bound = Bound(
+            Shares(limits.max_tasks, limits.client_share, limits.max_tasks_per_client),
+            "max_tasks",
+            "tasks are running",
+        )
+        """Whose tasks run."""
+        self.inputs_taken: Bound = Bound(
+            Shares(limits.max_total_input_bytes, limits.client_share),
+            "max_total_input_bytes",
+            "bytes of inputs may wait",
+        )
+        """Whose inputs wait."""
+        self.presence: Presence = Presence(clock.steady)
+        """Who is there for the tasks that belong to no channel."""
         self.listeners = 0
         """How many of our listeners serve it."""
         self.again: dict[str, Callable[[Execution, dict[str, Any]], Awaitable[Any]]] = {}
@@ -93,18 +113,31 @@ class Workshop:
             if first:
                 self.shutting_down = False
                 self.threads.reset()
-                self.host.spawn(self._sweep)
+                self.host.spawn(self._sweep_for_ever)
             try:
                 yield
             finally:
                 if self.host.holders == 1:
                     self._end_all()
 
-    async def _sweep(self) -> None:
+    async def _sweep_for_ever(self) -> None:
+        patience = self.limits.abandon_after
+        interval = SWEEP_INTERVAL if patience is None else min(SWEEP_INTERVAL, max(0.1, patience / 4))
         while True:
-            await anyio.sleep(SWEEP_INTERVAL)
-            self.registry.forget_expired()
-            self.journals.expire()
+            await anyio.sleep(interval)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Forget what may be forgotten, and stop the tasks whose clients are gone."""
+        self.registry.forget_expired()
+        self.journals.expire()
+        if self.limits.abandon_after is not None:
+            owners = {journal.key for journal in self.journals.absent(self.limits.abandon_after)}
+            absent = set(self.presence.absent(self.limits.abandon_after))
+            for execution in list(self._executions.values()):
+                if execution.state.owner in owners or execution.state.task_id in absent:
+                    execution.stopped_as = ABANDONED
+                    self.stop(execution.state)
 
     def _end_all(self) -> None:
         for execution in list(self._executions.values()):
@@ -150,6 +183,7 @@ class Workshop:
         principal: Hashable | None = None,
         journal: Journal | None = None,
         outlet: Outlet | None = None,
+        client: Hashable | None = None,
         alone: bool = False,
     ) -> Execution:
         """Enter a new task.
@@ -161,6 +195,7 @@ class Workshop:
             principal: Who called, where the transport authenticates.
             journal: Whose task it is; nobody's, where there is none.
             outlet: Where its messages go, if not into the journal.
+            client: The connection or the address that the call came over.
             alone: Whether it runs in its caller's own task, so that it needs no host.
 
         Raises:
@@ -169,6 +204,7 @@ class Workshop:
             MCPCError: the server is shutting down, or not being served.
         """
         self.check_room(journal, alone=alone)
+        holders = self.check_share(principal, journal, client)
         owner = journal.key if journal is not None else secrets.token_hex(16)
         state = self.registry.start(
             owner=owner, tool_name=tool_name, session_id=session_id, task_id=task_id, principal=principal
@@ -177,9 +213,9 @@ class Workshop:
             assert journal is not None
             journal.name_session(session_id)
             outlet = JournalOutlet(journal, lambda: self.clock.steady() + self.limits.task_ttl)
-        execution = Execution(state, self.registry, outlet, self.limits, self._ended)
-        self._executions[state.task_id] = execution
-        return execution
+        return self.enter_execution(
+            Execution(state, self.registry, outlet, self.limits, lambda ended: self._ended(ended, holders)), holders
+        )
 
     def check_room(self, journal: Journal | None, *, alone: bool = False) -> None:
         """Whether a task may be begun.
@@ -192,8 +228,31 @@ class Workshop:
         if journal is not None and journal.mailbox.crowded(journal.sent):
             raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
 
-    def _ended(self, execution: Execution) -> None:
+    def check_share(
+        self, principal: Hashable | None, journal: Journal | None, client: Hashable | None
+    ) -> tuple[Hashable, ...]:
+        """Whom one more task is counted for.
+
+        Raises:
+            TooManyTasks: as many run as may, of this client or of all.
+        """
+        holders = holders_of(principal, None if journal is None else journal.key, client)
+        if (refusal := self.tasks_taken.refusal(holders)) is not None:
+            text, limit, value = refusal
+            raise TooManyTasks(f"{text}; try again when one has ended", limit=limit, value=value)
+        return holders
+
+    def enter_execution(self, execution: ExecutionT, holders: tuple[Hashable, ...]) -> ExecutionT:
+        """Know what runs a task, and whom it is counted for, until it ends."""
+        self.tasks_taken.shares.take(holders)
+        execution.inputs.count_in(self.inputs_taken, holders)
+        self._executions[execution.state.task_id] = execution
+        return execution
+
+    def _ended(self, execution: Execution, holders: tuple[Hashable, ...]) -> None:
         del self._executions[execution.state.task_id]
+        self.presence.forget(execution.state.task_id)
+        self.tasks_taken.shares.give_back(holders)
 
     def run(self, execution: Execution, worker: Callable[[], Awaitable[Any]]) -> None:
         """Run a task's worker in the background."""

@@ -10,6 +10,7 @@ __all__ = [
     "LISTEN_METHOD",
     "MESSAGES_METHOD",
     "NOTIFICATION_PREFIX",
+    "REFUSAL_META",
     "SEND_METHOD",
     "SESSION_META",
     "STOP_METHOD",
@@ -33,6 +34,7 @@ CHANNEL_META = "mcpc/channel"
 SESSION_META = "mcpc/sessionId"
 TASK_META = "mcpc/taskId"
 KEY_META = "mcpc/key"
+REFUSAL_META = "mcpc/refusal"
 SUBSCRIPTION_META = "io.modelcontextprotocol/subscriptionId"
 
 WORKER_TOKEN = "mcpc/task"

@@ -1,21 +1,46 @@
-"""Why a request about a task was refused (`error.data.reason`), so that the client raises the error the server did."""
+"""Why a request about a task was refused (`error.data.reason`), so that the client raises the error the server did.
+
+Where a limit is the reason, its name and value stand beside it (`limit`, `value`). A refused call of a tool has the
+same in its answer's `_meta`.
+"""
 
 from typing import Any
 
-from mcpc.errors import InputRefused, KeyRefused, PromptError, TaskEnded, TaskError, UnknownTask
+from mcpc.errors import (
+    InputRefused,
+    KeyRefused,
+    LimitReached,
+    MCPCError,
+    PromptError,
+    TaskEnded,
+    TooManyTasks,
+    UnknownTask,
+)
 from mcpc.wire.jsontext import as_object
+from mcpc.wire.names import REFUSAL_META
 
-__all__ = ["PROMPT", "UNKNOWN_TASK", "error_named", "reason_data", "reason_of", "reason_to"]
+__all__ = [
+    "PROMPT",
+    "UNKNOWN_TASK",
+    "error_of",
+    "reason_data",
+    "reason_of",
+    "reason_to",
+    "refusal_in",
+    "refusal_meta",
+]
 
 PROMPT = "prompt"
 UNKNOWN_TASK = "unknown_task"
 
-_REASONS: dict[str, type[TaskError]] = {
+_REASONS: dict[str, type[MCPCError]] = {
     "task_ended": TaskEnded,
     "input_refused": InputRefused,
     "key_refused": KeyRefused,
     PROMPT: PromptError,
     UNKNOWN_TASK: UnknownTask,
+    "too_many_tasks": TooManyTasks,
+    "limit": LimitReached,
 }
 
 
@@ -24,11 +49,14 @@ def reason_data(reason: str) -> dict[str, Any]:
     return {"reason": reason}
 
 
-def reason_to(error: TaskError) -> dict[str, Any] | None:
+def reason_to(error: Exception) -> dict[str, Any] | None:
     """The `data` of the JSON-RPC error that stands for `error`; None where no reason names it."""
     for reason, kind in _REASONS.items():
         if isinstance(error, kind):
-            return reason_data(reason)
+            data = reason_data(reason)
+            if isinstance(error, LimitReached) and error.limit is not None:
+                data |= {"limit": error.limit, "value": error.value}
+            return data
     return None
 
 
@@ -38,7 +66,28 @@ def reason_of(data: Any) -> str | None:
     return reason if isinstance(reason, str) else None
 
 
-def error_named(data: Any) -> type[TaskError] | None:
+def error_of(message: str, data: Any) -> MCPCError | None:
     """The error of ours that the reason in `data` stands for."""
-    reason = reason_of(data)
-    return None if reason is None else _REASONS.get(reason)
+    kind = _REASONS.get(reason_of(data) or "")
+    if kind is None:
+        return None
+    if not issubclass(kind, LimitReached):
+        return kind(message)
+    members = as_object(data)
+    limit, value = members.get("limit"), members.get("value")
+    return kind(
+        message,
+        limit=limit if isinstance(limit, str) else None,
+        value=value if isinstance(value, int | float) else None,
+    )
+
+
+def refusal_meta(error: Exception) -> dict[str, Any] | None:
+    """The `_meta` of a tool's answer that says why no task was begun; None where no reason names it."""
+    data = reason_to(error)
+    return None if data is None else {REFUSAL_META: data}
+
+
+def refusal_in(meta: Any) -> dict[str, Any]:
+    """What the `_meta` of a tool's answer says about why no task was begun; empty where it says nothing."""
+    return as_object(as_object(meta).get(REFUSAL_META))

@@ -230,5 +230,7 @@ def encode_rpc(message: JSONRPCMessage) -> bytes:
 
 def encode_error(error: FrameError) -> bytes:
     """The answer to a bad frame: a JSON-RPC error with the request's id, or null where it had none."""
-    body = {"code": error.code, "message": str(error)}
+    body: dict[str, Any] = {"code": error.code, "message": str(error)}
+    if error.data is not None:
+        body["data"] = error.data
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (to_json(error.request_id), to_json(body))

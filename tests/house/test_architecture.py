@@ -14,10 +14,23 @@ from house_kit import MODULES, ROOT, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
-    {"clock", "ending", "errors", "detached", "foreign", "sdk", "slots", "machine", "garbage", "later"},
+    {
+        "clock",
+        "ending",
+        "errors",
+        "detached",
+        "foreign",
+        "sdk",
+        "slots",
+        "machine",
+        "garbage",
+        "later",
+        "responses",
+        "shares",
+    },
     {"messages", "flow", "keywords", "options"},
     {"wire", "queue", "matching"},
-    {"tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
+    {"pending", "tasks", "mailbox", "dispatcher", "transport", "routing", "registry", "stored"},
     {"store"},
     {"taps"},
     {"frame_streams"},
@@ -46,6 +59,8 @@ ADAPTERS_MAY_USE = {
         "detached",
         "machine",
         "mount",
+        "pending",
+        "responses",
     },
     "mcpc_stores": {"errors", "transport", "store", "stored"},
 }

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mcpc.errors import InputRefused, PromptError, TaskEnded, TaskError, TaskStopped, UnknownTask
-from mcpc.wire.reasons import error_named, reason_of, reason_to
+from mcpc.wire.reasons import error_of, reason_of, reason_to
 from mcpc.wire.sep2663 import REQUIRED_CAPABILITIES, acknowledged_ids, requires_tasks, wanted_ids
 
 ODD: list[Any] = [None, 1, "text", [], {}, {"reason": None}, {"reason": []}, {"requiredCapabilities": []}]
@@ -13,7 +13,9 @@ ODD: list[Any] = [None, 1, "text", [], {}, {"reason": None}, {"reason": []}, {"r
 
 @pytest.mark.parametrize("kind", [TaskEnded, InputRefused, PromptError, UnknownTask])
 def test_a_reason_comes_back_as_the_error_it_stands_for(kind: type[TaskError]) -> None:
-    assert error_named(reason_to(kind("why"))) is kind
+    found = error_of("why", reason_to(kind("why")))
+    assert type(found) is kind
+    assert str(found) == "why"
 
 
 def test_an_error_without_a_name_gives_no_reason() -> None:
@@ -23,13 +25,13 @@ def test_an_error_without_a_name_gives_no_reason() -> None:
 @pytest.mark.parametrize("data", ODD, ids=repr)
 def test_the_data_of_a_strangers_error_gives_no_reason(data: Any) -> None:
     assert reason_of(data) is None
-    assert error_named(data) is None
+    assert error_of("why", data) is None
     assert not requires_tasks(data)
 
 
 def test_a_reason_that_nobody_knows_names_no_error() -> None:
     assert reason_of({"reason": "weather"}) == "weather"
-    assert error_named({"reason": "weather"}) is None
+    assert error_of("why", {"reason": "weather"}) is None
 
 
 def test_the_refusal_of_who_did_not_declare_the_extension_is_read_back() -> None:

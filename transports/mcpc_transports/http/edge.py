@@ -5,7 +5,8 @@ ASGI layers, outermost first: `Door` (Host and Origin), `readable` (CORS), `Path
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcpc.clock import SYSTEM_CLOCK, Clock
 from mcpc.errors import FrameError, FrameTooLarge
-from mcpc.framing import current_response
+from mcpc.pending import PendingRequests
+from mcpc.responses import current_response
 from mcpc.routing import TASK_METHODS
 from mcpc.transport import Peer
 from mcpc.wire.message import id_of, method_of
@@ -33,6 +35,7 @@ from mcpc_transports.addresses import Guests
 from mcpc_transports.http.event_response import EventResponse
 from mcpc_transports.http.expiry import ending_after
 from mcpc_transports.http.server import STREAMING, is_streaming, respond
+from mcpc_transports.http.session_requests import SessionRequests
 from mcpc_transports.tokens import lifetime
 
 __all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "readable", "refuse"]
@@ -51,6 +54,11 @@ PAGE_HEADERS = (
     "Mcp-Session-Id",
 )
 """The request headers of MCP, which the script of a page may send."""
+
+NO_EVENTS = "no events are kept here, so none can be sent again; open the stream without Last-Event-ID"
+
+HEAD = 512
+"""Bytes of a message in which it says what it is."""
 
 LISTEN_METHODS = (LISTEN_METHOD, SUBSCRIBE_METHOD)
 
@@ -148,6 +156,8 @@ class MessageCheck:
         max_message_size: Bytes of the largest body; a larger one is answered 413.
         strict_headers: Refuse requests about a task without `Mcp-Name` too (SEP-2663).
         clock: Tells when a token has expired.
+        make_pending: Makes what bounds the requests of one session.
+        keeps_events: Whether a stream can be taken up again after its last event.
     """
 
     def __init__(
@@ -158,8 +168,12 @@ class MessageCheck:
         max_message_size: int,
         strict_headers: bool = False,
         clock: Clock = SYSTEM_CLOCK,
+        make_pending: Callable[[], PendingRequests] = PendingRequests,
+        keeps_events: bool = True,
     ) -> None:
         self._clock = clock
+        self._keeps_events = keeps_events
+        self._sessions = SessionRequests(make_pending)
         self._strict = strict_headers
         self._app = app
         self._methods = methods
@@ -169,32 +183,41 @@ class MessageCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in self._methods:
             await refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, "no such HTTP method here", (b"allow", self._allow))
+        elif not self._keeps_events and "last-event-id" in Headers(scope=scope):
+            await refuse(send, HTTPStatus.BAD_REQUEST, NO_EVENTS)
         elif scope["method"] != "POST":
             await self._pass(scope, receive, send)
         else:
             await self._message(scope, receive, send)
 
     async def _message(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await self._read(scope, receive)
-            if body is None:
-                return  # the client left in the middle of its message: nobody is there to answer
-            message = decode_frame(body)
-            self._check_headers(scope, message)
-        except FrameTooLarge as exc:
-            await refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(exc))
-        except FrameError as exc:
-            await respond(send, HTTPStatus.BAD_REQUEST, encode_error(exc))
-        except TimeoutError:
-            await refuse(send, HTTPStatus.REQUEST_TIMEOUT, "the rest of the message did not come")
-        else:
-            if method_of(message) in LISTEN_METHODS:
-                scope[STREAMING] = True
-            if method_of(message) == LISTEN_METHOD and _is_modern(scope):
-                response = EventResponse(send)
-                current_response.set(response)
-                send = response.relay
-            await self._pass(_accepting(scope), _replay(body, receive), send)
+        with ExitStack() as waiting:
+            try:
+                body = await self._read(scope, receive)
+                if body is None:
+                    return  # the client left in the middle of its message: nobody is there to answer
+                message = decode_frame(body)
+                self._check_headers(scope, message)
+                answered = waiting.enter_context(self._sessions.request(_session(scope), message, len(body)))
+            except FrameTooLarge as exc:
+                await refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(exc))
+            except FrameError as exc:
+                await respond(send, HTTPStatus.BAD_REQUEST, encode_error(exc))
+            except TimeoutError:
+                await refuse(send, HTTPStatus.REQUEST_TIMEOUT, "the rest of the message did not come")
+            else:
+                await self._pass_on(message, body, scope, receive, _telling(send, answered))
+
+    async def _pass_on(
+        self, message: Mapping[str, Any], body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if method_of(message) in LISTEN_METHODS:
+            scope[STREAMING] = True
+        if method_of(message) == LISTEN_METHOD and _is_modern(scope):
+            response = EventResponse(send)
+            current_response.set(response)
+            send = response.relay
+        await self._pass(_accepting(scope), _replay(body, receive), send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on; a stream ends with the token that opened it."""
@@ -221,6 +244,28 @@ class MessageCheck:
                 raise FrameTooLarge(self._limit)
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _telling(send: Send, answered: Callable[[], None]) -> Send:
+    """`send`, which tells when the answer to the request is on its way: its sender may use the id again at once."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.body" and _is_answer(message.get("body", b"")):
+            answered()
+        await send(message)
+
+    return told
+
+
+def _is_answer(body: bytes) -> bool:
+    """Whether a piece of a response is the answer: what else comes before it has a method, or is no message."""
+    head = body[:HEAD]
+    return b'"jsonrpc"' in head and b'"method"' not in head
+
+
+def _session(scope: Scope) -> str | None:
+    """The session that a request names (up to 2025-11-25)."""
+    return Headers(scope=scope).get("mcp-session-id")
 
 
 def _is_modern(scope: Scope) -> bool:

@@ -14,7 +14,7 @@ __all__ = ["EventResponse"]
 
 
 class EventResponse:
-    """A `framing.FrameResponse` over ASGI.
+    """A `responses.FrameResponse` over ASGI.
 
     Args:
         send: The request's `send`; whoever answers the request is to use `relay` instead.

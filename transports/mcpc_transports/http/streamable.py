@@ -6,7 +6,7 @@ on asyncio and trio; listeners need asyncio, as uvicorn does.
 """
 
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from mcp.server.streamable_http_manager import (
 )
 
 from mcpc.errors import URIError
-from mcpc.mount import Mount, routes_of
+from mcpc.mount import Mount, pending_of, routes_of
 from mcpc.sdk import http_sessions
 from mcpc.taps import TappedReader
 from mcpc.transport import (
@@ -94,7 +94,7 @@ class StreamableHttpTransport:
             session_idle_timeout=idle,
             retry_interval=options.retry_interval,
         )
-        return self._listen(site, make_manager, options.strict_headers, routes_of(endpoint))
+        return self._listen(site, make_manager, options.strict_headers, endpoint)
 
     @asynccontextmanager
     async def _listen(
@@ -102,10 +102,10 @@ class StreamableHttpTransport:
         site: Site,
         make_manager: Callable[[], StreamableHTTPSessionManager],
         strict_headers: bool,
-        routes: Sequence[Any],
+        endpoint: Endpoint,
     ) -> AsyncGenerator[Listener]:
         manager = make_manager()
-        app = site.guarded({site.path: _checked(manager, site, strict_headers)}, routes)
+        app = site.guarded({site.path: _checked(manager, site, strict_headers, endpoint)}, routes_of(endpoint))
         async with site.serve(app, _running(manager)) as listener:
             yield listener
 
@@ -118,7 +118,7 @@ class StreamableHttpTransport:
         """
         site = mounted_site("http", path, options)
         manager = _manager(endpoint, options)
-        app = site.guarded({path: _checked(manager, site, options.strict_headers)}, routes_of(endpoint))
+        app = site.guarded({path: _checked(manager, site, options.strict_headers, endpoint)}, routes_of(endpoint))
         return Mount("http", {path: app}, _running(manager))
 
 
@@ -134,12 +134,16 @@ def _manager(endpoint: Endpoint, options: StreamableMounting, **more: Any) -> St
     )
 
 
-def _checked(manager: StreamableHTTPSessionManager, site: Site, strict_headers: bool) -> MessageCheck:
+def _checked(
+    manager: StreamableHTTPSessionManager, site: Site, strict_headers: bool, endpoint: Endpoint
+) -> MessageCheck:
     return MessageCheck(
         StreamableHTTPASGIApp(manager),
         methods=("GET", "POST", "DELETE"),
         max_message_size=site.options.max_message_size,
         strict_headers=strict_headers,
+        make_pending=pending_of(endpoint),
+        keeps_events=manager.event_store is not None,
     )
 
 
