@@ -17,7 +17,7 @@ from mcp_types import RequestId
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY
-from mcpc.wire.callbacks import decode_messages, known_messages, messages_in_content, messages_of
+from mcpc.wire.callbacks import decode_messages, known_messages, known_runs, messages_in_content, messages_of
 from mcpc.wire.message import METHOD, PARAMS, RESULT, meta_of
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
 from mcpc.wire.originals import decode_direct
@@ -129,7 +129,8 @@ class Inbox:
 
     def _messages(self, params: dict[str, Any]) -> None:
         first: Any = params.get("first")
-        values = messages_of(params)
+        made = None if self.holds_back else known_runs(params)
+        values = messages_of(params) if made is None else made
         if type(first) is not int or first < 1 or values is None:
             self.bad_messages += 1
             return
@@ -142,7 +143,7 @@ class Inbox:
             return
         if first > self.last + 1 and first - 1 > self._reported:
             self._gap(self.last + 1, first - 1, None)
-        messages = None if self._holds or self._backlog else known_messages(news)
+        messages = news if made is not None else None if self.holds_back else known_messages(news)
         if messages is None:
             self._one_by_one(number, decode_messages(news))
             return

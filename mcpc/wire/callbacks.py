@@ -22,6 +22,7 @@ __all__ = [
     "encode_message",
     "encode_runs",
     "known_messages",
+    "known_runs",
     "message_prefix",
     "message_with_result",
     "messages_in_content",
@@ -114,6 +115,22 @@ def known_messages(values: list[Any]) -> list[MCPCMessage] | None:
     The values belong to the messages afterwards.
     """
     return _known.messages(values)
+
+
+def known_runs(params: dict[str, Any]) -> list[MCPCMessage] | None:
+    """The messages of a notification whose heads stand there once, without writing them out again.
+
+    None where it has the other form, or where a head is not good or not whole; see `messages_of`.
+    """
+    runs: Any = params.get("runs")
+    found: list[MCPCMessage] = []
+    for run in cast("list[Any]", runs) if isinstance(runs, list) else [None]:
+        members = as_object(run)
+        made = _known.run(members.get("head"), members.get("results"))
+        if made is None:
+            return None
+        found += made
+    return found
 
 
 def decode_messages(values: Any) -> Sequence[MCPCMessage | None]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcpc.messages import MCPCMessage
-from mcpc.wire.callbacks import decode_messages, encode_batch, encode_message, encode_runs, messages_of
+from mcpc.wire.callbacks import decode_messages, encode_batch, encode_message, encode_runs, known_runs, messages_of
 from mcpc.wire.rpc import decode_frame
 
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
@@ -53,6 +53,10 @@ def test_both_forms_give_equal_messages_for_any_split(log: list[MCPCMessage], cu
         first = begin + 1
         plain, runs = encode_batch(7, first, part), encode_runs(7, first, part)
         assert read(plain) == read(runs) == (first, log[begin:end])
+        made = known_runs(decode_frame(runs)["params"])
+        assert made is None or made == log[begin:end]
+        if made is None:
+            assert any(message.type != "task" for message in log[begin:end]), "only these are not whole"
 
 
 def test_messages_of_one_head_carry_it_once() -> None:
@@ -83,3 +87,36 @@ NEITHER: list[dict[str, Any]] = [
 @pytest.mark.parametrize("params", NEITHER, ids=repr)
 def test_what_has_neither_form_has_no_messages(params: dict[str, Any]) -> None:
     assert messages_of(params) is None
+    assert known_runs(params) is None
+
+
+HEAD = {"type": "task", "event": "update", "session_id": "s", "task_id": "t", "tool_name": "n", "protocol": "mcpc"}
+ODD: list[dict[str, Any]] = [
+    {**HEAD, "event": "news"},
+    {**HEAD, "protocol": "other"},
+    {**HEAD, "task_id": None},
+    {**HEAD, "task_id": ["t"]},
+    {**HEAD, "more": 1},
+    {**HEAD, "result": 1},
+    {"type": "server_event", "event": "news", "session_id": "s", "protocol": "mcpc"},
+]
+
+
+@pytest.mark.parametrize("head", ODD, ids=repr)
+def test_a_head_that_is_not_whole_or_not_good_is_left_to_who_looks_at_each_message(head: dict[str, Any]) -> None:
+    good = {"head": HEAD, "results": [1, 2]}
+    params = {"runs": [good, {"head": head, "results": [3]}]}
+    assert known_runs({"runs": [good]}) == [task("update", "s", "t", "n", n) for n in (1, 2)]
+    assert known_runs(params) is None
+    values = messages_of(params)
+    assert values is not None
+    assert len(values) == 3
+
+
+def test_messages_of_one_head_share_nothing_that_can_be_changed() -> None:
+    made = known_runs({"runs": [{"head": HEAD, "results": [[], []]}]})
+    assert made is not None
+    made[0].event, made[0].result = "complete", "other"
+    made[1].result.append(1)
+    assert (made[1].event, made[1].result) == ("update", [1])
+    assert made[0].model_dump()["result"] == "other"
