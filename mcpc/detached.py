@@ -7,15 +7,26 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+import anyio
+
 sniffio: Any
 try:
     import sniffio
 except ImportError:  # anyio then asks asyncio itself
     sniffio = None
 
-__all__ = ["call_soon", "callback_context", "soon_from_anywhere", "spawn_detached"]
+__all__ = ["call_soon", "callback_context", "loop_runs", "soon_from_anywhere", "spawn_detached"]
 
 _detached: set["asyncio.Task[None]"] = set()
+
+
+def loop_runs() -> bool:
+    """Whether an event loop runs in this thread, and this is called from it."""
+    try:
+        anyio.get_current_task()
+    except Exception:  # its type differs between the versions of anyio
+        return False
+    return True
 
 
 def call_soon(function: Callable[[], None], context: contextvars.Context) -> None:
@@ -82,7 +93,7 @@ def spawn_detached(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except RuntimeError:
         import trio
 
-        trio.lowlevel.spawn_system_task(main)
+        trio.lowlevel.spawn_system_task(main, context=contextvars.copy_context())
         return
     task = loop.create_task(main())
     _detached.add(task)  # the loop holds tasks weakly

@@ -3,46 +3,41 @@
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from types import TracebackType
 from typing import Any, Self, Unpack
 from weakref import WeakValueDictionary
 
 import anyio
 import anyio.abc
-import mcp
 from mcp.client import ClientExtension, ClientSession, advertise
-from mcp.client.client import ConnectMode
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from mcpc.client.backoff import Backoff
-from mcpc.client.connecting import Connector
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.inbox import Inbox
 from mcpc.client.keeping import Keeping
-from mcpc.client.life import ConnectionState, Life, Steps, unwrapped
+from mcpc.client.life import ConnectionState
 from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
 from mcpc.client.options import OWN, SDK_OPTIONS, CallOptions, ClientOptions, split
 from mcpc.client.questions import Questions
+from mcpc.client.reconnecting import ReconnectingClient
 from mcpc.client.router import PromptHandler, Router
 from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
 from mcpc.dispatcher import Registration
-from mcpc.errors import ConnectionLost, MCPCError
+from mcpc.errors import MCPCError
 from mcpc.flow import Flow
-from mcpc.foreign import hold_back_sync
 from mcpc.matching import Matches
 from mcpc.messages import MCPCInformation, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
-from mcpc.sdk import forget_entry, has_session
 from mcpc.transport import StreamPair
 from mcpc.wire.names import CALLBACKS_EXTENSION
 
@@ -51,26 +46,7 @@ __all__ = ["Client"]
 logger: logging.Logger = logging.getLogger("mcpc")
 
 
-class _TappedTransport:
-    """A transport whose streams pass our taps; entered once for each connection."""
-
-    def __init__(self, inner: Any, enter: Callable[[StreamPair], StreamPair]) -> None:
-        self._inner = inner
-        self._enter = enter
-
-    async def __aenter__(self) -> StreamPair:
-        return self._enter(await self._inner.__aenter__())
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
-
-
-class Client(mcp.Client):
+class Client(ReconnectingClient):
     """An MCP client with callbacks.
 
     Args:
@@ -118,19 +94,13 @@ class Client(mcp.Client):
         self._starter = Starter(self._router, self._remote, self.call_tool, self._steer, self._inbox.caught_up)
         sdk_options["extensions"] = _with_ours(sdk_options.get("extensions") or (), self._remote.extension)
         sdk_options["elicitation_callback"] = self._questions
-        super().__init__(_TappedTransport(opening.transport, self._tap), **sdk_options)
+        super().__init__(opening, reconnect, reconnect_timeout, on_connection, **sdk_options)
         self.provider = provider
-        self.reconnect: bool = opening.redialled if reconnect is None else bool(reconnect)
-        self.reconnect_timeout = reconnect_timeout
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
-        self._steps = steps = Steps(self._connection, self._begin, self._fall_back, partial(_report, on_connection))
-        self._life = Life(steps, reconnect if isinstance(reconnect, Backoff) else Backoff(), opening.patience)
-        self._can_redial = isinstance(opening.transport, Connector)
         self._form: Form = ""
-        self._tasks_group: anyio.abc.TaskGroup | None = None
 
-    # --- its life ---
+    # --- its connections ---
 
     async def __aenter__(self) -> Self:
         """Connect, shake hands, and listen.
@@ -138,58 +108,12 @@ class Client(mcp.Client):
         Raises:
             ConnectFailed: nobody answered, or the peer refused us.
         """
-        if self._tasks_group is not None:
-            raise RuntimeError("Client is already entered; cannot reenter")
-        group = anyio.create_task_group()
-        await group.__aenter__()
-        self._tasks_group = group
-        try:
-            await group.start(self._live)
-        except BaseException as exc:
-            self._tasks_group = None
-            group.cancel_scope.cancel()
-            group.cancel_scope.shield = True  # a scope of its own would end before the group it is inside of
-            await group.__aexit__(None, None, None)
-            cause = unwrapped(exc)
-            raise cause from cause.__cause__
+        await super().__aenter__()
         self._starter.look_at_all()
         return self
 
-    async def __aexit__(self, *raised: Any) -> None:
-        """Leave. Tasks on the server go on; their handles here end as lost."""
-        group, self._tasks_group = self._tasks_group, None
-        if group is None:
-            return
-        self._router.lose_all(ConnectionLost("the client was closed"))
-        group.cancel_scope.cancel()
-        # The group is not told of the caller's exception: it would wrap it in a group.
-        await group.__aexit__(None, None, None)
-        self._steps.report("closed")
-
-    async def _live(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Hold a connection, and make a new one when it is lost."""
-        async with self._keeping.held(self._listening):
-            await self._life.hold_first(task_status)
-            timeout = self.reconnect_timeout if self.reconnect else 0.0
-            self._router.lose_all(await self._life.hold_others(timeout), tell=True)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[None]:
-        forget_entry(self)
-        await super().__aenter__()
-        try:
-            yield
-        finally:
-            self._inbox.abandon_calls()
-            await super().__aexit__(None, None, None)
-
-    def _fall_back(self) -> bool:
-        """A server that dies of the probe for the newer era is dialled again in the older one."""
-        if self.mode != "auto" or not self._can_redial:
-            return False
-        logger.info("the server closed the connection when probed for the newer protocol; trying the older one")
-        self.mode: ConnectMode = "legacy"
-        return True
+    def _held(self) -> AbstractAsyncContextManager[None]:
+        return self._keeping.held(self._listening)
 
     async def _begin(self, group: anyio.abc.TaskGroup) -> None:
         self._form, self.server_information = await shake_hands(self.session, self.provider)
@@ -211,21 +135,11 @@ class Client(mcp.Client):
         tapped = tap(streams, self._inbox, channel=lambda: self._listening.channel, on_end=self._life.end_connection)
         return self._questions.tap(self._remote.streams.tap(tapped))
 
-    def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if self._tasks_group is not None:
-            self._tasks_group.start_soon(main)
+    def _disconnected(self) -> None:
+        self._inbox.abandon_calls()
 
-    @property
-    def session(self) -> ClientSession:
-        """The session of the present connection.
-
-        Raises:
-            ConnectionLost: there is no connection now.
-            RuntimeError: the client was not entered.
-        """
-        if not has_session(self) and self._tasks_group is not None:
-            raise ConnectionLost("there is no connection to the server now")
-        return super().session
+    def _lost(self, failure: Exception, *, tell: bool) -> None:
+        self._router.lose_all(failure, tell=tell)
 
     @property
     def channel(self) -> str:
@@ -363,15 +277,6 @@ class Client(mcp.Client):
 
     def _steer(self, task_id: str) -> ChannelSteering:
         return ChannelSteering(lambda: self.session, self._listening.channel, task_id)
-
-
-def _report(told: Callable[[ConnectionState], None] | None, state: ConnectionState) -> None:
-    if told is not None:
-        try:
-            told(state)
-        except BaseException as exc:
-            logger.error("on_connection raised", exc_info=exc)
-            hold_back_sync(exc)
 
 
 def _with_ours(extensions: Sequence[ClientExtension], tasks: ClientExtension) -> tuple[ClientExtension, ...]:

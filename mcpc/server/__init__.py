@@ -4,8 +4,9 @@ from mcpc.server.helper import MCPCHelper
 from mcpc.server.kinds import is_server
 from mcpc.server.limits import Limits
 from mcpc.server.options import LimitOptions, ToolOptions
+from mcpc.server.running import run
 from mcpc.server.served import Served
-from mcpc.server.serving import listen, run, serve
+from mcpc.server.serving import listen, serve
 from mcpc.server.task import SyncTask, Task
 from mcpc.server.web import WebApp, asgi_app
 

@@ -1,11 +1,10 @@
-"""Serving a server at a URI: `listen`, `serve`, `run`."""
+"""Serving a server at a URI, in an event loop that runs: `listen`, `serve`."""
 
 import logging
-import signal
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 import anyio
 from mcp.server import Server
@@ -14,7 +13,6 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import ServerMessageMetadata
 
-from mcpc.ending import ProcessEnd
 from mcpc.framing import Connection
 from mcpc.options import ListenOptions, merged
 from mcpc.pair import memory_pair
@@ -26,9 +24,9 @@ from mcpc.server.counted import CountedReader, CountedWriter
 from mcpc.server.served import Served
 from mcpc.server.workshop import Workshop
 from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI, FrameChannel, Peer, traits_of
-from mcpc.uri import default_address, listen_at, parse_uri, prepare, resolve
+from mcpc.uri import listen_at, parse_uri, prepare, resolve
 
-__all__ = ["ServerEndpoint", "joined", "listen", "run", "serve"]
+__all__ = ["KEYWORDS", "ServerEndpoint", "Told", "joined", "listen", "serve"]
 
 logger: logging.Logger = logging.getLogger("mcpc")
 
@@ -267,55 +265,3 @@ async def _hold(
             tasks.start_soon(until_leaving)
             await served.finished()
             tasks.cancel_scope.cancel()
-
-
-def run(
-    server: Any,
-    uri: str | URI | None = None,
-    *,
-    backend: Literal["asyncio", "trio"] = "asyncio",
-    on_listening: Told | None = None,
-    transport_options: Mapping[str, Any] | None = None,
-    **options: Unpack[ListenOptions],
-) -> None:
-    """Serve `server` at `uri`, blocking, until Ctrl-C or SIGTERM (or, over `stdio:`, until the client leaves).
-
-    Args:
-        server: An `MCPServer`, a lowlevel `Server` or a `fastmcp.FastMCP`.
-        uri: Where; this process's own stdin and stdout (`stdio:`), where it is left out.
-        backend: The event loop.
-        on_listening: Called with the address that can be dialled (the real port), once it can be.
-        transport_options: More of them, for a transport whose options are not among `ListenOptions`.
-        options: The transport's options for listening.
-
-    Raises:
-        URIError, ListenFailed, MCPCError, TypeError: see `listen`.
-    """
-    address = default_address() if uri is None else uri
-    given = merged(options, transport_options)
-    prepare(address, "listen", given, KEYWORDS)
-
-    async def main() -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_until_signal, tasks.cancel_scope)
-            try:
-                await serve(server, address, on_listening=on_listening, transport_options=given)
-            except Exception as exc:
-                failures.append(exc)
-            finally:
-                end.begin()
-            tasks.cancel_scope.cancel()
-
-    failures: list[Exception] = []
-    end = ProcessEnd()
-    anyio.run(main, backend=backend)
-    end.over()
-    if failures:
-        raise failures[0]
-
-
-async def _until_signal(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
