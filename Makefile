@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format pytest peers bench conformance soak coverage docs clean
+.PHONY: help demo test lint format pytest peers browser bench conformance soak coverage docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test         format, lint, types and tests"
 	@echo "make lint         format, lint and types only"
 	@echo "make peers        only the tests with other people's clients and servers"
+	@echo "make browser      only the page of examples/browser, in Chromium, which is installed (Debian, as root)"
 	@echo "make coverage     how much of each file its own tests reach"
 	@echo "make docs         write what is made from the code: docs/api.md, docs/states.md"
 	@echo "make bench        the benchmark (see docs/performance.md)"
@@ -47,6 +48,10 @@ pytest: $(READY)
 
 peers: $(READY)
 	$(BIN)/pytest tests/peers
+
+browser: $(READY)
+	command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; }
+	MCPC_BROWSER=required $(BIN)/pytest tests/browser
 
 coverage: $(READY)
 	$(BIN)/python tests/house/own_coverage.py
