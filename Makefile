@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format pytest peers browser bench conformance soak coverage docs clean
+.PHONY: help demo test lint format pytest peers ecosystem browser bench conformance soak coverage docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make lint         format, lint and types only"
 	@echo "make peers        only the tests with other people's clients and servers"
 	@echo "make browser      only the page of examples/browser, in Chromium, which is installed (Debian, as root)"
+	@echo "make ecosystem    the same for the table in docs/ecosystem.md"
 	@echo "make coverage     how much of each file its own tests reach"
 	@echo "make docs         write what is made from the code: docs/api.md, docs/states.md"
 	@echo "make bench        the benchmark (see docs/performance.md)"
@@ -47,7 +48,10 @@ pytest: $(READY)
 	$(BIN)/pytest --numprocesses 2
 
 peers: $(READY)
-	$(BIN)/pytest tests/peers
+	MCPC_PEERS=1 $(BIN)/pytest tests/peers
+
+ecosystem: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/kits/matrix_kit.py
 
 browser: $(READY)
 	command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; }

@@ -17,7 +17,7 @@ from mcpc.errors import MCPCError, TaskStopped
 from mcpc.server.answers import error_result, kept_answer, made_result
 from mcpc.server.execution import ANSWER_TIMEOUT, Execution
 from mcpc.server.failures import holds_cancellation
-from mcpc.server.outcome import ToolError, check_answer, message_value, with_structure
+from mcpc.server.outcome import ToolError, check_answer, is_refused_for_numbers, message_value, with_structure
 from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.server.terms import Terms
 from mcpc.tasks import Status
@@ -115,6 +115,8 @@ class Invocation:
         if self._error is not None:
             raise self._error
         answer = as_object(self._result)
+        if is_refused_for_numbers(answer, self._value):
+            return self._value  # the end of its task says where they stand, and keeps the rest
         try:
             check_answer(answer, self._value)
         except ToolError as exc:

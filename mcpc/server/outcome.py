@@ -15,7 +15,7 @@ from mcpc.wire.jsontext import encode_json
 from mcpc.wire.results import failure, mend_numbers, result_text, result_value
 from mcpc.wire.standard import IS_ERROR, STRUCTURED_CONTENT
 
-__all__ = ["ToolError", "check_answer", "message_value", "unsendable", "with_structure"]
+__all__ = ["ToolError", "check_answer", "is_refused_for_numbers", "message_value", "unsendable", "with_structure"]
 
 MAX_PLACES = 10
 """Places that are named where a result cannot be sent."""
@@ -54,6 +54,11 @@ def check_answer(answer: dict[str, Any], value: Any) -> None:
         said = result_value(answer)
         raise ToolError(said if isinstance(said, str) else str(said))
     raise ToolError(f"the result does not fit what the tool says it returns: {result_text(answer)}", value)
+
+
+def is_refused_for_numbers(answer: dict[str, Any], value: Any) -> bool:
+    """Whether the server made an error of a value because of numbers that JSON lacks (FastMCP does, from 4.2 on)."""
+    return bool(answer.get(IS_ERROR)) and not _is_answer(value) and bool(mend_numbers(value)[1])
 
 
 def message_value(answer: dict[str, Any], value: Any) -> Any:

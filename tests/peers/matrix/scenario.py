@@ -1,0 +1,85 @@
+# type: ignore - it runs in environments of its own, on versions of packages that the checker does not see
+"""What each Python client does with the server. A client gives `play` one function that calls a tool."""
+
+import asyncio
+import json
+import re
+import sys
+
+
+class Seen:
+    """What a client was told and asked in one call."""
+
+    def __init__(self):
+        self.updates = []
+        self.questions = []
+
+    async def progress(self, progress, total, message, *rest):
+        """A progress callback."""
+        self.updates.append(message)
+
+    def ask(self, question):
+        """Somebody answers."""
+        self.questions.append(question)
+        return {"answer": "b"}
+
+
+async def attempt(call, name, arguments, seen=None):
+    """The text of what a call comes to, be it an error."""
+    try:
+        return str(await call(name, arguments, seen or Seen())).replace("\\", "")
+    except Exception as exc:
+        return f"{type(exc).__name__}: {exc}".replace("\\", "")
+
+
+def since(text):
+    found = re.findall(r"since\W+(\d+)", text)
+    return int(found[-1]) if found else 0
+
+
+async def with_companions(call):
+    """Start a tool, hear of it, answer it, and have its result, as a model does that only calls tools."""
+    text = await attempt(call, "survey", {})
+    found = re.search(r"task_id\W+([0-9a-f-]{36})", text)
+    if found is None:
+        return False
+    task_id = found.group(1)
+    told = "half done" in text
+    text = await attempt(call, "task_send", {"task_id": task_id, "input": "go on"})
+    for _ in range(20):
+        if "questions" in text:
+            break
+        text = await attempt(call, "task_news", {"task_id": task_id, "since": since(text)})
+    text = await attempt(call, "task_answer", {"task_id": task_id, "answer": "b"})
+    for _ in range(20):
+        if "surveyed: b" in text:
+            return told
+        text = await attempt(call, "task_news", {"task_id": task_id, "since": since(text)})
+    return False
+
+
+async def stops(call, name):
+    """Whether a call that is cancelled stops its worker."""
+    running = asyncio.create_task(attempt(call, "hangs", {"name": name}))
+    await attempt(call, "reached", {"name": name})
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return "true" in (await attempt(call, "was_stopped", {"name": name})).lower()
+
+
+async def play(call, name):
+    """Do all of it, and print what was seen as one line of JSON."""
+    counted, asked = Seen(), Seen()
+    result = await attempt(call, "count", {"n": 3}, counted)
+    choice = await attempt(call, "choose", {}, asked)
+    failure = await attempt(call, "fails", {})
+    rows = {
+        "result": "rows" in result and "3" in result,
+        "updates": counted.updates == ["row 1", "row 2", "row 3"],
+        "question": "chosen: b" in choice,
+        "failure": "no such row" in failure,
+        "stop": await stops(call, name),
+        "companions": await with_companions(call),
+    }
+    print("said:", result, "|", choice, "|", failure, "|", counted.updates, file=sys.stderr)
+    print(json.dumps(rows), flush=True)
