@@ -71,9 +71,9 @@ PUBLIC_ROOMS = {"", "errors", "messages", "transport", "uri", "later"}
 SHARED = {
     "lines": {"polled"},
     "stdio": {"lines", "polled"},
-    "sockets": {"addresses", "lines", "polled"},
-    "websocket": {"addresses", "sockets", "polled", "tokens"},
-    "http": {"addresses", "tokens"},
+    "sockets": {"accepting", "addresses", "lines", "polled"},
+    "websocket": {"accepting", "addresses", "sockets", "polled", "tokens"},
+    "http": {"accepting", "addresses", "tokens"},
 }
 """The adapters' families that build on others, and on which."""
 

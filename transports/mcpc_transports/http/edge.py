@@ -43,6 +43,9 @@ __all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "readabl
 BODY_TIMEOUT = 30.0
 """Seconds without a byte of a body that has begun, after which the request is refused."""
 
+WHOLE_BODY_TIMEOUT = 120.0
+"""Seconds for a body as a whole, however its bytes come."""
+
 PAGE_HEADERS = (
     "Accept",
     "Authorization",
@@ -193,7 +196,8 @@ class MessageCheck:
     async def _message(self, scope: Scope, receive: Receive, send: Send) -> None:
         with ExitStack() as waiting:
             try:
-                body = await self._read(scope, receive)
+                with anyio.fail_after(WHOLE_BODY_TIMEOUT):
+                    body = await self._read(scope, receive)
                 if body is None:
                     return  # the client left in the middle of its message: nobody is there to answer
                 message = decode_frame(body)

@@ -15,6 +15,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -27,6 +28,7 @@ from mcpc.errors import FrameError, ListenFailed
 from mcpc.transport import URI
 from mcpc.wire.rpc import encode_error
 from mcpc_transports.http.client import unwrapped
+from mcpc_transports.http.connections import accept_connections, watched
 
 __all__ = ["STREAMING", "bind", "is_streaming", "respond", "serving"]
 
@@ -239,7 +241,7 @@ class _Requests:
 class _Server(uvicorn.Server):
     """uvicorn's server: no signal handlers, and it says when it is ready and when it has ended."""
 
-    def __init__(self, requests: _Requests, ssl_context: ssl.SSLContext | None, backlog: int) -> None:
+    def __init__(self, requests: _Requests, ssl_context: ssl.SSLContext | None) -> None:
         config = uvicorn.Config(
             requests,
             lifespan="off",
@@ -247,37 +249,48 @@ class _Server(uvicorn.Server):
             log_config=None,  # logging is the application's to set up
             proxy_headers=False,
             server_header=False,
-            backlog=backlog,
             timeout_keep_alive=KEEP_ALIVE,
         )
         config.load()
         config.ssl = ssl_context
-        _silence_access_log(config)
+        config.http_protocol_class = watched(config.http_protocol_class)  # pyright: ignore[reportAttributeAccessIssue]
         super().__init__(config)
         self.servers = []
         self._requests = requests
         self.ready = anyio.Event()
         self.ended = anyio.Event()
+        self._closing = anyio.Event()
+        """Set when no more connections are accepted."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])  # we accept ourselves
         self.ready.set()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().serve(sockets)
         finally:
-            for server in self.servers:
-                server.close()
             self.ended.set()
+
+    async def accept(self, sock: socket.socket, where: str) -> None:
+        """Accept connections at `sock` until the end begins."""
+        make: Any = self.config.http_protocol_class
+        protocol = partial(make, config=self.config, server_state=self.server_state, app_state={})
+        async with anyio.create_task_group() as tasks:
+            open_now = self.server_state.connections
+            tasks.start_soon(accept_connections, sock, where, protocol, open_now, self.config.ssl)
+            await self._closing.wait()
+            tasks.cancel_scope.cancel()
+        sock.close()
 
     async def wind_down(self) -> None:
         """Accept no more; let requests in progress have their moment; tell the others to stop."""
         self.should_exit = True
+        self._closing.set()
         await self._requests.drain(GRACE)
         self._requests.stop()
 
@@ -301,34 +314,22 @@ async def _set_within(event: anyio.Event, seconds: float) -> bool:
     return event.is_set()
 
 
-def _silence_access_log(config: uvicorn.Config) -> None:
-    """Log no request line: that of HTTP+SSE holds the session's id. uvicorn's own option alters a global logger."""
-    make: Any = config.http_protocol_class
-
-    def quiet(**arguments: Any) -> Any:
-        protocol = make(**arguments)
-        protocol.access_log = False
-        return protocol
-
-    config.http_protocol_class = quiet  # pyright: ignore[reportAttributeAccessIssue]
-
-
 @asynccontextmanager
 async def serving(
     app: ASGIApp,
     sock: socket.socket,
     *,
     ssl_context: ssl.SSLContext | None,
-    backlog: int,
+    where: str,
     running: AbstractAsyncContextManager[Any],
 ) -> AsyncGenerator[None]:
     """Serve `app` on `sock` for as long as the context lasts; then end what is in progress within some 3 s.
 
     Args:
         app: The ASGI app; only HTTP reaches it.
-        sock: A listening socket; uvicorn closes it.
+        sock: A listening socket; it is closed in the end.
         ssl_context: For TLS.
-        backlog: Connections that wait to be accepted.
+        where: Its address, for the log.
         running: What the app needs while it serves. It ends after requests have had their moment, and before
             what is left of them is cancelled.
     """
@@ -336,7 +337,7 @@ async def serving(
     with unwrapped():
         async with anyio.create_task_group() as tasks:
             try:
-                await tasks.start(_serve, _Server(_Requests(app), ssl_context, backlog), sock, running, stop)
+                await tasks.start(_serve, _Server(_Requests(app), ssl_context), sock, where, running, stop)
                 yield
             finally:
                 stop.set()
@@ -345,6 +346,7 @@ async def serving(
 async def _serve(
     server: _Server,
     sock: socket.socket,
+    where: str,
     running: AbstractAsyncContextManager[Any],
     stop: anyio.Event,
     *,
@@ -354,8 +356,9 @@ async def _serve(
         async with anyio.create_task_group() as tasks:
             try:
                 async with running:
-                    tasks.start_soon(server.serve, [sock])
+                    tasks.start_soon(server.serve)
                     await server.ready.wait()
+                    tasks.start_soon(server.accept, sock, where)
                     scope.shield = True  # from here on the end is orderly, also when the caller is cancelled
                     task_status.started()
                     await stop.wait()

@@ -99,7 +99,7 @@ class Site:
             )
         with await bind(self.uri, self.options.backlog) as sock:
             listener = _Serving(self._dialable(sock.getsockname()[1]))
-            async with serving(app, sock, ssl_context=self.tls, backlog=self.options.backlog, running=running):
+            async with serving(app, sock, ssl_context=self.tls, where=listener.uri, running=running):
                 yield listener
 
     def _dialable(self, port: int) -> str:

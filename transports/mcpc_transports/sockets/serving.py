@@ -3,7 +3,6 @@
 What `unix:` and `tcp:` share. It knows nothing of URIs or of what the frames say.
 """
 
-import logging
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -16,6 +15,7 @@ import anyio.abc
 
 from mcpc.errors import ListenFailed
 from mcpc.transport import Endpoint, Peer
+from mcpc_transports.accepting import accept_forever
 from mcpc_transports.lines import LineChannel
 
 if sys.platform != "win32":
@@ -23,11 +23,6 @@ if sys.platform != "win32":
 from mcpc_transports.sockets.connection import SocketBytes, tune
 
 __all__ = ["BACKLOG", "Serving", "binding", "run"]
-
-logger: logging.Logger = logging.getLogger("mcpc")
-
-ACCEPT_PAUSE = 0.25
-"""Seconds without accepting after an accept failed, as when we are out of descriptors."""
 
 BACKLOG = 128
 """Connections that may wait to be accepted."""
@@ -60,22 +55,15 @@ class Serving:
 
     async def accept_forever(self, tasks: anyio.abc.TaskGroup) -> None:
         """Serve each connection in a task of its own; no failed accept ends this."""
+
+        def take(sock: socket.socket, address: Any) -> None:
+            tasks.start_soon(self.serve, sock, Peer(address=self.name_peer(address)))
+
         with self.sock:
-            while True:
-                await anyio.wait_readable(self.sock)
-                try:
-                    sock, address = self.sock.accept()
-                except (BlockingIOError, ConnectionError):
-                    continue  # it went away again before we took it
-                except OSError as exc:
-                    logger.warning("cannot accept a connection at %s: %s", self.uri, exc.strerror)
-                    await anyio.sleep(ACCEPT_PAUSE)
-                    continue
-                tasks.start_soon(self.serve, sock, Peer(address=self.name_peer(address)))
+            await accept_forever(self.sock, self.uri, take)
 
     async def serve(self, sock: socket.socket, peer: Peer) -> None:
         """Serve one connection until it ends."""
-        sock.setblocking(False)
         tune(sock)
         channel = LineChannel(SocketBytes(sock), self.max_message_size, objects_only=True)
         try:

@@ -23,6 +23,7 @@ from websockets.uri import WebSocketURI
 
 from mcpc.errors import ListenFailed, URIError
 from mcpc.transport import URI, Endpoint, Peer
+from mcpc_transports.accepting import accept_forever
 from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
 from mcpc_transports.sockets.connection import SocketBytes, tune
 from mcpc_transports.websocket.channel import WebSocketChannel, background
@@ -39,9 +40,6 @@ logger: logging.Logger = logging.getLogger("mcpc")
 
 TOLD_AT_ONCE = 64
 """Clients over the limit that are told so at one time; more than these are just dropped."""
-
-ACCEPT_PAUSE = 0.1
-"""Seconds to wait when no connection can be accepted, as when file descriptors run out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,22 +141,10 @@ class _Serving:
 
     async def accept(self, listener: socket.socket) -> None:
         """Accept connections until the listener is closed. An error is logged, and does not end it."""
-        while listener.fileno() >= 0:
-            try:
-                await anyio.wait_readable(listener)
-                sock, address = listener.accept()
-            except anyio.ClosedResourceError:
-                return
-            except (BlockingIOError, ConnectionError):
-                continue  # it went away again before we took it
-            except OSError as exc:
-                logger.warning("%s: a connection could not be accepted: %s", self.uri, exc)
-                await anyio.sleep(ACCEPT_PAUSE)
-            else:
-                self._accepted(sock, address)
+        with suppress(anyio.ClosedResourceError):
+            await accept_forever(listener, self.uri, self._accepted)
 
     def _accepted(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
-        sock.setblocking(False)
         tune(sock)
         if self._connections >= self._limits.max_connections:
             self._tasks.start_soon(self._turn_away, SocketBytes(sock))
