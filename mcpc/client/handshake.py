@@ -26,20 +26,31 @@ Form = Literal["", "meta"] | OldForm
 async def shake_hands(session: ClientSession, provider: str) -> tuple[Form, MCPCInformation | None]:
     """Find out whether the server speaks MCPC, and how; see docs/protocol.md.
 
-    A server that advertises the extension is asked by `mcpc/info`. Another one is asked by the originals' tools,
-    and only in the older era: `mcp` 1.6, on which the originals run, dies of a method that it does not know.
+    A server that advertises the extension may say there who it is; else it is asked by `mcpc/info`. Another one is
+    asked by the originals' tools, and only in the older era: `mcp` 1.6, on which the originals run, dies of a method
+    that it does not know.
     """
     let_created_pass(session)
     info = info_params(MCPCInformation(mcpc_provider=provider))
     capabilities = session.server_capabilities
-    if CALLBACKS_EXTENSION in ((capabilities.extensions if capabilities is not None else None) or {}):
-        return await _new_handshake(session, info)
+    advertised = (capabilities.extensions if capabilities is not None else None) or {}
+    if CALLBACKS_EXTENSION in advertised:
+        stated = _stated(advertised[CALLBACKS_EXTENSION])
+        return ("meta", stated) if stated is not None else await _new_handshake(session, info)
     if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
         return "", None  # in this era who speaks it says so
     form, found = await _old_handshake(session, info)
     if found is not None and not found.mcpc_version.startswith("0."):
         return await _new_handshake(session, info)
     return form, found
+
+
+def _stated(settings: Any) -> MCPCInformation | None:
+    """What a server says of itself where it advertises the extension; None where it says nothing there."""
+    try:
+        return MCPCInformation.model_validate(settings)
+    except ValidationError:
+        return None
 
 
 async def _new_handshake(session: ClientSession, info: dict[str, Any]) -> tuple[Form, MCPCInformation | None]:

@@ -12,6 +12,7 @@ from typing import Any
 from mcp.server import Server
 
 from mcpc.errors import MCPCError
+from mcpc.messages import MCPCInformation
 from mcpc.server.calls import CallReader
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
@@ -102,7 +103,8 @@ class Binding:
             self.handles,
         )
         self.lowlevel.middleware.append(calls)
-        self.lowlevel.extensions[CALLBACKS_EXTENSION] = {}
+        # With what `mcpc/info` would answer: so a client need not ask.
+        self.lowlevel.extensions[CALLBACKS_EXTENSION] = MCPCInformation(mcpc_provider=self.lowlevel.name).model_dump()
         add_methods(self.lowlevel, self.desk, self._direct)
         self.sep2663.install()
         inner = self.lowlevel.lifespan
