@@ -46,7 +46,18 @@ if TYPE_CHECKING:
     __version__: str
     from mcpc import agents
     from mcpc.bridge import bridge, bridging
-    from mcpc.client import Backoff, Client, ClientOptions, ConnectionState, MCPCHandler, TaskHandle, connect
+    from mcpc.client import (
+        Backoff,
+        Client,
+        ClientOptions,
+        ConnectionState,
+        MCPCHandler,
+        SyncClient,
+        SyncOptions,
+        SyncTaskHandle,
+        TaskHandle,
+        connect,
+    )
     from mcpc.ending import ProcessEnd
     from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt, TaskInfo
     from mcpc.options import ConnectOptions, ListenOptions, MountOptions
@@ -89,6 +100,8 @@ __all__ = [
     "Client",
     "TaskHandle",
     "Backoff",
+    "SyncClient",
+    "SyncTaskHandle",
     "connect",
     "MCPCHandler",
     # agents
@@ -103,6 +116,7 @@ __all__ = [
     "register_transport",
     # options
     "ClientOptions",
+    "SyncOptions",
     "ConnectOptions",
     "ListenOptions",
     "MountOptions",
@@ -151,7 +165,18 @@ __all__ = [
 
 _ROOMS = {
     "mcpc.bridge": ("bridge", "bridging"),
-    "mcpc.client": ("Backoff", "Client", "ClientOptions", "ConnectionState", "MCPCHandler", "TaskHandle", "connect"),
+    "mcpc.client": (
+        "Backoff",
+        "Client",
+        "ClientOptions",
+        "ConnectionState",
+        "MCPCHandler",
+        "SyncClient",
+        "SyncOptions",
+        "SyncTaskHandle",
+        "TaskHandle",
+        "connect",
+    ),
     "mcpc.ending": ("ProcessEnd",),
     "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt", "TaskInfo"),
     "mcpc.options": ("ConnectOptions", "ListenOptions", "MountOptions"),

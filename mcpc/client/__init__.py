@@ -7,5 +7,17 @@ from mcpc.client.handle import TaskHandle
 from mcpc.client.handler import MCPCHandler
 from mcpc.client.life import ConnectionState
 from mcpc.client.options import ClientOptions
+from mcpc.client.sync import SyncClient, SyncOptions, SyncTaskHandle
 
-__all__ = ["Backoff", "Client", "ClientOptions", "ConnectionState", "MCPCHandler", "TaskHandle", "connect"]
+__all__ = [
+    "Backoff",
+    "Client",
+    "ClientOptions",
+    "ConnectionState",
+    "MCPCHandler",
+    "SyncClient",
+    "SyncOptions",
+    "SyncTaskHandle",
+    "TaskHandle",
+    "connect",
+]
