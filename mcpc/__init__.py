@@ -1,4 +1,19 @@
-"""Background tools for MCP: a tool answers at once, works on, and calls back, over any transport, picked by URI."""
+"""Background tools for MCP: a tool answers at once, works on, and calls back, over any transport, picked by URI.
+
+Server: `MCPCHelper`, `Task`, `SyncTask`; `run`, `serve`, `listen`, `asgi_app`.
+Client: `Client`, `SyncClient`, `TaskHandle`, `connect`. Between: `bridge`, `agents`. Errors: all are an `MCPCError`.
+
+    >>> import mcpc; from mcp.server import MCPServer
+    >>> callbacks = mcpc.MCPCHelper(server := MCPServer("stock"))
+    >>> @callbacks.tool()
+    ... async def count(shelves: int, task: mcpc.Task) -> int:
+    ...     await task.update("counting")
+    ...     return 12 * shelves
+    >>> with mcpc.SyncClient(server) as client:  # or a URI: ws://…, http://…, stdio:python server.py
+    ...     task = client.start_task("count", {"shelves": 2})
+    ...     print([message.event for message in task], task.result())
+    ['created', 'update', 'complete'] 24
+"""
 
 import sys
 from importlib import import_module
