@@ -130,7 +130,7 @@ class Store(Protocol):
         ...
 
     async def channels(self, session: str) -> list[str]:
-        """The channels that were opened under that label."""
+        """The channels that were opened under that label; all there are, for `*`."""
         ...
 
     async def enter(self, task: NewTask, *, runner: str | None) -> Entered:

@@ -15,6 +15,7 @@ from mcpc.messages import MCPCInformation, MCPCMessage, MessageType, TaskStatus,
 from mcpc.server.binding import Binding, bind
 from mcpc.server.call import Call, current_call, current_principal
 from mcpc.server.execution import Execution
+from mcpc.server.journals import EVERY_SESSION
 from mcpc.server.keeper import Source
 from mcpc.server.limits import Limits
 from mcpc.server.old_workers import run_plain
@@ -24,7 +25,7 @@ from mcpc.server.registration import DEFAULT_AFTER, handle_after, register
 from mcpc.server.signature import read_worker
 from mcpc.server.store_option import source_of
 from mcpc.server.tools import BackgroundTool
-from mcpc.server.workshop import EVERY_SESSION, Workshop
+from mcpc.server.workshop import Workshop
 from mcpc.wire.callbacks import decode_message, encode_message
 
 __all__ = ["BegunTask", "KnownTask", "MCPCHelper", "StartedTask"]
@@ -169,10 +170,11 @@ class MCPCHelper:
 
         Raises:
             MessageError: the result is not a JSON value, or the event is empty.
+            StoreError: there is a store, and it cannot tell which channels there are.
         """
         message = MCPCMessage(type="server_event", event=event, session_id=session_id or EVERY_SESSION, result=result)
         workshop = self.binding.workshop
-        return await workshop.host.acall(lambda: workshop.emit(message))
+        return await workshop.host.arun(lambda: workshop.announce(message))
 
     # --- tasks, mcpc 0.2 style ---
 
@@ -292,6 +294,8 @@ class MCPCHelper:
         try:
             check_message(message)
             workshop = self.binding.workshop
+            if message.type == "server_event":
+                return await workshop.host.arun(lambda: workshop.announce(message)) > 0
             if workshop.host.is_here:
                 return await self._send_here(workshop, message)
             return await workshop.host.acall(lambda: _send_nowait(workshop, message))
@@ -327,8 +331,6 @@ class MCPCHelper:
 
 
 def _send_nowait(workshop: Workshop, message: MCPCMessage) -> bool:
-    if message.type == "server_event":
-        return workshop.emit(message) > 0
     running = workshop.running_by_id(message.task_id)
     if running is not None:
         return running.send_nowait(message.event, message.result)

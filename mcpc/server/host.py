@@ -124,6 +124,13 @@ class Host:
             return function()
         return await anyio.to_thread.run_sync(self.call, function)
 
+    async def arun(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run `function` in the host's loop and await it there, from any loop, without blocking the caller's."""
+        if self.is_here or self._token is None:
+            return await function()
+        token = self._token
+        return await anyio.to_thread.run_sync(lambda: anyio.from_thread.run(function, token=token))
+
 
 async def _guarded(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run `main`; an error of one must not end the others."""

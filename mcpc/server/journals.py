@@ -12,7 +12,10 @@ from mcpc.server.journal import Journal
 from mcpc.server.limits import Limits
 from mcpc.shares import Shares
 
-__all__ = ["JournalTable"]
+__all__ = ["EVERY_SESSION", "JournalTable"]
+
+EVERY_SESSION = "*"
+"""The `session_id` of a server event that is for every channel."""
 
 
 class JournalTable:
@@ -83,6 +86,10 @@ class JournalTable:
             return None
         journal.touched = self._clock()
         return journal
+
+    def of_session(self, session: str) -> list[Journal]:
+        """The journals that a server event of that session is for; all of them, for `*`."""
+        return [j for j in self._journals.values() if session == EVERY_SESSION or session in j.sessions]
 
     def _plain(self, key: str, principal: Hashable | None) -> Journal:
         return Journal(key, principal, self._limits, self._clock)

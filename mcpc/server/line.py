@@ -43,7 +43,8 @@ class Pool:
 
     async def shrinks(self) -> None:
         """Wait until some have gone."""
-        self._shrunk = anyio.Event()
+        if self._shrunk.is_set():  # else others wait for it
+            self._shrunk = anyio.Event()
         await self._shrunk.wait()
 
 
@@ -71,6 +72,8 @@ class Line:
         """The right to write for a task; None for what is no task's."""
         self.on_lost: Callable[[], None] = lambda: None
         """Called once, if the store lets nothing more of it through."""
+        self.on_receipt: Callable[[Appended], None] = lambda receipt: None
+        """Called with what the store says of each entry that landed."""
         self._on_state: Callable[[], None] = lambda: None
         self.is_lost = False
         self.changed = False
@@ -85,6 +88,7 @@ class Line:
         self._writer = secrets.token_hex(8)
         self._seq = 0
         self._messages: list[bytes] = []
+        self._probes = False
         self._checkpoint: bytes | None = None
         self._end: Literal["complete", "failed"] | None = None
         self._taken_told = 0
@@ -111,6 +115,11 @@ class Line:
         self._end = event
         self.change()
 
+    def probe(self) -> None:
+        """Ask the store, by an entry without messages, how far those who listen have come."""
+        self._probes = True
+        self._note(self)
+
     def change(self) -> None:
         """The task's state has changed."""
         self.changed = self._state is not None
@@ -125,14 +134,15 @@ class Line:
     async def flushed(self) -> None:
         """Wait until all that was said has landed, or never will."""
         while not self.is_lost and self.is_dirty:
-            self._settled = anyio.Event()
+            if self._settled.is_set():  # else others wait for it
+                self._settled = anyio.Event()
             await self._settled.wait()
 
     @property
     def is_dirty(self) -> bool:
         """Whether something has not landed."""
         waits = bool(self._messages) or self.changed or self._checkpoint is not None or self._end is not None
-        return waits or self._in_flight is not None or self.taken > self._taken_told
+        return waits or self._in_flight is not None or self._probes or self.taken > self._taken_told
 
     # --- what lands ---
 
@@ -155,6 +165,7 @@ class Line:
             taken=self.taken,
         )
         self.changed: bool = False
+        self._probes = False
         self._taken_told = self.taken
         if is_last:
             self._checkpoint = self._end = None
@@ -179,6 +190,7 @@ class Line:
         self._pool.add(-len(entry.messages), -sum(map(len, entry.messages)))
         if isinstance(receipt, Appended):
             self._seq = entry.seq
+            self.on_receipt(receipt)
             if entry.messages:
                 self._landed(receipt.first, list(entry.messages), entry.end is not None)
             if entry.state is not None:

@@ -4,12 +4,13 @@ Knows nothing of tasks.
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any
 
 import anyio
 
 from mcpc.errors import MCPCError, StoreError
+from mcpc.server.journal import Journal
 from mcpc.server.journals import JournalTable
 from mcpc.server.stored_journal import StoredJournal
 from mcpc.server.stored_states import principal_text
@@ -21,6 +22,8 @@ logger: logging.Logger = logging.getLogger("mcpc")
 
 SENT_INTERVAL = 1.0
 """Seconds between two reports of what listeners were sent."""
+FED_INTERVAL = 0.02
+"""The same while other processes write what they are sent."""
 LARGEST_NUMBER = 1 << 53
 """No message's number is above: JSON readers would round it. A listener that knows a larger one is mistaken."""
 RETRY = 0.5
@@ -50,6 +53,9 @@ class Shelf:
         self._spawn = spawn
         self._told: dict[str, int] = {}
         """What the store was told that listeners were sent, by channel."""
+        self._fed: dict[StoredJournal, None] = {}
+        """Journals whose readers are sent what other processes write: those wait for word of how far they have come."""
+        self._hurry = anyio.Event()
         self._behind: set[StoredJournal] = set()
         """Journals that are being read up to date."""
 
@@ -138,6 +144,9 @@ class Shelf:
         journal = self._journals.get(channel)
         if isinstance(journal, StoredJournal) and journal.is_open:
             await journal.catch_up(self._store())
+            if journal.reader is not None:
+                self._fed[journal] = None
+                self._hurry.set()
 
     async def look_at_all(self) -> None:
         """It may have some of any channel that somebody listens to here.
@@ -167,18 +176,35 @@ class Shelf:
         self._behind.discard(journal)
 
     async def report_for_ever(self) -> None:
-        """Tell the store what listeners were sent, now and then."""
+        """Tell the store what listeners were sent: now and then, and often while others wait for that."""
         while True:
-            await anyio.sleep(SENT_INTERVAL)
-            cursors = {
-                journal.key: journal.sent
-                for journal in self._journals
-                if journal.reader is not None and journal.sent > self._told.get(journal.key, 0)
-            }
-            if not cursors:
-                continue
-            try:
-                await self._store().sent(self._runner, cursors)
-                self._told.update(cursors)
-            except StoreError as exc:
-                logger.debug("the store was not told what was sent: %s", exc)
+            if not self._fed:
+                self._hurry = anyio.Event()
+                with anyio.move_on_after(SENT_INTERVAL):
+                    await self._hurry.wait()
+            await self._report_while_fed(anyio.current_time() + SENT_INTERVAL)
+            await self._report(self._journals)
+
+    async def _report_while_fed(self, until: float) -> None:
+        while self._fed and anyio.current_time() < until:
+            await anyio.sleep(FED_INTERVAL)
+            await self._report(self._fed)
+            self._fed = {journal: None for journal in self._fed if self._is_behind(journal)}
+
+    def _is_behind(self, journal: StoredJournal) -> bool:
+        """Whether the reader of a journal is still to be sent something, or the store to be told."""
+        return journal.reader is not None and self._told.get(journal.key, 0) < journal.mailbox.head
+
+    async def _report(self, journals: Iterable[Journal]) -> None:
+        cursors = {
+            journal.key: journal.sent
+            for journal in journals
+            if journal.reader is not None and journal.sent > self._told.get(journal.key, 0)
+        }
+        if not cursors:
+            return
+        try:
+            await self._store().sent(self._runner, cursors)
+            self._told.update(cursors)
+        except StoreError as exc:
+            logger.debug("the store was not told what was sent: %s", exc)

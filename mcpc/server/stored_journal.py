@@ -9,18 +9,22 @@ from collections.abc import Callable, Hashable
 import anyio
 from anyio.lowlevel import checkpoint
 
+from mcpc.mailbox import Mailbox
 from mcpc.server.journal import YIELD_EVERY, Journal
 from mcpc.server.limits import Limits
 from mcpc.server.line import Line, Pool
 from mcpc.server.pressure import Pressure
+from mcpc.server.reader import Reader
 from mcpc.store import Store
-from mcpc.stored import ChannelState, Page
+from mcpc.stored import Appended, ChannelState, Page
 
 __all__ = ["StoredJournal"]
 
 MAX_WAITING = 2048
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 """Messages of a journal, and bytes, that may wait for the store; over it senders wait."""
+PROBE_INTERVAL = 0.02
+"""Seconds between two questions to the store, while somebody waits for a reader at another process."""
 READ_MESSAGES = 2048
 READ_BYTES = 4 * 1024 * 1024
 """Of one reading of the store."""
@@ -30,17 +34,49 @@ _HEAD = 80
 """Bytes of a message in which its event stands."""
 
 
+class _Backlog:
+    """A journal and who reads it, here or at another process."""
+
+    def __init__(self, journal: "StoredJournal") -> None:
+        self._journal = journal
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What was sent."""
+        return self._journal.mailbox
+
+    @property
+    def reader(self) -> Reader | None:
+        """Who reads it now."""
+        return self._journal.reader or self._journal.elsewhere
+
+
 class _StoredPressure(Pressure):
-    """The same rule, with what waits for the store added."""
+    """The same rule, with what waits for the store added, and for readers at other processes too."""
 
     def __init__(self, journal: "StoredJournal", stall_timeout: float) -> None:
-        super().__init__(journal, stall_timeout)
+        super().__init__(_Backlog(journal), stall_timeout)
         self._journal = journal
+
+    async def room_for(self, size: int) -> None:
+        """See `Pressure.room_for`. How far a reader at another process has come is asked of the store."""
+        if self._journal.reader is not None or self._journal.elsewhere is None:
+            await super().room_for(size)
+        elif self.waiting or self.must_wait(size):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._ask_for_ever)
+                await super().room_for(size)
+                tasks.cancel_scope.cancel()
+
+    async def _ask_for_ever(self) -> None:
+        while True:
+            self._journal.line.probe()
+            await anyio.sleep(PROBE_INTERVAL)
 
     def must_wait(self, size: int) -> bool:
         """Whether the reader would lose a message once this one, and those before it, have landed."""
         journal = self._journal
-        reader = journal.reader
+        reader = journal.reader or journal.elsewhere
         if reader is None or reader.stalled or reader.ended.is_set():
             return False
         return journal.mailbox.crowds_out(journal.pool.count + 1, journal.pool.size + size, reader.cursor)
@@ -66,12 +102,15 @@ class StoredJournal(Journal):
         note: Callable[[Line], None],
     ) -> None:
         super().__init__(channel, principal, limits, clock)
+        self.elsewhere: Reader | None = None
+        """Who listens at another process, as far as the store has told."""
         self.pressure = _StoredPressure(self, limits.stall_timeout)
         self._waiting = self.pressure.waiting
         self.pool: Pool = Pool()
         """What waits for the store."""
         self.line: Line = Line(channel, self.pool, note, self.landed, self.head)
         """For what is no stored task's: server events, tasks in the originals' way."""
+        self.line.on_receipt = self.told
         self.on_behind: Callable[[StoredJournal], None] = lambda journal: None
         """Called when the store has messages that are not here."""
         self.opening: anyio.Lock = anyio.Lock()
@@ -114,7 +153,7 @@ class StoredJournal(Journal):
             return False
         if self._is_full:
             return False
-        return self.reader is None or not self.pressure.must_wait(size)
+        return not self.pressure.must_wait(size)
 
     async def room(self, size: int) -> None:
         """Wait until a message of `size` bytes may be sent."""
@@ -139,6 +178,20 @@ class StoredJournal(Journal):
             self.mailbox.append(messages[-1], self.sent, expires_at=self._clock() + self._ttl)
         self._ring()
 
+    def told(self, receipt: Appended) -> None:
+        """How far the store says that those who listen have come: it counts where nobody listens here."""
+        reader = self.elsewhere
+        if self.reader is not None or not receipt.listening:
+            if reader is not None:
+                self.elsewhere = None
+                self.pressure.give_all()
+        elif reader is None:
+            self.elsewhere = Reader(receipt.cursor)
+        elif receipt.cursor > reader.cursor:
+            reader.cursor = receipt.cursor
+            reader.sent(more=True)
+            self.pressure.made_room()
+
     def _ring(self) -> None:
         reader = self.reader
         if reader is not None and not reader.awake:
@@ -148,6 +201,7 @@ class StoredJournal(Journal):
         """The channel as the store has it, before anything was read."""
         self.epoch: str = state.epoch
         self.sent: int = state.cursor
+        self.elsewhere = Reader(state.cursor)  # perhaps: the first receipt tells
 
     async def catch_up(self, store: Store) -> None:
         """Read what the store has and the mailbox has not.

@@ -15,9 +15,11 @@ from mcpc.clock import SYSTEM_CLOCK, Clock
 from mcpc.errors import MCPCError, StoreError
 from mcpc.messages import MCPCMessage
 from mcpc.server.execution import Execution
+from mcpc.server.far_lines import FarLines
 from mcpc.server.followed import Following
 from mcpc.server.holders import holders_of
 from mcpc.server.journal import Journal
+from mcpc.server.journals import EVERY_SESSION
 from mcpc.server.keeper import Keeper, Source
 from mcpc.server.limits import Limits
 from mcpc.server.line import Line, Pool
@@ -73,6 +75,7 @@ class StoredWorkshop(Workshop):
         self.signals: Signals = Signals(self.store, self._stored)
         self.following: Following = Following(self._look_up)
         self._recovery: Recovery | None = None
+        self._far = FarLines(self._log.note)
 
     # --- its life ---
 
@@ -179,6 +182,16 @@ class StoredWorkshop(Workshop):
             return super().make_journal(key, principal)
         return StoredJournal(key, principal, self.limits, self.clock.steady, self._log.note)
 
+    async def announce(self, message: MCPCMessage) -> int:
+        """See `Workshop.announce`: to every channel of the session in the store, wherever its client listens.
+
+        Raises:
+            StoreError: the store cannot tell which there are.
+        """
+        session = message.session_id or EVERY_SESSION
+        names = await self.store().channels(session)
+        return await self._far.post(encode_message(message), names, self.journals.of_session(session))
+
     # --- tasks ---
 
     async def _look_up(self, task_id: str) -> TaskState | None:
@@ -250,6 +263,7 @@ class StoredWorkshop(Workshop):
             line = Line(channel_id(state.owner), Pool(), self._log.note, _nothing_landed, lambda: 0)
         else:
             line = Line(journal.key, journal.pool, self._log.note, journal.landed, journal.head)
+            line.on_receipt = journal.told
         line.follow(lambda: encode_state(state), lambda: self.following.changed(state.task_id))
         outlet = StoredOutlet(line, journal)
         running = StoredExecution(

@@ -21,7 +21,7 @@ from mcpc.server.failures import ABANDONED
 from mcpc.server.holders import Bound, holders_of
 from mcpc.server.host import Host
 from mcpc.server.journal import Journal
-from mcpc.server.journals import JournalTable
+from mcpc.server.journals import EVERY_SESSION, JournalTable
 from mcpc.server.limits import Limits
 from mcpc.server.outlet import Outlet
 from mcpc.server.outlets import JournalOutlet
@@ -34,12 +34,10 @@ from mcpc.wire.jsontext import encode_json
 from mcpc.wire.prompts import describe_prompt
 from mcpc.wire.requests import LAST_MESSAGE, task_description
 
-__all__ = ["EVERY_SESSION", "Follower", "Workshop"]
+__all__ = ["Follower", "Workshop"]
 
 ExecutionT = TypeVar("ExecutionT", bound=Execution)
 
-EVERY_SESSION = "*"
-"""The `session_id` of a server event that is for every channel."""
 MAX_DESCRIBED = 1000
 """Tasks described to a listener that has missed messages; the newest, when there are more."""
 MAX_PROMPT_BYTES = 64 * 1024
@@ -303,12 +301,14 @@ class Workshop:
 
     def emit(self, message: MCPCMessage) -> int:
         """Send a server event to the journals of its session (`*`: to all); how many there were."""
-        data = encode_message(message)
-        session = message.session_id
-        journals = [j for j in self.journals if session == EVERY_SESSION or session in j.sessions]
+        data, journals = encode_message(message), self.journals.of_session(message.session_id or EVERY_SESSION)
         for journal in journals:
             journal.post(data)
         return len(journals)
+
+    async def announce(self, message: MCPCMessage) -> int:
+        """The same, to the clients of other processes too, where there are any."""
+        return self.emit(message)
 
 
 def _open_prompts(task: TaskState) -> list[dict[str, Any]]:

@@ -222,13 +222,15 @@ async def the_oldest_messages_make_room(subject: StoreSubject) -> None:
 
 @_check(10)
 async def sessions_are_found_and_bounded(subject: StoreSubject) -> None:
-    """A label finds the channels that were opened under it; beyond `max_sessions` the oldest is forgotten."""
+    """A label finds the channels that were opened under it, `*` all; beyond `max_sessions` the oldest is forgotten."""
     async with subject.handles(max_sessions=2) as (store, other):
         one, two = await subject.channel(store), await subject.channel(store)
         labels = [f"{one}-{n}" for n in range(3)]
         for label in labels:
             await store.open(one, principal=None, session=label)
         await other.open(two, principal=None, session=labels[2])
+        everywhere = await other.channels("*")
+        expect({one, two} <= set(everywhere), f"of two channels all that is found is {everywhere}")
         found = [await other.channels(label) for label in labels]
         expect(sorted(found[2]) == sorted([one, two]), f"a label of two channels finds {found[2]}")
         expect(found[:2] == [[], [one]], f"of three labels of a channel two are remembered, and they find {found}")

@@ -112,7 +112,8 @@ class Channels:
 
     def of_session(self, session: str) -> list[str]:
         """See `Store.channels`."""
-        return [channel.name for channel in self._data.channels.values() if session in channel.sessions]
+        channels = self._data.channels.values()
+        return [channel.name for channel in channels if session == "*" or session in channel.sessions]
 
     def keep(self, channel: Channel, data: bytes, expires: float) -> None:
         """Keep the newest message readable until its time is over; those that were sent go when there are too many."""

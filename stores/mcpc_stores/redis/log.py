@@ -171,6 +171,8 @@ class RedisLog:
 
     async def channels(self, session: str) -> list[str]:
         """See `Store.channels`."""
+        if session == "*":
+            return [name.decode() for name in await self._engine.command("zrange", self._keys.channels, 0, -1)]
         return [name.decode() for name in await self._engine.command("smembers", self._keys.session(session))]
 
     async def used_before(self, seconds: float) -> list[str]:

@@ -121,6 +121,8 @@ class Channels:
 
     def of_session(self, session: str) -> list[str]:
         """See `Store.channels`."""
+        if session == "*":
+            return [name for (name,) in self._db.execute("SELECT channel FROM channels ORDER BY id")]
         rows = self._db.execute(
             "SELECT channels.channel FROM sessions JOIN channels ON channels.id = sessions.channel"
             " WHERE sessions.session = ? ORDER BY sessions.id",
