@@ -308,6 +308,8 @@ class Traits:
     """Only this process reaches its listeners."""
     drives_server: bool = False
     """Its listener runs `Endpoint.server` itself, lifespan included (a stream transport)."""
+    heartbeat: bool = False
+    """Nothing tells when a peer stops answering, as WebSocket's pings do: a client asks after a while of silence."""
     superseded: bool = False
     """There is a newer scheme for the same purpose; this one is for peers that have no other."""
     listener_loops: frozenset[str] = frozenset(("asyncio", "trio"))

@@ -19,6 +19,7 @@ from mcp_types import CallToolResult
 from mcpc.client.backoff import Backoff
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form, shake_hands
+from mcpc.client.heartbeat import HEARTBEAT, Heartbeat
 from mcpc.client.inbox import Inbox
 from mcpc.client.keeping import Keeping
 from mcpc.client.life import ConnectionState
@@ -54,6 +55,8 @@ class Client(ReconnectingClient):
         provider: Our name in the handshake.
         reconnect: Dial again when the connection is lost; by default for sockets and HTTP. A `Backoff` says how.
         reconnect_timeout: Seconds after which to give up dialling; None never gives up.
+        heartbeat: Seconds of silence after which a server that speaks MCPC is asked whether it is there, over tcp, unix
+            and stdio; after as many more the connection is lost. Anything it sends counts. None never asks.
         on_connection: Called with `connected`, `lost` and `closed`.
         channel: The key of an earlier client's channel (a secret), whose tasks are then ours; what the server still
             keeps of its messages comes again. None for a channel of our own.
@@ -74,6 +77,7 @@ class Client(ReconnectingClient):
         provider: str = "mcpc",
         reconnect: bool | Backoff | None = None,
         reconnect_timeout: float | None = 60.0,
+        heartbeat: float | None = HEARTBEAT,
         on_connection: Callable[[ConnectionState], None] | None = None,
         channel: str | None = None,
         channel_file: str | os.PathLike[str] | None = None,
@@ -96,6 +100,8 @@ class Client(ReconnectingClient):
         sdk_options["elicitation_callback"] = self._questions
         super().__init__(opening, reconnect, reconnect_timeout, on_connection, **sdk_options)
         self.provider = provider
+        seconds = heartbeat if opening.heartbeat else None
+        self._heartbeat = Heartbeat(seconds, lambda: self._inbox.last, self._life.end_connection)
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
         self._form: Form = ""
@@ -122,6 +128,7 @@ class Client(ReconnectingClient):
             return
         self._inbox.stopped_listening()
         group.start_soon(self._listen, self.session)
+        group.start_soon(self._heartbeat.watch, self.session, self.provider)
         await self._listening.confirmed()
 
     async def _listen(self, session: ClientSession) -> None:
@@ -133,7 +140,7 @@ class Client(ReconnectingClient):
 
     def _tap(self, streams: StreamPair) -> StreamPair:
         tapped = tap(streams, self._inbox, channel=lambda: self._listening.channel, on_end=self._life.end_connection)
-        return self._questions.tap(self._remote.streams.tap(tapped))
+        return self._heartbeat.tap(self._questions.tap(self._remote.streams.tap(tapped)))
 
     def _disconnected(self) -> None:
         self._inbox.abandon_calls()

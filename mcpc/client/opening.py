@@ -31,6 +31,8 @@ class Opening:
     """Dialling again reaches the same server."""
     patience: float | None = PATIENCE
     """Seconds for all of it; None for any time."""
+    heartbeat: bool = False
+    """Nothing but asking tells whether the server still answers."""
 
 
 def opening_of(server: Any, options: Mapping[str, Any], others: Collection[str] = ()) -> Opening:
@@ -48,10 +50,10 @@ def opening_of(server: Any, options: Mapping[str, Any], others: Collection[str] 
     """
     if isinstance(server, str | URI):
         connector = Connector(server, _taken(server, options, others))
-        return Opening(connector, connector.redialled, _patience(options))
+        return Opening(connector, connector.redialled, _patience(options), connector.heartbeat)
     refuse_unknown("Client of a server that is not given by a URI", (), options, TypeError, others=others)
     if isinstance(server, Connector):
-        return Opening(server, server.redialled, _patience(server.options))
+        return Opening(server, server.redialled, _patience(server.options), server.heartbeat)
     if hasattr(server, "__aenter__"):
         return Opening(server)
     return Opening(InProcess(server))

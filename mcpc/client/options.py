@@ -27,7 +27,16 @@ __all__ = ["OWN", "SDK_OPTIONS", "CallOptions", "ClientOptions", "split"]
 SDK_OPTIONS = frozenset(f.name for f in fields(mcp.Client) if f.init) - {"server"}
 """What `mcp.Client` takes by name."""
 
-OWN = ("provider", "reconnect", "reconnect_timeout", "on_connection", "channel", "channel_file", "transport_options")
+OWN = (
+    "provider",
+    "reconnect",
+    "reconnect_timeout",
+    "heartbeat",
+    "on_connection",
+    "channel",
+    "channel_file",
+    "transport_options",
+)
 """What `Client` takes besides."""
 
 

@@ -34,7 +34,7 @@ __all__ = ["TcpTransport"]
 class TcpTransport:
     """Serves `tcp://host:port`."""
 
-    traits: Traits = Traits(place="{scheme}://127.0.0.1:0")
+    traits: Traits = Traits(heartbeat=True, place="{scheme}://127.0.0.1:0")
 
     def connect(
         self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_ANSWER_SIZE, open_timeout: float = OPEN_TIMEOUT

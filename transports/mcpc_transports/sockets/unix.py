@@ -36,7 +36,9 @@ SUN_PATH = 104 if sys.platform == "darwin" else 108
 class UnixTransport:
     """Serves `unix:///absolute/path`."""
 
-    traits: Traits = Traits(guarded=True, example="{scheme}:///tmp/mcp.sock", place="{scheme}://{directory}/mcpc.sock")
+    traits: Traits = Traits(
+        heartbeat=True, guarded=True, example="{scheme}:///tmp/mcp.sock", place="{scheme}://{directory}/mcpc.sock"
+    )
 
     def connect(
         self, uri: URI, /, *, max_message_size: int = DEFAULT_MAX_ANSWER_SIZE, open_timeout: float = OPEN_TIMEOUT

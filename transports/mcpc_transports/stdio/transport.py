@@ -51,7 +51,9 @@ class _HasFileno(Protocol):
 class StdioTransport:
     """Serves `stdio:`."""
 
-    traits: Traits = Traits(redialled=False, guarded=True, spawns=True, example="{scheme}:", place="{scheme}:")
+    traits: Traits = Traits(
+        heartbeat=True, redialled=False, guarded=True, spawns=True, example="{scheme}:", place="{scheme}:"
+    )
 
     def connect(
         self,
