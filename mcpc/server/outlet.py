@@ -4,13 +4,18 @@ Knows no task and no caller: what runs a task sends to an outlet, and `outlets`
 has one for each kind of caller.
 """
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
-import jsonschema
 
 from mcpc.errors import PromptError
+from mcpc.later import later
 from mcpc.tasks import Prompt
+
+if TYPE_CHECKING:
+    import jsonschema
+else:
+    jsonschema = later("jsonschema")
 
 __all__ = ["OpenPrompt", "Outlet", "check_answer"]
 

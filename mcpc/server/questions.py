@@ -1,14 +1,18 @@
 """The questions of one running task: asked, answered once, and closed; their state is the task's."""
 
 from collections.abc import Callable
-from typing import Any
-
-import jsonschema
-from jsonschema.validators import validator_for
+from typing import TYPE_CHECKING, Any
 
 from mcpc.errors import PromptError
+from mcpc.later import later
 from mcpc.server.outlet import OpenPrompt
 from mcpc.tasks import Move, Prompt, TaskRegistry, TaskState
+
+if TYPE_CHECKING:
+    import jsonschema
+    from jsonschema import validators
+else:
+    jsonschema, validators = later("jsonschema"), later("jsonschema.validators")
 
 __all__ = ["Questions"]
 
@@ -43,7 +47,7 @@ class Questions:
             raise PromptError(f"{self._max_open} prompts are open, which is the limit")
         if schema is not None:
             try:
-                validator_for(schema).check_schema(schema)
+                validators.validator_for(schema).check_schema(schema)
             except jsonschema.SchemaError as exc:
                 raise PromptError(f"not a JSON schema: {exc.message}") from exc
         asked = OpenPrompt(Prompt(prompt_id, message, choices, schema))

@@ -266,6 +266,12 @@ def test_everything_shown_says_what_it_is_for(module: str) -> None:
     assert silent == []
 
 
+def test_what_checks_answers_is_imported_with_the_first_question() -> None:
+    """jsonschema takes longer to import than all the rest of ours."""
+    code = "import sys, mcpc; mcpc.Client, mcpc.MCPCHelper; print('jsonschema' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 def test_importing_the_library_imports_no_adapter_and_no_network_library() -> None:
     """What a transport needs is loaded when its scheme is used."""
     code = "import sys, mcpc; print(*[name for name in sys.modules])"
