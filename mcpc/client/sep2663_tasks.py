@@ -329,7 +329,9 @@ class RemoteTask(_Followed):
 
     def _tell_end(self, state: TaskState) -> None:
         router, handle = self._router, self._handle
-        if state.status == "completed":
+        if state.value is not None and state.status == "completed":
+            router.emit(handle, "complete", state.value[0])
+        elif state.status == "completed":
             router.finish(handle, CallToolResult.model_validate(state.result))
         elif state.status == "cancelled":
             router.emit(handle, "failed", failure("stopped", _text(state)))

@@ -15,8 +15,9 @@ from mcpc.tasks import Status, TaskState
 from mcpc.wire.jsontext import as_object, encode_json
 from mcpc.wire.message import META
 from mcpc.wire.prompts import input_request
+from mcpc.wire.results import result_value
 from mcpc.wire.sep2663 import TASK_RESULT, task_details, task_members
-from mcpc.wire.standard import INPUT_REQUESTS, RESULT_TYPE
+from mcpc.wire.standard import INPUT_REQUESTS, IS_ERROR, RESULT_TYPE
 
 __all__ = [
     "POLL_INTERVAL",
@@ -53,7 +54,8 @@ def detailed_state(task: TaskState, *, max_size: int, with_details: bool = False
     elif status == "failed":
         state["error"] = task.error
     if with_details:
-        state[META] = task_details(task.tool_name, task.session_id, None if task.ended else update)
+        value = _value(task, as_object(state.get("result")), max_size)
+        state[META] = task_details(task.tool_name, task.session_id, None if task.ended else update, value)
     return state
 
 
@@ -125,6 +127,17 @@ def _result(task: TaskState, max_size: int) -> dict[str, Any]:
         return result
     # An object travels twice, also as a text, so it may be too large where the message was not.
     return on_the_wire(error_result(f"a result of {size} bytes is over the limit of {max_size}"), LATEST_MODERN_VERSION)
+
+
+def _value(task: TaskState, result: dict[str, Any], max_size: int) -> tuple[Any] | None:
+    """What the task completed with, in a tuple, where its content does not give it back: a bare list, say."""
+    if task.status is not Status.COMPLETE or result.get(IS_ERROR):
+        return None
+    value = from_json(encode_json(task.result))
+    read = result_value(result)
+    if type(read) is type(value) and read == value:
+        return None
+    return (value,) if len(encode_json(value)) + len(encode_json(result)) <= max_size else None
 
 
 def _made(task: TaskState) -> dict[str, Any]:

@@ -44,6 +44,7 @@ TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
 
 TASK_IDS = "taskIds"
 UPDATE_DETAIL = "update"
+VALUE_DETAIL = "value"
 
 GET_METHOD = "tasks/get"
 UPDATE_METHOD = "tasks/update"
@@ -53,7 +54,8 @@ ACKNOWLEDGED_METHOD = "notifications/subscriptions/acknowledged"
 TASKS_NOTIFICATION = "notifications/tasks"
 
 DETAILS_META = "mcpc/task"
-"""The `_meta` member that tells a client of ours what SEP-2663 has no place for: names, and the last update's value."""
+"""The `_meta` member that tells a client of ours what SEP-2663 has no place for: names, and the values of the
+last update and of a result whose content does not give it back."""
 
 TASK_RESULT: Literal["task"] = "task"
 """The `resultType` of a call that became a task."""
@@ -186,6 +188,11 @@ class TaskState:
         return (self.details[UPDATE_DETAIL],) if UPDATE_DETAIL in self.details else None
 
     @property
+    def value(self) -> tuple[Any] | None:
+        """What it completed with, in a tuple, where a server of ours says so: its content does not give it back."""
+        return (self.details[VALUE_DETAIL],) if VALUE_DETAIL in self.details else None
+
+    @property
     def terminal(self) -> bool:
         """Whether the task has ended."""
         return self.status in TERMINAL
@@ -221,10 +228,16 @@ def task_members(
     return members if text is None else {**members, "statusMessage": text}
 
 
-def task_details(tool_name: str, session_id: str, update: tuple[Any] | None) -> dict[str, Any]:
+def task_details(
+    tool_name: str, session_id: str, update: tuple[Any] | None, value: tuple[Any] | None = None
+) -> dict[str, Any]:
     """The `_meta` that tells a client of ours more."""
     details: dict[str, Any] = {TOOL_NAME: tool_name, SESSION_ID: session_id}
-    return {DETAILS_META: details if update is None else {**details, UPDATE_DETAIL: update[0]}}
+    if update is not None:
+        details[UPDATE_DETAIL] = update[0]
+    if value is not None:
+        details[VALUE_DETAIL] = value[0]
+    return {DETAILS_META: details}
 
 
 def _time(value: Any) -> datetime | None:

@@ -367,3 +367,22 @@ async def test_the_sdks_client_follows_a_task_by_push_with_an_extension_of_its_o
     # The SDK may hand notifications on in another order than they came in.
     (ended,) = (state for state in watching.states if state["status"] == "completed")
     assert ended["result"]["structuredContent"] == {"rows": 2}
+
+
+async def test_who_attaches_to_a_task_has_its_value_also_where_its_content_does_not_give_it_back() -> None:
+    values: list[Any] = [[1, 2, 3], ["a"], [], "5", "text", 5, None, True, {"rows": 2}, [{"n": 1}, [2]]]
+    server = MCPServer[Any]("values", log_level="WARNING")
+
+    @mcpc.MCPCHelper(server).tool()
+    async def give(number: int, task: mcpc.Task):  # pyright: ignore[reportUnusedFunction]
+        return values[number]
+
+    with anyio.fail_after(DEADLINE):
+        async with mcpc.listen(server, "memory://values") as listener:
+            async with by_hand(listener.uri) as by_extension, mcpc.Client(listener.uri) as client:
+                for number, value in enumerate(values):
+                    created = await by_extension.call("give", {"number": number})
+                    attached = client.task(created["taskId"])
+                    assert await attached.result() == value
+                    told = await (await client.start_task("give", {"number": number})).result()
+                    assert (told, type(told)) == (value, type(value))
