@@ -15,7 +15,19 @@ import uv
 
 from benchmarks.environments import Environment, alone, variables
 
-__all__ = ["COLUMNS", "PAGE", "PEERS", "Peer", "Seen", "page_with", "rows_of", "serving_matrix", "table_of"]
+__all__ = [
+    "COLUMNS",
+    "PAGE",
+    "PEERS",
+    "Locked",
+    "Peer",
+    "Seen",
+    "page_with",
+    "pins",
+    "rows_of",
+    "serving_matrix",
+    "table_of",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "peers" / "matrix"
@@ -89,7 +101,10 @@ class Peer:
     def _python(self) -> str:
         if self.lock is None:
             return sys.executable
-        environment = _Locked(f"{self.lock}-{sys.version_info.major}.{sys.version_info.minor}", (_pins(self.lock),))
+        environment = Locked(
+            f"{self.lock}-{sys.version_info.major}.{sys.version_info.minor}",
+            (pins(HERE / "locks" / f"{self.lock}.lock"),),
+        )
         environment.make(WORK)
         return environment.python(WORK)
 
@@ -110,24 +125,40 @@ PEERS = (
 )
 
 
-class _Locked(Environment):
+class Locked(Environment):
     """An environment of exact pins, made with uv."""
+
+    beside = False
+    """Whether mcpc is there, too."""
+
+    @classmethod
+    def beside_mcpc(cls, name: str, installs: tuple[str, ...]) -> str:
+        """The Python of an environment where mcpc is, too."""
+        environment = _Beside(f"{name}-{sys.version_info.major}.{sys.version_info.minor}", (installs,))
+        environment.make(WORK)
+        return environment.python(WORK)
 
     def _make(self, folder: Path) -> None:
         target = folder / self.name
         shutil.rmtree(target, ignore_errors=True)
         _uv("venv", "--quiet", "--python", sys.executable, str(target))
         _uv("pip", "install", "--quiet", "--python", self.python(folder), "--no-deps", *self.installs[0])
+        if self.beside:
+            _uv("pip", "install", "--quiet", "--python", self.python(folder), "--no-deps", "--editable", str(ROOT))
         (target / "benchmark.json").write_text(json.dumps(self._wanted()))
+
+
+class _Beside(Locked):
+    beside = True
 
 
 def _uv(*arguments: str) -> None:
     subprocess.run([uv.find_uv_bin(), *arguments], check=True, timeout=100, env=variables(Environment("none", ((),))))
 
 
-def _pins(lock: str) -> tuple[str, ...]:
-    lines = (HERE / "locks" / f"{lock}.lock").read_text().splitlines()
-    return tuple(line for line in lines if not line.startswith("#"))
+def pins(lock: Path) -> tuple[str, ...]:
+    """What a lock pins."""
+    return tuple(line for line in lock.read_text().splitlines() if not line.startswith("#"))
 
 
 def _node_folder() -> Path:
