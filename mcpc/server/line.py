@@ -99,6 +99,13 @@ class Line:
         """The line is a task's: what gives its state, encoded, and what is called when one has landed."""
         self._state, self._on_state = state, landed
 
+    def again(self) -> "Line":
+        """A new writer in place of this one, which says nothing more, with the same claim."""
+        line = Line(self.channel, self._pool, self._note, self._landed, self._known)
+        line.claim, line.on_receipt = self.claim, self.on_receipt
+        line._state, line._on_state = self._state, self._on_state
+        return line
+
     # --- what is said ---
 
     def put(self, data: bytes) -> None:

@@ -44,14 +44,16 @@ class Recovery:
         running: Callable[[], Collection[StoredExecution]],
         tools: Callable[[], Collection[str]],
         begin: Begin,
-        lease: float = LEASE,
+        lease: float | None = None,
     ) -> None:
         self._store = store
         self._runner = runner
         self._running = running
         self._tools = tools
         self._begin = begin
-        self._lease = lease
+        self._lease = LEASE if lease is None else lease
+        self._given_up: list[StoredExecution] = []
+        """What was given up here, and perhaps was nobody else's since."""
         self._beaten_at = anyio.current_time()
         self._claiming = anyio.Lock()
 
@@ -65,7 +67,9 @@ class Recovery:
                 except StoreError as exc:
                     logger.warning("the store was not told that this process is alive: %s", exc)
             if anyio.current_time() - self._beaten_at > self._lease * 2 / 3:
-                for running in self._running():
+                for running in list(self._running()):
+                    logger.warning("a task of %s is given up: the store was not reached", running.state.tool_name)
+                    self._given_up.append(running)
                     running.lose()
 
     async def beat(self) -> None:
@@ -82,6 +86,21 @@ class Recovery:
         for claim, execution in claims.items():
             if claim.task_id not in held and not execution.ended.is_set():
                 execution.lose()
+        await self._settle_given_up()
+
+    async def _settle_given_up(self) -> None:
+        """The store is there again: what was given up ends, or waits for whoever runs it next.
+
+        Raises:
+            StoreError: it is gone again.
+        """
+        while self._given_up:
+            running = self._given_up[-1]
+            if running.may_run_again and running.line.claim is not None:
+                await self._store().release(running.line.claim)
+            else:
+                running.interrupt()
+            self._given_up.pop()
 
     async def look_for_ever(self) -> None:
         """Look after the tasks of processes that are gone, and take what may run again."""

@@ -18,8 +18,9 @@ from mcpc.server.limits import Limits
 from mcpc.server.line import Line
 from mcpc.server.outlet import OpenPrompt
 from mcpc.server.stored_journal import StoredJournal
+from mcpc.server.stored_states import STATE_ONLY, interrupted_message
 from mcpc.stored import Signal
-from mcpc.tasks import TaskRegistry, TaskState
+from mcpc.tasks import Status, TaskRegistry, TaskState
 from mcpc.wire.jsontext import encode_json
 
 __all__ = ["StoredExecution", "StoredOutlet"]
@@ -187,6 +188,13 @@ class StoredExecution(Execution):
         self.ended.set()
         self._on_end(self)
         self.scope.cancel()
+
+    def interrupt(self) -> None:
+        """It was given up, and may be nobody's: let it end as interrupted, unless somebody else has it by now."""
+        state = self.state
+        state.status, state.ending = Status.FAILED, interrupted_message(state)
+        state.prompts.clear()
+        self.line.again().end(None if state.owner.startswith(STATE_ONLY) else state.ending, "failed")
 
     # --- what it hears ---
 

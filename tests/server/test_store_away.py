@@ -1,0 +1,62 @@
+"""A store that cannot be reached for longer than a lease: each task that was given up has one end all the same."""
+
+from typing import Any
+
+import anyio
+import pytest
+from mcp.server import MCPServer
+
+import mcpc
+from mcpc.server import recovery
+from mcpc.testing import FaultyStore
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> FaultyStore:
+    monkeypatch.setattr(recovery, "LEASE", 3.0)
+    made = FaultyStore("memory")
+    mcpc.register_store("away", made, replace=True)
+    return made
+
+
+async def test_a_task_that_was_given_up_ends_once_when_the_store_is_there_again(plan: FaultyStore) -> None:
+    server = MCPServer[Any]("away", log_level="CRITICAL")
+    callbacks = mcpc.MCPCHelper(server, store="away:once")
+    runs, given_up = list[int](), anyio.Event()
+
+    @callbacks.tool()
+    async def once(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
+        try:
+            await task.update("works")
+            await anyio.sleep_forever()
+        finally:
+            given_up.set()
+
+    @callbacks.tool(on_interrupt="restart")
+    async def again(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        runs.append(1)
+        if len(runs) == 1:
+            await anyio.sleep_forever()
+        return "done"
+
+    with anyio.fail_after(60):
+        async with mcpc.listen(server, "memory://store-away") as at, mcpc.Client(at.uri) as client:
+            seen: list[mcpc.MCPCMessage] = []
+            client.add_event_listener(seen.append)
+            failing = await client.start_task("once")
+            restarted = await client.start_task("again")
+            async for message in failing:
+                if message.event == "update":
+                    break
+            plan.down = True
+            await given_up.wait()
+            with pytest.raises(mcpc.TaskFailed, match="down on purpose"):
+                await (await client.start_task("once")).result()
+            plan.down = False
+            with pytest.raises(mcpc.TaskInterrupted):
+                await failing.result()
+            assert await restarted.result() == "done"
+            assert (await failing.state())["status"] == "failed"
+            assert [m.event for m in seen if m.task_id == failing.task_id] == ["created", "update", "failed"]
