@@ -9,10 +9,15 @@ No I/O and no clock: the time is passed in, in seconds.
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
 __all__ = ["Batch", "Mailbox"]
+
+
+COUNT_EVERY = 2048
+"""Bytes by which a log grows before it is told to whoever counts all logs together."""
 
 
 @dataclass(slots=True)  # not frozen: that makes one three times slower to make, and one is made for every write
@@ -43,16 +48,25 @@ class Mailbox:
         max_messages: How many messages the log holds.
         max_bytes: How many bytes of messages the log holds. A single larger message is still held, alone.
         max_kept: How many terminal messages are set aside when the log lets go of them.
+        max_kept_bytes: How many bytes of them.
     """
 
     def __init__(
-        self, *, max_messages: int = 10_000, max_bytes: int = 16 * 1024 * 1024, max_kept: int = 10_000
+        self,
+        *,
+        max_messages: int = 10_000,
+        max_bytes: int = 16 * 1024 * 1024,
+        max_kept: int = 10_000,
+        max_kept_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        if min(max_messages, max_bytes, max_kept) < 1:
+        if min(max_messages, max_bytes, max_kept, max_kept_bytes) < 1:
             raise ValueError("the bounds of a mailbox must be at least 1")
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.max_kept = max_kept
+        self.max_kept_bytes = max_kept_bytes
+        self.on_growth: Callable[[int], None] | None = None
+        """Told how many bytes more are held than when it was told last; fewer where that is negative."""
         self.head: int = 0
         """The number of the newest message; 0 where there was none."""
         self.oldest: int = 1
@@ -65,6 +79,12 @@ class Mailbox:
         """Message `n` is at `(n - 1) % max_messages`; it grows up to that length as messages come."""
         self._pins: dict[int, float] = {}
         """Terminal messages in the log: number -> when their time to live ends."""
+        self.kept_size: int = 0
+        """Bytes of the messages set aside."""
+        self._counted = 0
+        """What was told to `on_growth`."""
+        self._next_count = COUNT_EVERY
+        """The size of the log at which it is told again."""
         self._kept: dict[int, _Kept] = {}
         self._kept_numbers: list[int] = []
 
@@ -122,7 +142,30 @@ class Mailbox:
         self.head = head = head + 1
         if expires_at is not None:
             self._pins[head] = expires_at
+        if self.size >= self._next_count:
+            self.count()
         return head
+
+    def count(self) -> None:
+        """Tell how much more is held than when it was told last."""
+        held = self.size + self.kept_size
+        grown, self._counted = held - self._counted, held
+        self._next_count = self.size + COUNT_EVERY
+        if self.on_growth is not None and grown:
+            self.on_growth(grown)
+
+    def release(self) -> None:
+        """Nobody counts it any more: what was told is taken back."""
+        if self.on_growth is not None:
+            self.on_growth(-self._counted)
+            self.on_growth = None
+
+    def shrink(self, sent: int = 0) -> None:
+        """Let go of the older half of the log."""
+        goal = self.size // 2
+        while self.size > goal:
+            self._evict(sent)
+        self.count()
 
     def jump(self, number: int, sent: int = 0) -> None:
         """Let the log go on above a number. What it holds makes room; what is between was never there."""
@@ -137,8 +180,7 @@ class Mailbox:
     def keep(self, number: int, data: bytes, expires_at: float) -> None:
         """Set a terminal message aside that the log does not hold; numbers come in rising order."""
         if number < self.oldest and number not in self._kept:
-            self._kept[number] = _Kept(data, expires_at)
-            self._kept_numbers.append(number)
+            self._keep(number, _Kept(data, expires_at))
 
     def crowds_out(self, count: int, size: int, after: int) -> bool:
         """Whether appending `count` messages of `size` bytes in all makes one go whose number is above `after`.
@@ -173,11 +215,21 @@ class Mailbox:
             self.evicted += 1
 
     def _set_aside(self, number: int, message: _Kept, sent: int) -> None:
+        self._keep(number, message)
+        gone = 0
+        while self._kept_is_full(gone) and gone < len(self._kept_numbers) and self._kept_numbers[gone] <= sent:
+            self.kept_size -= len(self._kept.pop(self._kept_numbers[gone]).data)
+            gone += 1
+        del self._kept_numbers[:gone]
+        self.evicted += gone
+
+    def _keep(self, number: int, message: _Kept) -> None:
         self._kept[number] = message
         self._kept_numbers.append(number)  # they are set aside in rising order
-        while len(self._kept) > self.max_kept and self._kept_numbers[0] <= sent:
-            del self._kept[self._kept_numbers.pop(0)]
-            self.evicted += 1
+        self.kept_size += len(message.data)
+
+    def _kept_is_full(self, gone: int) -> bool:
+        return len(self._kept_numbers) - gone > self.max_kept or self.kept_size > self.max_kept_bytes
 
     def crowded(self, sent: int) -> bool:
         """Whether as many terminal messages as may be set aside wait for a first reading; no task should start then.
@@ -185,21 +237,25 @@ class Mailbox:
         Args:
             sent: The highest number that a listener was sent.
         """
-        return len(self._kept_numbers) - bisect_right(self._kept_numbers, sent) >= self.max_kept
+        unread = self._kept_numbers[bisect_right(self._kept_numbers, sent) :]
+        if len(unread) >= self.max_kept:
+            return True
+        return self.kept_size >= self.max_kept_bytes <= sum(len(self._kept[number].data) for number in unread)
 
     def expire(self, now: float) -> None:
         """Let go of set-aside messages whose time to live has ended by `now`."""
         gone = [n for n, message in self._kept.items() if message.expires_at <= now]
         for number in gone:
-            del self._kept[number]
+            self.kept_size -= len(self._kept.pop(number).data)
         self.evicted += len(gone)
         self._kept_numbers = list(self._kept)
+        self.count()
 
     def acknowledge(self, number: int) -> None:
         """The listener has everything up to `number`: set-aside messages up to it can go."""
         count = bisect_right(self._kept_numbers, number)
         for kept in self._kept_numbers[:count]:
-            del self._kept[kept]
+            self.kept_size -= len(self._kept.pop(kept).data)
         del self._kept_numbers[:count]
 
     def read(self, after: int, *, max_messages: int, max_bytes: int) -> Batch | None:

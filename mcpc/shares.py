@@ -32,6 +32,8 @@ class Shares:
         self.most = most
         self.taken: int = 0
         """How much is taken by all together."""
+        self.refused: int = 0
+        """How often there was no room."""
         self._held: dict[Hashable, int] = {}
 
     def held(self, holder: Hashable) -> int:
@@ -40,6 +42,11 @@ class Shares:
 
     def refusal(self, holders: Sequence[Hashable], size: int = 1) -> Refusal | None:
         """Why `size` more cannot be taken; None where it can."""
+        found = self._refusal(holders, size)
+        self.refused += found is not None
+        return found
+
+    def _refusal(self, holders: Sequence[Hashable], size: int) -> Refusal | None:
         free = self.limit - self.taken
         if size > free:
             return "all"

@@ -164,12 +164,14 @@ FIELDS = tuple(entry.name for entry in fields(TaskState))
 """The names of a state's values."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ended:
     """An ended task, and when it is forgotten, on the steady clock."""
 
     state: TaskState
     expires_at: float
+    size: int = 0
+    """Bytes that it keeps, as far as they were told."""
 
 
 class TaskRegistry:
@@ -180,16 +182,28 @@ class TaskRegistry:
         max_running: How many tasks may run at once.
         time_to_live: Seconds for which an ended task is remembered.
         max_ended: How many ended tasks are remembered at the most; beyond it the first ended is forgotten.
+        max_ended_bytes: How many bytes of what they ended with, unless the last alone is larger.
     """
 
     def __init__(
-        self, clock: Clock, *, max_running: int = 1000, time_to_live: float = 300.0, max_ended: int = 10_000
+        self,
+        clock: Clock,
+        *,
+        max_running: int = 1000,
+        time_to_live: float = 300.0,
+        max_ended: int = 10_000,
+        max_ended_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._clock = clock
         self._wall = clock.wall
         self.max_running = max_running
         self.time_to_live = time_to_live
         self.max_ended = max_ended
+        self.max_ended_bytes = max_ended_bytes
+        self.ended_bytes: int = 0
+        """Bytes of what the remembered tasks ended with."""
+        self.forgotten: int = 0
+        """Ended tasks that were forgotten before their time, as there were too many or too large ones."""
         self._states: dict[str, TaskState] = {}
         self._ended: dict[str, _Ended] = {}
 
@@ -282,6 +296,18 @@ class TaskRegistry:
         if self._states.get(state.task_id) is state:
             self._ended[state.task_id] = _Ended(state, self._clock.steady() + self.time_to_live)
 
+    def weigh(self, state: TaskState) -> None:
+        """A task that has ended has got what it keeps; the first ended make room for that."""
+        entry = self._ended.get(state.task_id)
+        if entry is None:
+            return
+        ending = len(state.ending or b"")
+        # An answer is about as much again, and looking through it would cost more than it is worth.
+        size = ending + len(state.last_update or b"") + (0 if state.answer is None else ending)
+        self.ended_bytes += size - entry.size
+        entry.size = size
+        self.forget_expired()
+
     def touch(self, state: TaskState) -> None:
         """A task has sent an update: the one move that leads nowhere, made without the table.
 
@@ -297,13 +323,18 @@ class TaskRegistry:
         """Drop a task, ended or not."""
         if self._states.get(state.task_id) is state:
             del self._states[state.task_id]
-            self._ended.pop(state.task_id, None)
+            entry = self._ended.pop(state.task_id, None)
+            self.ended_bytes -= 0 if entry is None else entry.size
 
     def forget_expired(self) -> None:
         """Drop the ended tasks whose time is over, or that are too many. They ended in this order, so it is cheap."""
         now = self._clock.steady()
         while self._ended:
             first = next(iter(self._ended.values()))
-            if len(self._ended) <= self.max_ended and first.expires_at > now:
+            too_much = len(self._ended) > self.max_ended or (
+                self.ended_bytes > self.max_ended_bytes and len(self._ended) > 1
+            )
+            if not too_much and first.expires_at > now:
                 return
+            self.forgotten += first.expires_at > now
             self.forget(first.state)

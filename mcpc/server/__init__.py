@@ -7,6 +7,7 @@ from mcpc.server.options import LimitOptions, ToolOptions
 from mcpc.server.running import run
 from mcpc.server.served import Served
 from mcpc.server.serving import listen, serve
+from mcpc.server.stats import ServerStats
 from mcpc.server.task import SyncTask, Task
 from mcpc.server.web import WebApp, asgi_app
 
@@ -15,6 +16,7 @@ __all__ = [
     "Limits",
     "MCPCHelper",
     "Served",
+    "ServerStats",
     "SyncTask",
     "Task",
     "ToolOptions",

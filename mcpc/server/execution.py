@@ -241,8 +241,8 @@ class Execution:
         if self.state.ended:
             return
         self._registry.move(self.state, Move.COMPLETE if ending.event == "complete" else Move.FAIL)
-        self.state.ending = ending.data
-        self.state.error = ending.error
+        self.state.ending, self.state.error = ending.data, ending.error
+        self._registry.weigh(self.state)
         self._questions.end()
         self.inputs.clear()
         self.outlet.end(ending.data, ending.event, ending.result)

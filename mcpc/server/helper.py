@@ -23,6 +23,7 @@ from mcpc.server.options import LimitOptions, Plain, ToolOptions, tool_keywords
 from mcpc.server.outlets import CollectOutlet, NullOutlet
 from mcpc.server.registration import DEFAULT_AFTER, handle_after, register
 from mcpc.server.signature import read_worker
+from mcpc.server.stats import ServerStats, read_stats
 from mcpc.server.store_option import source_of
 from mcpc.server.tools import BackgroundTool
 from mcpc.server.workshop import Workshop
@@ -136,6 +137,11 @@ class MCPCHelper:
                 )
             self._binding = bind(call.server)
         return self._binding
+
+    @property
+    def stats(self) -> ServerStats:
+        """What the server holds now, and how often it met its bounds. To be read in the loop that serves it."""
+        return read_stats(self.binding.workshop)
 
     # --- background tools ---
 
@@ -297,7 +303,7 @@ class MCPCHelper:
             if message.type == "server_event":
                 return await workshop.host.arun(lambda: workshop.announce(message)) > 0
             if workshop.host.is_here:
-                return await self._send_here(workshop, message)
+                return await _send_here(workshop, message)
             return await workshop.host.acall(lambda: _send_nowait(workshop, message))
         except MCPCError as exc:
             logger.warning("a callback was not sent: %s", exc)
@@ -311,16 +317,6 @@ class MCPCHelper:
             logger.warning("a callback was not sent: %s", exc)
             return False
 
-    async def _send_here(self, workshop: Workshop, message: MCPCMessage) -> bool:
-        running = workshop.running_by_id(message.task_id) if message.type == "task" else None
-        if running is None or message.event != "update":
-            return _send_nowait(workshop, message)
-        try:
-            await running.update(message.result)
-        except TaskEnded:
-            return False
-        return True
-
     def messages_to_text_content(self, messages: list[MCPCMessage]) -> list[TextContent]:
         """The messages as a tool's content, for a caller that speaks no MCPC."""
         return [TextContent(type="text", text=encode_message(message).decode()) for message in messages]
@@ -328,6 +324,17 @@ class MCPCHelper:
     def get_protocol_info(self) -> MCPCInformation:
         """Who this server is, in the handshake's words."""
         return MCPCInformation(mcpc_provider=self.provider_name)
+
+
+async def _send_here(workshop: Workshop, message: MCPCMessage) -> bool:
+    running = workshop.running_by_id(message.task_id) if message.type == "task" else None
+    if running is None or message.event != "update":
+        return _send_nowait(workshop, message)
+    try:
+        await running.update(message.result)
+    except TaskEnded:
+        return False
+    return True
 
 
 def _send_nowait(workshop: Workshop, message: MCPCMessage) -> bool:

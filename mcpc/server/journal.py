@@ -32,7 +32,10 @@ class Journal:
         self.epoch: str = secrets.token_hex(8)
         """Names this log: another epoch under the same key means that the log was lost."""
         self.mailbox: Mailbox = Mailbox(
-            max_messages=limits.max_messages, max_bytes=limits.max_bytes, max_kept=limits.max_ended_tasks
+            max_messages=limits.max_messages,
+            max_bytes=limits.max_bytes,
+            max_kept=limits.max_ended_tasks,
+            max_kept_bytes=limits.max_ended_bytes,
         )
         self.reader: Reader | None = None
         self.sessions: dict[str, None] = {}

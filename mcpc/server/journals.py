@@ -6,7 +6,7 @@ Knows nothing of what is in them. In texts for clients a journal is a *channel*,
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-from mcpc.errors import LimitReached
+from mcpc.errors import LimitReached, MCPCError
 from mcpc.server.holders import Bound, holders_of
 from mcpc.server.journal import Journal
 from mcpc.server.limits import Limits
@@ -40,6 +40,10 @@ class JournalTable:
         self._describe = describe
         self._make: Callable[[str, Hashable | None], Journal] = self._plain if make is None else make
         self._journals: dict[str, Journal] = {}
+        self.bytes: int = 0
+        """Bytes that all logs hold together, to some KiB each."""
+        self.shrunk: int = 0
+        """How often a log lost its older half to the bound on all."""
         self._holders: dict[str, tuple[Hashable, ...]] = {}
         """Whom each journal is counted for."""
         self.taken: Bound = Bound(Shares(limits.max_channels, limits.client_share), "max_channels", "channels are open")
@@ -81,6 +85,7 @@ class JournalTable:
             self._make_room(holders)
             journal = self._make(key, principal)
             journal.describe_tasks = lambda: self._describe(key)
+            journal.mailbox.on_growth = self._grow
             self._add(journal, holders)
         elif journal.principal != principal:
             return None
@@ -102,7 +107,46 @@ class JournalTable:
     def drop(self, journal: Journal) -> None:
         """Forget a journal."""
         if self._journals.pop(journal.key, None) is not None:
+            journal.mailbox.release()
             self.taken.shares.give_back(self._holders.pop(journal.key))
+
+    def _grow(self, grown: int) -> None:
+        """A log holds so many bytes more. Beyond the bound on all, the largest that nobody reads loses its older half.
+
+        Where each is read, the largest does. Terminal messages stay.
+        """
+        self.bytes += grown
+        if grown <= 0 or self.bytes <= self._limits.max_total_bytes:
+            return
+        journals = list(self._journals.values())
+        unread = [journal for journal in journals if journal.reader is None and journal.mailbox.size]
+        largest = max(unread or journals, key=lambda journal: journal.mailbox.size, default=None)
+        if largest is not None:
+            self.shrunk += 1
+            largest.mailbox.shrink(largest.sent)
+
+    def check_unread(self, journal: Journal) -> None:
+        """Whether there is room for the messages of one more task.
+
+        Raises:
+            MCPCError: too many results of this client were not read yet; `LimitReached` where those of all channels
+                fill what they may hold together, and this client has many of them.
+        """
+        if journal.mailbox.crowded(journal.sent):
+            raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
+        limit, share = self._limits.max_total_bytes, self._limits.client_share
+        if self.bytes <= limit:
+            return
+        holders = self._holders.get(journal.key)
+        kept = {key: journal.mailbox.kept_size for key, journal in self._journals.items()}
+        own = sum(size for key, size in kept.items() if self._holders[key] == holders)
+        if own and own * (1 - share) >= share * max(0, limit - sum(kept.values())):
+            text = f"results of this client that it has not read fill the {limit} bytes for all (max_total_bytes)"
+            raise LimitReached(
+                f"{text}; it must listen, or MCPCHelper(server, max_total_bytes=…) sets another limit",
+                limit="max_total_bytes",
+                value=limit,
+            )
 
     def _make_room(self, holders: tuple[Hashable, ...]) -> None:
         if len(self._journals) % 64 == 0 or len(self._journals) >= self._limits.max_channels:

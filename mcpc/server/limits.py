@@ -24,12 +24,17 @@ class Limits:
     store: their clients may be listening to another process."""
     max_ended_tasks: int = 10_000
     """Ended tasks that are remembered."""
+    max_ended_bytes: int = 64 * 1024 * 1024
+    """Bytes of what ended tasks are remembered with, and of last messages set aside for each channel."""
     task_ttl: float = 300.0
     """Seconds for which an ended task and its last message are kept."""
     max_messages: int = 10_000
     """Messages kept for each channel."""
     max_bytes: int = 16 * 1024 * 1024
     """Bytes of messages kept for each channel."""
+    max_total_bytes: int = 256 * 1024 * 1024
+    """Bytes of messages kept for all channels together; beyond it the largest log that nobody reads loses its older
+    half."""
     max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE - 1024
     """Bytes of one message; a larger one is refused where it is made: a client would refuse the whole frame."""
     max_inputs: int = 1000

@@ -25,9 +25,11 @@ class LimitOptions(TypedDict, total=False):
     max_tasks_per_client: int | None
     abandon_after: float | None
     max_ended_tasks: int
+    max_ended_bytes: int
     task_ttl: float
     max_messages: int
     max_bytes: int
+    max_total_bytes: int
     max_message_size: int
     max_inputs: int
     max_input_bytes: int

@@ -73,6 +73,7 @@ class Workshop:
             max_running=limits.max_tasks,
             time_to_live=limits.task_ttl,
             max_ended=limits.max_ended_tasks,
+            max_ended_bytes=limits.max_ended_bytes,
         )
         self.journals: JournalTable = JournalTable(limits, clock.steady, self._describe_journal, self.make_journal)
         self.followers: list[Follower] = []
@@ -223,8 +224,8 @@ class Workshop:
         """
         if self.shutting_down or not (self.host.is_open or alone):
             raise MCPCError("the server is shutting down" if self.shutting_down else "the server is not being served")
-        if journal is not None and journal.mailbox.crowded(journal.sent):
-            raise MCPCError("too many results of this client wait to be read; it must listen before it starts more")
+        if journal is not None:
+            self.journals.check_unread(journal)
 
     def check_share(
         self, principal: Hashable | None, journal: Journal | None, client: Hashable | None

@@ -262,7 +262,7 @@ def test_the_readmes_server_has_ten_lines_and_its_client_eight() -> None:
 
 # --- tables of what the code has --------------------------------------------------------------------------------
 
-MARKER = re.compile(r"^<!-- (options|limits|client|bridging|errors) ?([^>]*?) ?-->\n((?:\|.*\n)+)", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (options|limits|client|bridging|errors|bounds) ?([^>]*?) ?-->\n((?:\|.*\n)+)", re.MULTILINE)
 
 
 def tables() -> Iterator[tuple[str, str, str, dict[str, str]]]:
@@ -304,6 +304,24 @@ def test_the_options_of_a_transport_are_those_of_its_table(scheme: str, method: 
 
 def test_the_limits_of_a_server_are_those_of_the_table() -> None:
     assert table_of("limits") == {field.name: repr(field.default) for field in fields(mcpc.Limits)}
+
+
+def test_every_limit_stands_in_the_table_of_security_with_its_default() -> None:
+    assert table_of("bounds", "security") == {field.name: repr(field.default) for field in fields(mcpc.Limits)}
+
+
+def test_every_bound_on_what_is_kept_stands_in_the_table_of_delivery_with_its_default() -> None:
+    times = {field.name for field in fields(mcpc.Limits) if re.search(r"_(ttl|timeout|grace|after)$", field.name)}
+    kept = {field.name: repr(field.default) for field in fields(mcpc.Limits) if field.name not in times}
+    assert table_of("bounds", "server") == kept
+
+
+def test_the_counters_in_the_table_of_bounds_are_those_of_a_server() -> None:
+    text = PAGES["docs/delivery.md"].read_text(encoding="utf-8")
+    rows = text.partition("<!-- bounds server -->\n")[2].partition("\n\n")[0].splitlines()[2:]
+    counters = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[4])}
+    assert counters <= {field.name for field in fields(mcpc.ServerStats)}
+    assert counters
 
 
 @pytest.mark.parametrize(

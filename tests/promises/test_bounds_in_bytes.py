@@ -1,0 +1,112 @@
+"""What a server keeps is bounded in bytes: results of ended tasks, and the logs of all channels together."""
+
+from typing import Any
+
+import anyio
+import pytest
+from mcp.server import MCPServer
+
+import mcpc
+
+pytestmark = pytest.mark.anyio
+
+BIG = 50_000
+
+
+class Talker:
+    """A server whose tasks say, and end with, what they are told."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.server = MCPServer[Any]("talker", log_level="WARNING")
+        self.callbacks = mcpc.MCPCHelper(self.server, **limits)
+
+        @self.callbacks.tool()
+        async def say(task: mcpc.Task, count: int = 0, size: int = BIG) -> str:  # pyright: ignore[reportUnusedFunction]
+            for _ in range(count):
+                await task.update("u" * size)
+            return "r" * size
+
+
+async def test_results_are_kept_within_their_bytes_and_the_first_ended_goes() -> None:
+    talker = Talker(max_ended_bytes=3 * BIG)  # a result is counted with the answer that the server made of it
+    with anyio.fail_after(20):
+        async with mcpc.Client(talker.server) as client:
+            first = await client.start_task("say")
+            assert await first.result() == "r" * BIG
+            assert (await first.state())["status"] == "complete"
+            second = await client.start_task("say")
+            await second.result()
+            assert (await second.state()).get("lastMessage", {}).get("result") == "r" * BIG
+            with pytest.raises(mcpc.UnknownTask):
+                await first.state()
+            stats = talker.callbacks.stats
+            assert (stats.ended_tasks, stats.ended_forgotten) == (1, 1)
+            assert stats.ended_bytes <= 3 * BIG
+
+
+async def test_a_result_over_the_bound_alone_is_kept_all_the_same() -> None:
+    talker = Talker(max_ended_bytes=10)
+    with anyio.fail_after(20):
+        async with mcpc.Client(talker.server) as client:
+            task = await client.start_task("say")
+            await task.result()
+            assert (await task.state())["status"] == "complete"
+
+
+async def test_the_logs_of_all_channels_share_a_bound_and_the_largest_that_nobody_reads_makes_room() -> None:
+    talker = Talker(max_total_bytes=20 * BIG)
+    with anyio.fail_after(20):
+        async with mcpc.listen(talker.server, "memory://bounded") as listener:
+            async with mcpc.Client(listener.uri, channel="a-channel-that-is-left") as away:
+                left = await away.start_task("say", {"count": 15})
+                assert await left.result() == "r" * BIG
+            assert talker.callbacks.stats.logs_shrunk == 0
+            async with mcpc.Client(listener.uri) as here:
+                seen: list[Any] = []
+                here.add_event_listener(lambda message: seen.append(message.event))
+                assert await (await here.start_task("say", {"count": 12})).result() == "r" * BIG
+                assert seen.count("update") == 12
+                assert "gap" not in seen
+            stats = talker.callbacks.stats
+            assert stats.logs_shrunk > 0
+            assert stats.messages_evicted > 0
+            assert stats.message_bytes <= 21 * BIG
+
+            gaps: list[Any] = []
+            again = mcpc.Client(listener.uri, channel="a-channel-that-is-left")
+            again.add_event_listener(gaps.append, event="gap")
+            task = again.task(left.task_id)
+            async with again:
+                assert await task.result() == "r" * BIG  # the last message is not let go of
+            assert len(gaps) == 1
+
+
+async def test_results_that_nobody_reads_refuse_new_tasks_and_lose_nothing() -> None:
+    talker = Talker(max_total_bytes=4 * BIG)
+    with anyio.fail_after(20):
+        async with mcpc.listen(talker.server, "memory://unread") as listener:
+            meta: Any = {"mcpc/channel": "a-channel-without-a-listener", "mcpc/sessionId": "s"}
+            async with mcpc.Client(listener.uri) as client:
+                started = 0
+                while not (answer := await client.call_tool("say", meta=meta)).is_error:
+                    started += 1
+                    while talker.callbacks.stats.ended_tasks < started:
+                        await anyio.lowlevel.checkpoint()
+                assert "max_total_bytes" in str(answer.content)
+                assert 4 <= started <= 6
+                async with mcpc.Client(listener.uri) as other:  # who has nothing unread may start
+                    assert await (await other.start_task("say")).result() == "r" * BIG
+            again = mcpc.Client(listener.uri, channel="a-channel-without-a-listener")
+            ended: list[Any] = []
+            done = anyio.Event()
+
+            def listen(message: mcpc.MCPCMessage) -> None:
+                if message.event == "complete":
+                    ended.append(message.result)
+                    if len(ended) == started:
+                        done.set()
+
+            again.add_event_listener(listen)
+            async with again:
+                await done.wait()
+            assert ended == ["r" * BIG] * started
