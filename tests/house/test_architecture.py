@@ -72,8 +72,9 @@ SHARED = {
     "lines": {"polled"},
     "stdio": {"lines", "polled"},
     "sockets": {"accepting", "addresses", "lines", "polled"},
-    "websocket": {"accepting", "addresses", "sockets", "polled", "tokens"},
-    "http": {"accepting", "addresses", "tokens"},
+    "websocket": {"accepting", "addresses", "proxies", "sockets", "polled", "tokens"},
+    "http": {"accepting", "addresses", "proxies", "tokens"},
+    "proxies": {"addresses"},
 }
 """The adapters' families that build on others, and on which."""
 
@@ -83,7 +84,7 @@ WITHOUT_IO = {"errors", "machine", "messages", "wire", "tasks", "mailbox", "rout
 OUTSIDE_WORLD = {"socket", "ssl", "subprocess", "websockets", "httpx2", "starlette", "uvicorn"}
 """What only adapters deal with."""
 
-OPTIONAL = {"trio", "fastmcp", "uvloop", "pytest"}
+OPTIONAL = {"trio", "fastmcp", "uvloop", "pytest", "socksio"}
 """What a user may have left out: never imported with the library."""
 
 

@@ -13,7 +13,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -28,8 +28,12 @@ from mcpc.transport import URI
 from mcpc.wire.message import error_message, is_error
 from mcpc_transports.http.event_tap import EventTap
 from mcpc_transports.http.options import Dialling
+from mcpc_transports.proxies import Proxy, proxy_for
 
 __all__ = ["CallClient", "Target", "connecting", "explain", "reach", "read_whole", "status_line", "unwrapped"]
+
+PROXY_FAILURES = (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
+"""What a proxy answers that does not reach the server. (Over TLS it is not asked for the request, but for a tunnel.)"""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that ending a session at the server may take."""
@@ -46,6 +50,7 @@ class Target:
     uri: URI
     default_path: str
     options: Dialling
+    proxy: Proxy | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         if not self.uri.host:
@@ -59,6 +64,7 @@ class Target:
         if self.options.ssl_context is not None and not self.is_tls:
             raise URIError(f"ssl_context is for {self.uri.scheme}s://, this address is {self.uri.scheme}://")
         self._check_credentials()
+        object.__setattr__(self, "proxy", proxy_for(self.is_tls, self.uri.host, self.port))
 
     def _check_credentials(self) -> None:
         given = {
@@ -84,6 +90,16 @@ class Target:
         return self.uri.scheme.endswith("https")
 
     @property
+    def where(self) -> str:
+        """What is dialled, for people."""
+        return str(self.uri) if self.proxy is None else f"{self.uri} through {self.proxy}"
+
+    @property
+    def port(self) -> int:
+        """The port that is dialled."""
+        return self.uri.port if self.uri.port is not None else 443 if self.is_tls else 80
+
+    @property
     def auth(self) -> httpx2.Auth | None:
         """What gives each request credentials of its own; None where all have the same."""
         token = self.options.token
@@ -100,7 +116,7 @@ class Target:
     def too_late(self) -> str:
         """What to say when `open_timeout` has passed."""
         within = "in time" if self.options.open_timeout is None else f"within {self.options.open_timeout:g} s"
-        return f"cannot reach {self.uri}: no answer {within}"
+        return f"cannot reach {self.where}: no answer {within}"
 
     @property
     def deadline(self) -> float:
@@ -118,8 +134,10 @@ class Target:
         return {
             "headers": headers,
             "auth": self.auth,
+            "proxy": None if self.proxy is None else self.proxy.url,
+            "trust_env": False,  # the proxy is chosen here, as for the other transports
             "verify": self.options.ssl_context or _default_ssl_context(),
-            "event_hooks": {"request": [_watch_handshake]} if self.is_tls else {},
+            "event_hooks": {"request": [_watch_handshake]} if self.is_tls or self.proxy else {},
             "timeout": httpx2.Timeout(self.options.read_timeout, connect=self.options.open_timeout, pool=None),
             # Each call in progress has a connection: the library's bound of 100 would block the 101st for ever.
             "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=20),
@@ -149,15 +167,16 @@ def _default_ssl_context() -> ssl.SSLContext:
 
 
 async def _watch_handshake(request: httpx2.Request) -> None:
-    """Close the socket of a TLS handshake that is cancelled: the library leaves it to the garbage collector, and the
-    server waits in the handshake for as long. (The extension `trace` is the library's public way to watch it.)
+    """Close the socket of a handshake, TLS's or a SOCKS proxy's, that fails or is cancelled: the library leaves it to
+    the garbage collector, and the server waits in the handshake for as long. (The extension `trace` is the library's
+    public way to watch it.)
     """
     opened: list[Any] = []
 
     async def trace(event: str, info: dict[str, Any]) -> None:
-        if event == "connection.connect_tcp.complete":
+        if event.endswith(".connect_tcp.complete"):
             opened.append(info["return_value"])
-        elif event == "connection.start_tls.failed":
+        elif event.endswith((".start_tls.failed", ".setup_socks5_connection.failed")):
             with anyio.CancelScope(shield=True):
                 for stream in opened:
                     await stream.aclose()
@@ -185,6 +204,9 @@ def explain(exc: BaseException) -> str:
             return f"the server's certificate was not accepted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed: {cause.reason or cause}"
+    refused = next((cause for cause in causes if isinstance(cause, httpx2.ProxyError)), None)
+    if refused is not None:
+        return f"the proxy refused: {refused}"
     for kind, reason in _REASONS:
         if any(isinstance(cause, kind) for cause in causes):
             return reason
@@ -227,7 +249,7 @@ def connecting(target: Target) -> Generator[None]:
     except httpx2.InvalidURL as exc:
         raise URIError(f"not an address for HTTP: {target.uri}") from exc
     except (httpx2.RequestError, OSError) as exc:
-        raise ConnectFailed(f"cannot reach {target.uri}: {explain(exc)}") from exc
+        raise ConnectFailed(f"cannot reach {target.where}: {explain(exc)}") from exc
 
 
 @contextmanager
@@ -281,6 +303,8 @@ async def reach(client: httpx2.AsyncClient, target: Target) -> None:
             await read_whole(response, target.options.max_message_size)
     if response.status_code == HTTPStatus.UNAUTHORIZED and target.auth is None:
         raise ConnectRefused(f"{target.uri} refused us: {status_line(response)}")
+    if target.proxy is not None and response.status_code in PROXY_FAILURES:
+        raise ConnectFailed(f"cannot reach {target.where}: {status_line(response)}")
 
 
 class CallClient(httpx2.AsyncClient):

@@ -87,7 +87,7 @@ async def _open(
         if response.status_code != 200:
             await response.aclose()
             kind = ConnectRefused if response.status_code in FINAL_STATUSES else ConnectFailed
-            raise kind(f"{target.uri} refused us: {status_line(response)}")
+            raise kind(f"{target.where} refused us: {status_line(response)}")
         events = aiter(httpx2.EventSource(response, max_event_size=target.options.max_message_size))
         async for event in events:
             if event.event == "endpoint":

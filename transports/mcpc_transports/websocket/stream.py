@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from anyio.streams.tls import TLSStream
 
 from mcpc_transports.polled import Consume
-from mcpc_transports.sockets.connection import SocketBytes
 
 __all__ = ["SecureBytes", "Stream", "secured"]
 
@@ -56,8 +55,8 @@ class SecureBytes:
         raise NotImplementedError
 
 
-async def secured(sock: SocketBytes, context: ssl.SSLContext | None, *, hostname: str | None = None) -> SecureBytes:
-    """TLS over a connected socket, after the handshake: with a `hostname`, as the client of that server.
+async def secured(sock: Stream, context: ssl.SSLContext | None, *, hostname: str | None = None) -> SecureBytes:
+    """TLS over a connection, after the handshake: with a `hostname`, as the client of that server.
 
     Raises:
         ssl.SSLError, OSError: the handshake failed.

@@ -39,6 +39,7 @@ from mcpc.transport import (
     Traits,
 )
 from mcpc_transports.addresses import Guests
+from mcpc_transports.proxies import Proxy, proxy_for
 from mcpc_transports.sockets.connection import SocketBytes
 from mcpc_transports.sockets.dialling import open_tcp
 from mcpc_transports.websocket.channel import WebSocketChannel, background
@@ -48,6 +49,7 @@ from mcpc_transports.websocket.mounted import mounted
 from mcpc_transports.websocket.outgoing import STREAM_ERRORS
 from mcpc_transports.websocket.server import Limits, serve
 from mcpc_transports.websocket.stream import Stream, secured
+from mcpc_transports.websocket.tunnel import through
 
 __all__ = ["WebSocketTransport"]
 
@@ -92,7 +94,8 @@ class WebSocketTransport:
     ) -> AbstractAsyncContextManager[FrameChannel]:
         """Connect to the WebSocket server at `uri`. Redirects are not followed.
 
-        A user and password in `uri` are sent as Basic credentials.
+        A user and password in `uri` are sent as Basic credentials. The proxy is that of `HTTP_PROXY` (`ws`), of
+        `HTTPS_PROXY` (`wss`), or of `ALL_PROXY`.
 
         Args:
             uri: The address; without a port, 80 (`ws`) or 443 (`wss`).
@@ -117,7 +120,8 @@ class WebSocketTransport:
         protocol, request = client_protocol(
             uri, address, headers=headers, token=token, origin=origin, max_message_size=max_message_size
         )
-        return _connect(_Call(uri, address, protocol, request, token, ssl_context), limits)
+        proxy = proxy_for(address.secure, address.host, address.port)
+        return _connect(_Call(uri, address, protocol, request, token, ssl_context, proxy), limits)
 
     def listen(
         self,
@@ -227,6 +231,7 @@ class _Call:
     request: Request
     token: Token | None = field(repr=False)
     ssl_context: ssl.SSLContext | None
+    proxy: Proxy | None
 
 
 @asynccontextmanager
@@ -254,14 +259,19 @@ async def _connect(call: _Call, limits: Limits) -> AsyncGenerator[WebSocketChann
 
 
 async def _open(call: _Call, timeout: float) -> Stream:
-    sock = SocketBytes(await open_tcp(call.address.host, call.address.port, timeout))
+    host, port = call.address.host, call.address.port
+    stream: Stream
+    if call.proxy is not None:
+        stream = await through(call.proxy, host, port, timeout)
+    else:
+        stream = SocketBytes(await open_tcp(host, port, timeout))
     if not call.address.secure:
-        return sock
+        return stream
     try:
-        return await secured(sock, call.ssl_context, hostname=call.address.host)
+        return await secured(stream, call.ssl_context, hostname=host)
     except BaseException:
         with anyio.CancelScope(shield=True):
-            await sock.aclose()
+            await stream.aclose()
         raise
 
 
