@@ -18,7 +18,7 @@ help:
 	@echo "make docs         write what is made from the code: docs/api.md, docs/states.md"
 	@echo "make bench        the benchmark (see docs/performance.md)"
 	@echo "make conformance  the official suite: tasks, and through the bridge"
-	@echo "make soak         200 clients and faults at random, 10 minutes; SECONDS=20 SEED=7 for another run"
+	@echo "make soak         200 clients and faults at random, 10 minutes, then each parser under fuzz; SECONDS=20 SEED=7"
 	@echo "make clean        remove everything that was made here"
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -76,6 +76,7 @@ SEED ?= 1
 
 soak: $(READY)
 	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python tests/soak/fuzz.py --seconds $$(( $(SECONDS) / 10 )) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) .work .pytest_cache .ruff_cache .hypothesis build dist node_modules
