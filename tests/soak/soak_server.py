@@ -43,7 +43,7 @@ def make_server() -> MCPServer[Any]:
     """The server."""
     server = MCPServer[Any]("soaked", log_level="CRITICAL")
     callbacks = mcpc.MCPCHelper(
-        server, max_tasks=5000, channel_ttl=5.0, task_ttl=5.0, stall_timeout=5.0, stop_grace=0.2
+        server, max_tasks=5000, channel_ttl=5.0, task_ttl=5.0, stall_timeout=5.0, stop_grace=0.2, abandon_after=10.0
     )
 
     @callbacks.tool()
