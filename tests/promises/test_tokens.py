@@ -1,6 +1,7 @@
 """What an access token opened ends with it; its tasks go on, for whoever comes back as the same principal. And who
 called, and with which headers, is there over WebSocket as it is over HTTP."""
 
+import contextlib
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,8 +17,11 @@ from mcp.server.mcpserver import Context
 
 import mcpc
 from mcpc.clock import Clock
+from mcpc.errors import ChannelClosed
+from mcpc.transport import FrameChannel, Peer
 from mcpc_transports.tokens import is_expired, lifetime
 from mcpc_transports.websocket.expiry import ending_with_token
+from mcpc_transports.websocket.mounted import mounted
 
 pytestmark = pytest.mark.anyio
 
@@ -202,3 +206,39 @@ async def test_an_event_stream_ends_with_its_token(anyio_backend_name: str) -> N
                 async with http.stream("GET", listener.uri.removeprefix("sse+")) as response:
                     lines = [line async for line in response.aiter_lines()]
     assert "event: endpoint" in lines
+
+
+# --- in somebody else's web server --------------------------------------------------------------------------------
+
+
+class Waits:
+    """An endpoint that waits for a message until its channel is closed."""
+
+    server: Any = None
+
+    async def serve_channel(self, channel: FrameChannel, peer: Peer) -> None:
+        with contextlib.suppress(ChannelClosed):
+            await channel.receive()
+
+    async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
+        raise AssertionError("a WebSocket is a channel")
+
+
+@pytest.mark.parametrize("seconds", [-5, 2])
+async def test_a_mounted_connection_ends_with_its_token_too_and_an_expired_one_opens_none(seconds: int) -> None:
+    tokens, sent = Tokens(), list[Any]()
+    token = tokens.issue(int(time.time()) + seconds)
+    app = mounted(Waits(), "/mcp", tokens, None, None, 1000).apps["/mcp"]
+    told = iter([{"type": "websocket.connect"}])
+
+    async def receive() -> Any:
+        return next(told, None) or await anyio.sleep_forever()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"any"), (b"authorization", f"Bearer {token}".encode())]
+    with anyio.fail_after(20):
+        await app({"type": "websocket", "path": "/mcp", "headers": headers}, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.accept"] * (seconds > 0) + ["websocket.close"]
+    assert sent[-1]["code"] == 1008

@@ -41,7 +41,7 @@ def frame_limit(max_message_size: int) -> Any:
     """
     if BOUNDS_FRAMES:
         return None, max(max_message_size, CONTROL_MAX)
-    return MAX_SKIPPED + CONTROL_MAX
+    return MAX_SKIPPED
 
 
 def status_of(exc: BaseException) -> HTTPStatus:
