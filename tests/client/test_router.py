@@ -180,3 +180,19 @@ def test_how_messages_are_put_into_rows_makes_no_difference_to_handles(
 ) -> None:
     script = script[: sum(rows)]
     assert routed(rows, script, kept) == routed([1] * len(script), script, kept)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (mcpc.ConnectionLost("gone"), "lost"),
+        (mcpc.UnknownTask("forgotten"), "lost"),
+        (ValueError("no such row"), "failed"),
+    ],
+)
+async def test_a_task_that_was_lost_from_sight_has_not_failed(error: Exception, status: str) -> None:
+    async with routing(Reached()) as (router, handle):
+        router.fail(handle, error)
+        assert handle.status == status
+        with pytest.raises(type(error) if status == "lost" else mcpc.TaskFailed, match=str(error)):
+            await handle.result()

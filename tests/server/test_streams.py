@@ -10,7 +10,7 @@ from mcpc.mailbox import Batch
 from mcpc.messages import MCPCMessage
 from mcpc.server.journal import Journal
 from mcpc.server.limits import Limits
-from mcpc.server.streams import BATCH_BYTES, BATCH_MESSAGES, DirectStream, ListenStream
+from mcpc.server.streams import BATCH_BYTES, BATCH_MESSAGES, OVERHEAD, DirectStream, ListenStream
 from mcpc.wire.callbacks import decode_messages, encode_message
 from mcpc.wire.rpc import decode_frame
 
@@ -142,6 +142,29 @@ async def test_a_stream_that_finishes_ends_after_the_last_message_and_not_before
     assert stream.ended.is_set()
     post(log, 1)
     assert stream.next() is None
+
+
+async def test_what_one_listener_was_sent_stays_sent_while_another_is_sent_it_again() -> None:
+    log = journal()
+    post(log, BATCH_MESSAGES + 1)
+    batches(listening(log))
+    assert log.sent == BATCH_MESSAGES + 1
+    again = listening(log)
+    again.next()  # the announcement
+    assert again.next() is not None
+    assert (again.cursor, log.sent) == (BATCH_MESSAGES, BATCH_MESSAGES + 1)
+
+
+async def test_a_message_that_a_listener_cannot_take_is_announced_as_a_gap_of_one() -> None:
+    log = journal()
+    log.post(b"x" * (OVERHEAD + 1))
+    log.post(b"small")
+    stream = ListenStream(log, 7, 0, None, max_message_size=2 * OVERHEAD)
+    log.listen(stream)
+    assert stream.next() == {"epoch": log.epoch, "oldest": 1, "head": 2}
+    gap: Any = stream.next()
+    assert (gap["oldest"], gap["tasks"]) == (2, [{"taskId": "t"}])
+    assert batches(stream) == [(2, 2)]
 
 
 async def test_a_stream_that_was_replaced_gives_nothing_more() -> None:

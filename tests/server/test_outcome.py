@@ -1,0 +1,63 @@
+"""What a worker returned, as its task's value and as an ordinary answer: how the two belong together."""
+
+from typing import Any
+
+import pytest
+from mcp_types import CallToolResult, TextContent
+
+from mcpc.errors import MessageError
+from mcpc.server.outcome import ToolError, check_answer, message_value, unsendable, with_structure
+from mcpc.wire.jsontext import encode_json
+
+TEXT = {"content": [{"type": "text", "text": "said"}]}
+
+
+def test_an_answer_that_is_an_error_is_one() -> None:
+    check_answer(TEXT, "said")
+    said = CallToolResult(content=[TextContent(type="text", text="said")], is_error=True)
+    with pytest.raises(ToolError, match=r"^said$") as error:
+        check_answer({**TEXT, "isError": True}, said)
+    assert error.value.result is None
+
+
+def test_a_value_that_does_not_fit_what_the_tool_declares_is_kept_with_the_error() -> None:
+    with pytest.raises(ToolError, match="does not fit what the tool says it returns: said") as error:
+        check_answer({**TEXT, "isError": True}, {"rows": "many"})
+    assert error.value.result == {"rows": "many"}
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [1], {"a": 1}, True])
+def test_a_plain_value_is_the_task_s_value_as_it_is(value: Any) -> None:
+    assert message_value(TEXT, value) == value
+
+
+def test_the_value_of_an_answer_is_what_a_client_would_read() -> None:
+    answer = CallToolResult(content=[], structured_content={"rows": 1})
+    assert message_value({"content": [], "structuredContent": {"rows": 1}}, answer) == {"rows": 1}
+    block = TextContent(type="text", text="[1]")
+    assert message_value({"content": [{"type": "text", "text": "[1]"}]}, block) == [1]
+
+
+def test_an_object_stands_beside_its_text_where_the_tool_declares_nothing() -> None:
+    assert with_structure(TEXT, {"a": 1}) == {**TEXT, "structuredContent": {"a": 1}}
+    assert with_structure(TEXT, [1]) == TEXT
+    assert with_structure(TEXT, {"a": float("nan")}) == TEXT
+    declared = {**TEXT, "structuredContent": {"result": 1}}
+    assert with_structure(declared, {"a": 1}) == declared
+
+
+def test_what_cannot_be_sent_says_why_and_where() -> None:
+    failure, data = unsendable({"rows": [1.0, float("inf")]}, "it has no form", encode_json)
+    assert failure["message"] == "the result cannot be sent: it has no form (result.rows[1])"
+    assert failure["result"] == {"rows": [1.0, "inf"]}
+    assert data == encode_json(failure)
+
+
+def test_what_is_too_large_even_mended_is_told_without_it() -> None:
+    def encode(value: Any) -> bytes:
+        if "result" in value:
+            raise MessageError("too large")
+        return encode_json(value)
+
+    failure, _ = unsendable([float("nan")], "why", encode)
+    assert set(failure) == {"error", "message"}

@@ -1,0 +1,70 @@
+"""The threads of sync workers: as many as may run, each outcome carried over whatever it is, none waited for."""
+
+import contextvars
+import threading
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from mcpc.server.threads import Threads
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_function_runs_in_a_daemon_thread_in_a_copy_of_this_context() -> None:
+    mark: contextvars.ContextVar[str] = contextvars.ContextVar("mark")
+    mark.set("ours")
+
+    def look() -> tuple[str, bool, bool]:
+        found = mark.get(), threading.current_thread().daemon, threading.current_thread() is threading.main_thread()
+        mark.set("theirs")
+        return found
+
+    assert await Threads(1).run(look) == ("ours", True, False)
+    assert mark.get() == "ours"
+
+
+@pytest.mark.parametrize("kind", [ValueError, StopIteration, GeneratorExit, KeyboardInterrupt, SystemExit])
+async def test_what_it_raises_is_raised_whatever_it_is(kind: type[BaseException]) -> None:
+    def fail() -> None:
+        raise kind("here")
+
+    outcome: list[BaseException] = []
+    with anyio.fail_after(10):
+        try:
+            await Threads(1).run(fail)
+        except BaseException as exc:
+            outcome.append(exc.__cause__ if isinstance(exc, RuntimeError) and exc.__cause__ is not None else exc)
+    assert type(outcome[0]) is kind
+
+
+async def test_no_more_run_at_once_than_may() -> None:
+    threads, going, most = Threads(2), list[int](), list[int]()
+    release = threading.Event()
+
+    def work() -> None:
+        going.append(1)
+        most.append(len(going))
+        release.wait(10)
+        going.pop()
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(threads.run, work)
+            while len(most) < 2:
+                await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
+            assert len(most) == 2
+            release.set()
+    assert (len(most), max(most)) == (4, 2)
+
+
+async def test_who_is_cancelled_leaves_the_thread_to_itself() -> None:
+    threads, release = Threads(1), threading.Event()
+    with anyio.fail_after(10):
+        with anyio.move_on_after(0):
+            await threads.run(lambda: release.wait(10))
+        release.set()
+        assert await threads.run(lambda: "the next") == "the next"
