@@ -112,3 +112,20 @@ async def test_what_comes_after_the_end_changes_nothing() -> None:
     assert handle.feed(message("late", "complete"))
     with pytest.raises(mcpc.ConnectionLost):
         await handle.result()
+
+
+async def test_who_waits_to_know_of_a_task_learns_that_it_was_lost() -> None:
+    handle, learned = handle_with(), list[str]()
+
+    async def wait() -> None:
+        try:
+            await handle
+        except mcpc.UnknownTask as exc:
+            learned.append(str(exc))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            handle.lose(mcpc.UnknownTask("no such task"))
+    assert learned == ["no such task"]

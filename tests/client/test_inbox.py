@@ -590,3 +590,14 @@ async def test_an_ordinary_result_over_the_clients_limit_fails_its_own_call_alon
                 others.start_soon(client.call_tool, "write_now", {"n": 10_000})
                 assert await task.result() is not None
     assert "lost" not in states
+
+
+def test_a_call_that_held_as_much_as_may_be_stops_the_flow_until_it_is_answered() -> None:
+    to = Receiver()
+    to.inbox.call_sent(1, "t")
+    held = [of_task(number) for number in range(DEFAULT_CAPACITY + 1)]
+    to.inbox.take(messages(1, held))
+    assert (to.flow.stopped, to.inbox.last) == (True, DEFAULT_CAPACITY)
+    to.inbox.call_answered(1, None)
+    assert not to.flow.stopped  # at once, and not when the call happens to be forgotten
+    assert to.results == list(range(DEFAULT_CAPACITY))

@@ -196,3 +196,22 @@ async def test_a_task_that_was_lost_from_sight_has_not_failed(error: Exception, 
         assert handle.status == status
         with pytest.raises(type(error) if status == "lost" else mcpc.TaskFailed, match=str(error)):
             await handle.result()
+
+
+async def test_what_is_told_while_it_is_asked_about_counts_more_than_the_answer() -> None:
+    """Its own last message is on its way, so nothing was missed."""
+
+    class Told(Reached):
+        async def state(self) -> dict[str, Any]:
+            router.deliver([message("news")])
+            asked.set()
+            return await super().state()
+
+    asked = anyio.Event()
+    async with routing(Told({"status": "complete"})) as (router, handle):
+        router.look_after_gap(False)
+        await asked.wait()
+        await anyio.wait_all_tasks_blocked()
+        assert not handle.ended
+        router.deliver([message("done", "complete")])
+        assert await handle.result() == "done"

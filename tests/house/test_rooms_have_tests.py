@@ -66,6 +66,11 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "client.standard_tap": ("client/test_questions.py",),
     "client.started": ("client/test_starting.py",),
     "server.ordinary": ("server/test_server_kinds.py",),
+    "server.counted": ("promises/test_limits_per_client.py",),
+    "server.holders": ("promises/test_limits_per_client.py",),
+    "server.presence": ("promises/test_limits_per_client.py",),
+    "server.running": ("server/test_served.py", "cli/test_cli.py"),
+    "client.reconnecting": ("client/test_life.py", "promises/test_reconnection.py"),
     "server.tail": ("server/test_stored_server.py",),
     "client.logs": ("server/test_context.py",),
     "client.opening": ("client/test_life.py", "client/test_silent_peers.py"),
@@ -90,7 +95,7 @@ def own_tests(module: str) -> str:
 def test_a_file_has_tests_of_its_own_or_is_listed_with_those_that_run_it(module: str) -> None:
     has_own = (TESTS / own_tests(module)).is_file()
     listed = module in TOGETHER or module in WITHOUT_LOGIC
-    assert has_own or listed, f"write tests/{own_tests(module)}"
+    assert has_own or listed, f"write tests/{own_tests(module)}, or list it in TOGETHER with the tests that run it"
     assert not (has_own and listed), f"{module} has tests of its own: take it off the list"
 
 

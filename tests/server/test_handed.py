@@ -13,6 +13,19 @@ from mcpc.server.handed import HandedTasks, News
 pytestmark = pytest.mark.anyio
 
 
+class Present:
+    """Told who is there."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def begin(self, task_id: str) -> None:
+        self.told.append(("begin", task_id))
+
+    def seen(self, task_id: str) -> None:
+        self.told.append(("seen", task_id))
+
+
 def execution(task_id: str, principal: Any = None) -> Any:
     return SimpleNamespace(state=SimpleNamespace(task_id=task_id, principal=principal), ended=anyio.Event())
 
@@ -49,7 +62,8 @@ async def test_who_waits_for_news_is_woken_by_the_next() -> None:
 
 
 async def test_a_foreign_task_looks_like_an_unknown_one() -> None:
-    tasks, news = HandedTasks(60), News()
+    presence: Any = Present()
+    tasks, news = HandedTasks(60, presence), News()
     ours = execution("t", "alice")
     tasks.add(ours, news)
     assert tasks.get("t", "alice") == (ours, news)
@@ -59,10 +73,12 @@ async def test_a_foreign_task_looks_like_an_unknown_one() -> None:
             tasks.get(task_id, principal)
         errors.append(str(unknown.value))
     assert len(set(errors)) == 1
+    assert presence.told == [("begin", "t"), ("seen", "t")]  # a stranger is no sign of life
 
 
 async def test_a_task_is_forgotten_some_time_after_its_end() -> None:
-    tasks, ended = HandedTasks(0), execution("t")
+    presence: Any = Present()
+    tasks, ended = HandedTasks(0, presence), execution("t")
     tasks.add(ended, News())
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:

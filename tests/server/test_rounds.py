@@ -15,6 +15,7 @@ from mcp.server import MCPServer
 from pydantic import BaseModel
 
 import mcpc
+from mcpc.server.rounds import RoundTable, is_ours
 from sep2663_kit import by_hand
 
 pytestmark = pytest.mark.anyio
@@ -269,3 +270,38 @@ async def test_fastmcps_own_client_answers_too(kind: str) -> None:
             async with FastMCPClient(listener.uri, elicitation_handler=answer) as caller:
                 result = await caller.call_tool("ask")
     assert result.structured_content == {"got": ["b", "b"]}
+
+
+class Waiting:
+    """A call that waits for its caller."""
+
+    def __init__(self) -> None:
+        self.abandoned = anyio.Event()
+
+    async def resume(self, call: Any, responses: dict[str, Any]) -> Any: ...
+
+    def abandon(self) -> None:
+        self.abandoned.set()
+
+
+async def test_a_round_is_its_caller_s_alone_good_for_its_tool_and_for_once() -> None:
+    table, waiting = RoundTable(60), Waiting()
+    state = table.open(waiting, "alice", "ask")
+    assert is_ours(state)
+    assert not is_ours("another's")
+    for principal, tool in (("bob", "ask"), (None, "ask"), ("alice", "other")):
+        with pytest.raises(mcp.MCPError, match="unknown or expired requestState"):
+            table.take(state, principal, tool)
+    assert table.take(state, "alice", "ask") is waiting
+    with pytest.raises(mcp.MCPError, match="unknown or expired"):
+        table.take(state, "alice", "ask")
+
+
+async def test_a_round_whose_time_is_over_is_abandoned_and_one_that_was_taken_is_not() -> None:
+    table, late, taken = RoundTable(0), Waiting(), Waiting()
+    with anyio.fail_after(5):
+        await table.expire(table.open(late, None, "ask"))
+        state = table.open(taken, None, "ask")
+        table.take(state, None, "ask")
+        await table.expire(state)
+    assert (late.abandoned.is_set(), taken.abandoned.is_set()) == (True, False)

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 import mcpc
+from mcpc.server import workshop as room
 from mcpc.server.execution import Execution
 from mcpc.server.journal import Journal
 from mcpc.server.limits import Limits
@@ -42,6 +43,17 @@ async def work_one(shop: Workshop, journal: Journal) -> Execution:
     shop.run(execution, worker)
     await execution.ended.wait()
     return execution
+
+
+async def test_what_may_be_forgotten_is_looked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "SWEEP_INTERVAL", 0.0)
+    async with workshop(channel_ttl=0.0, task_ttl=0.0) as (shop, journal):
+        journal.touched -= 1
+        while len(shop.journals):
+            await anyio.lowlevel.checkpoint()
+        execution = await work_one(shop, journal)
+        while any(state is execution.state for state in shop.registry.of(journal.key)):
+            await anyio.lowlevel.checkpoint()
 
 
 async def test_who_reads_no_results_cannot_start_more_tasks_than_results_are_kept() -> None:
