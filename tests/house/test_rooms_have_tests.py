@@ -51,7 +51,6 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "server.store_option": ("server/test_stored_server.py",),
     "server.stored_desk": ("server/test_stored_server.py",),
     "server.stored_execution": ("server/test_stored_server.py",),
-    "server.stored_journal": ("server/test_stored_server.py",),
     "server.stored_states": ("server/test_stored_server.py",),
     "server.stored_workshop": ("server/test_stored_server.py",),
     # Small, between two rooms that are tested: what goes in and what comes out is seen there.
@@ -71,6 +70,8 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "server.presence": ("promises/test_limits_per_client.py",),
     "server.running": ("server/test_served.py", "cli/test_cli.py"),
     "client.reconnecting": ("client/test_life.py", "promises/test_reconnection.py"),
+    "server.far_lines": ("server/test_stored_server.py",),
+    "client.heartbeat": ("promises/test_silent_server.py",),
     "server.tail": ("server/test_stored_server.py",),
     "client.logs": ("server/test_context.py",),
     "client.opening": ("client/test_life.py", "client/test_silent_peers.py"),
