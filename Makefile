@@ -14,7 +14,7 @@ help:
 	@echo "make peers        only the tests with other people's clients and servers"
 	@echo "make browser      only the page of examples/browser, in Chromium, which is installed (Debian, as root)"
 	@echo "make ecosystem    the same for the table in docs/ecosystem.md"
-	@echo "make coverage     how much of each file its own tests reach"
+	@echo "make coverage     how much of each file its own tests reach; OF=server for one room"
 	@echo "make docs         write what is made from the code: docs/api.md, docs/states.md"
 	@echo "make bench        the benchmark (see docs/performance.md)"
 	@echo "make conformance  the official suite: tasks, and through the bridge"
@@ -58,7 +58,7 @@ browser: $(READY)
 	MCPC_BROWSER=required $(BIN)/pytest tests/browser
 
 coverage: $(READY)
-	$(BIN)/python tests/house/own_coverage.py
+	$(BIN)/python tests/house/own_coverage.py $(OF)
 
 docs: $(READY)
 	$(BIN)/python docs/make_api.py

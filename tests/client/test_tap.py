@@ -65,6 +65,9 @@ async def test_a_call_in_our_form_is_seen_and_left_as_it_is() -> None:
     inbox, request = await sent(call(_meta=meta))
     assert inbox.told == [("call", 1, "t")]
     assert request.params == {"name": "n", "_meta": meta}
+    another = {**meta, "mcpc/channel": "another's", "mcpc/key": "k"}
+    _, request = await sent(call(_meta=another))
+    assert request.params == {"name": "n", "_meta": another}
 
 
 @pytest.mark.parametrize(

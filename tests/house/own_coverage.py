@@ -1,4 +1,4 @@
-"""How much of each file its own tests reach: `make coverage`.
+"""How much of each file its own tests reach: `make coverage`, or `make coverage OF=server` for one room alone.
 
 A file's own tests are those of its name in the room's folder: `mcpc/server/journal.py` has
 `tests/server/test_journal.py`. What other tests reach of it does not count. Lines that run when a file is imported do.
@@ -19,6 +19,9 @@ from house_kit import HOMES, MODULES, ROOT, path_of
 __all__: list[str] = []
 
 TESTS = ROOT / "tests"
+
+QUIET = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""What is measured was imported before pytest could rewrite its asserts."""
 
 
 def own_tests(module: str) -> Path | None:
@@ -52,7 +55,7 @@ def measure(files: set[Path]) -> tuple[coverage.Coverage, int]:
     for module in MODULES:
         if not module.endswith("__main__"):
             importlib.import_module(module)
-    code = pytest.main([*map(str, sorted(files)), "-p", "no:xdist"], plugins=[ByFile(measured)])
+    code = pytest.main([*map(str, sorted(files)), "-p", "no:xdist", *QUIET], plugins=[ByFile(measured)])
     measured.stop()
     return measured, int(code)
 
@@ -67,17 +70,19 @@ def reached(measured: coverage.Coverage, path: Path, tests: Path) -> tuple[int, 
     return len(lines & statements), len(statements)
 
 
-def main() -> int:
-    own = {module: tests for module in MODULES if (tests := own_tests(module)) is not None}
+def main(wanted: str = "") -> int:
+    """Measure the modules whose names begin with `mcpc.` and what is wanted; all, where nothing is."""
+    modules = [module for module in MODULES if f"{module}.".startswith(f"mcpc.{wanted}." if wanted else "")]
+    own = {module: tests for module in modules if (tests := own_tests(module)) is not None}
     measured, code = measure(set(own.values()))
     for module, tests in own.items():
         count, of = reached(measured, MODULES[module], tests)
         print(f"{100 * count / max(of, 1):5.0f} %  {path_of(module):52} {tests.relative_to(ROOT)}")
-    for module in MODULES.keys() - own.keys():
+    for module in sorted({*modules} - own.keys()):
         if MODULES[module].name not in ("__init__.py", "__main__.py"):
             print(f"   no test file of its name: {path_of(module)}")
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

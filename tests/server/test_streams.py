@@ -52,6 +52,16 @@ async def test_the_first_thing_is_an_announcement_which_says_what_the_log_holds(
     assert not stream.awake
 
 
+async def test_a_stream_that_has_nothing_to_send_is_asked_no_more_until_it_is_woken() -> None:
+    log = journal()
+    stream = listening(log)
+    stream.next()
+    assert stream.next() is None
+    assert not stream.awake
+    post(log, 1)
+    assert stream.awake
+
+
 async def test_who_listens_after_a_number_gets_what_follows_it() -> None:
     log = journal()
     post(log, 5)

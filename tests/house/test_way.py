@@ -1,0 +1,100 @@
+"""The ways that CONTRIBUTING.md shows, of a call and of an update, are those that a real one takes."""
+
+import re
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import anyio
+import pytest
+
+import mcpc
+from house_kit import MODULES, ROOT
+from support import make_server
+
+pytestmark = pytest.mark.anyio
+
+
+def shown(name: str) -> list[str]:
+    """The rooms of a way as the page has them."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    way = page.partition(f"<!-- way of {name} -->")[2].partition("<!-- /way -->")[0]
+    rooms = re.findall(r"^\d+\. `([\w.]+)`", way, re.MULTILINE)
+    assert rooms, f"there is no way of {name}"
+    return [f"mcpc.{room}" for room in rooms]
+
+
+class Followed:
+    """The order in which rooms were entered for the first time."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, None] = {}
+
+    def _see(self, frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            self.rooms.setdefault(str(frame.f_globals.get("__name__")))
+
+    @contextmanager
+    def following(self) -> Generator[None]:
+        before = sys.getprofile()
+        sys.setprofile(self._see)
+        try:
+            yield
+        finally:
+            sys.setprofile(before)
+
+    def among(self, rooms: list[str]) -> list[str]:
+        return [room for room in self.rooms if room in rooms]
+
+
+@pytest.mark.parametrize("name", ["a call", "an update"])
+def test_the_rooms_of_a_way_exist(name: str) -> None:
+    assert [room for room in shown(name) if room not in MODULES] == []
+
+
+async def test_a_call_goes_the_way_that_is_shown() -> None:
+    followed, server = Followed(), make_server()
+    callbacks = mcpc.MCPCHelper(server)
+    stopped: list[None] = []
+
+    @callbacks.tool()
+    async def work(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
+        task.stop_requested  # noqa: B018 - the worker holds its task
+        stopped.append(sys.setprofile(None))
+
+    with anyio.fail_after(20):
+        async with mcpc.Client(server) as client:
+            with followed.following():
+                task = await client.start_task("work")
+                await task.result()
+    assert stopped, "it was followed to the worker and no further"
+    assert followed.among(shown("a call")) == shown("a call")
+
+
+async def test_an_update_goes_the_way_that_is_shown() -> None:
+    followed, server = Followed(), make_server()
+    callbacks = mcpc.MCPCHelper(server)
+    first, second = anyio.Event(), anyio.Event()
+
+    def listen(message: mcpc.MCPCMessage) -> None:
+        if message.result == 2:
+            sys.setprofile(None)
+            second.set()
+        elif message.result == 1:
+            first.set()
+
+    @callbacks.tool()
+    async def work(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
+        await task.update(1)
+        await first.wait()  # what came before has arrived
+        with followed.following():
+            await task.update(2)
+            await second.wait()
+
+    with anyio.fail_after(20):
+        async with mcpc.Client(server) as client:
+            client.add_event_listener(listen)
+            await (await client.start_task("work")).result()
+    assert followed.among(shown("an update")) == shown("an update")
