@@ -17,6 +17,7 @@ import anyio
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back, hold_back_sync
 from mcpc.keywords import refuse_unknown
+from mcpc.logs import logger_of
 from mcpc.machine import step
 from mcpc.matching import Matches, message_filter
 from mcpc.messages import MCPCMessage
@@ -24,7 +25,7 @@ from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
 
 __all__ = ["TRANSITIONS", "Dispatcher", "ListenerEvent", "ListenerState", "Registration", "Spawn"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 KEYWORDS = ("capacity", "overflow", *Matches.__annotations__)
 """What is given by name when a listener is added."""

@@ -9,9 +9,11 @@ import os
 import sys
 import threading
 
+from mcpc.logs import logger_of
+
 __all__ = ["ProcessEnd", "left_behind"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 PATIENCE = 1.0
 """Seconds that the event loop has to end once the serving has, and the interpreter once the program is over."""

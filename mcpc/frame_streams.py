@@ -14,13 +14,14 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse
 
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded
+from mcpc.logs import logger_of
 from mcpc.pending import PendingRequests
 from mcpc.taps import CallbackTap
 from mcpc.wire.rpc import encode_rpc
 
 __all__ = ["FrameReader", "FrameWriter", "Frames"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 class Frames(Protocol):

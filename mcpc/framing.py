@@ -25,6 +25,7 @@ from mcp_types import JSONRPCError, RequestId
 from mcpc.detached import call_soon, callback_context, spawn_detached
 from mcpc.errors import ChannelBroken, ChannelClosed, FrameError, FrameTooLarge, TransportError
 from mcpc.frame_streams import FrameReader, FrameWriter
+from mcpc.logs import logger_of
 from mcpc.pending import PendingRequests
 from mcpc.taps import CallbackTap
 from mcpc.transport import FrameChannel, ImmediateChannel, Peer, StreamPair
@@ -36,7 +37,7 @@ __all__ = [
     "current_connection",
 ]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 HIGH_WATER = 256 * 1024
 """Bytes of the SDK's messages that wait for the writer before `send` waits."""

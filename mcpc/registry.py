@@ -18,13 +18,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from mcpc.errors import MissingExtra, UnknownScheme, URIError
+from mcpc.logs import logger_of
 
 __all__ = ["SCHEME", "Registry", "options_of"]
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 """What a scheme looks like: RFC 3986, section 3.1."""
 
-logger: logging.Logger = logging.getLogger(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ from mcpc.bridge.links import Parcel, Target
 from mcpc.bridge.pipe import SAME_ID
 from mcpc.bridge.upstream import Upstream
 from mcpc.errors import FrameError, LimitReached, MCPCError
+from mcpc.logs import logger_of
 from mcpc.shares import Shares
 from mcpc.wire.message import (
     ID,
@@ -51,7 +52,7 @@ from mcpc.wire.standard import (
 
 __all__ = ["Call", "Hub", "HubKeeper"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 MAX_SHARED = 4000
 """Requests of all clients of a shared connection that may wait for their answers."""

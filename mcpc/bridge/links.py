@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from mcpc.bridge.headers import HeaderBook
 from mcpc.errors import ChannelBroken, ChannelEnded, FrameError
 from mcpc.framing import Connection
+from mcpc.logs import logger_of
 from mcpc.transport import URI, FrameChannel, ReadStream, WriteStream
 from mcpc.uri import dial, prepare
 from mcpc.wire.message import ERROR, Message, from_sdk
@@ -25,7 +26,7 @@ from mcpc.wire.rpc import decode_frame, rpc_message
 
 __all__ = ["FrameLink", "Link", "Parcel", "StreamLink", "Target"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 @dataclass(slots=True)

@@ -13,12 +13,13 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, Reques
 
 from mcpc.bridge.links import Link, Parcel, Target
 from mcpc.errors import FrameError, MCPCError, TransportError
+from mcpc.logs import logger_of
 from mcpc.wire.message import ID, error_message, id_of, is_answer, is_request, method_of, params_of
 from mcpc.wire.standard import CANCELLED_METHOD, REQUEST_ID
 
 __all__ = ["GONE", "LINGER", "MAX_PENDING", "SAME_ID", "TOO_MANY", "UNREACHABLE", "Pipe", "refusal"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 MAX_PENDING = 10_000
 """Requests of one client that may wait for their answers."""

@@ -27,6 +27,7 @@ from mcpc.bridge.links import Target
 from mcpc.bridge.pipe import GONE
 from mcpc.bridge.session import Answer, PrivateSession, SharedSession
 from mcpc.errors import MCPCError
+from mcpc.logs import logger_of
 from mcpc.routing import TASK_METHODS, check_task_name
 from mcpc.sdk import connection_of, request_channel, request_headers
 from mcpc.wire.message import ERROR, ID, RESULT, Message, notification_message, params_of
@@ -35,7 +36,7 @@ from mcpc.wire.standard import INITIALIZE_METHOD, INITIALIZED_METHOD, LIST_TOOLS
 
 __all__ = ["ProxyServer"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 Context = ServerRequestContext[Any, Any]
 

@@ -15,12 +15,13 @@ from mcpc.bridge.pipe import Pipe
 from mcpc.bridge.proxy import ProxyServer
 from mcpc.bridge.sharing import SharedClient
 from mcpc.framing import Connection
+from mcpc.logs import logger_of
 from mcpc.transport import URI, FrameChannel, Listener, Peer, until_finished
 from mcpc.uri import listen_at
 
 __all__ = ["BridgeEndpoint", "bridge", "bridging"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 class BridgeEndpoint:

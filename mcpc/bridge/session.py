@@ -14,6 +14,7 @@ from mcpc.bridge.links import Parcel, Target
 from mcpc.bridge.pipe import GONE, MAX_PENDING, SAME_ID, TOO_MANY
 from mcpc.bridge.upstream import Upstream
 from mcpc.errors import ConnectionLost, FrameError, MCPCError
+from mcpc.logs import logger_of
 from mcpc.wire.message import (
     ID,
     METHOD,
@@ -34,7 +35,7 @@ from mcpc.wire.standard import CANCELLED_METHOD, CHANGES, INITIALIZE_METHOD, PRO
 
 __all__ = ["Answer", "PrivateSession", "SharedSession"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 class Answer:

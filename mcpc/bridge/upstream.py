@@ -10,11 +10,12 @@ from anyio.lowlevel import checkpoint
 from mcpc.bridge.links import Link, Parcel, Target
 from mcpc.bridge.pipe import GONE, UNREACHABLE
 from mcpc.errors import ConnectionLost, FrameError, MCPCError, TransportError
+from mcpc.logs import logger_of
 from mcpc.wire.message import Message
 
 __all__ = ["Upstream"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 class Upstream:

@@ -14,12 +14,13 @@ from mcpc.cli.addresses import address_of
 from mcpc.cli.option_types import check_types
 from mcpc.cli.speech import say
 from mcpc.cli.values import assignments, read_value, token_from
+from mcpc.logs import logger_of
 from mcpc.transport import traits_of
 from mcpc.uri import parse_uri, prepare, transport_options
 
 __all__ = ["Place", "connected"]
 
-logger: logging.Logger = logging.getLogger(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 PATIENCE = 5.0
 """Seconds without an answer after which the user is told what is waited for."""

@@ -12,10 +12,11 @@ from typing import Any
 
 import mcpc
 from mcpc.cli.mistakes import UserMistake
+from mcpc.logs import logger_of
 
 __all__ = ["load_server"]
 
-logger: logging.Logger = logging.getLogger(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 
 def load_server(target: str) -> Any:

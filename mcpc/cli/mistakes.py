@@ -11,6 +11,7 @@ import typer
 from mcpc.cli.speech import OutputEnded, discard_output, say_error
 from mcpc.errors import MCPCError
 from mcpc.later import later
+from mcpc.logs import logger_of
 
 if TYPE_CHECKING:
     from mcp.shared import exceptions as sdk
@@ -19,7 +20,7 @@ else:
 
 __all__ = ["COMPLETE", "FAILED", "MISTAKE", "UserMistake", "exit_code_of", "mistakes_told"]
 
-logger: logging.Logger = logging.getLogger(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 COMPLETE, FAILED, MISTAKE = 0, 1, 2
 """Exit codes; an interrupted command ends with 128 and the signal's number, as shells have it."""

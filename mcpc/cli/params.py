@@ -28,10 +28,23 @@ __all__ = [
 ]
 
 
+class _Warnings(logging.Handler):
+    """Shows the library's warnings on stderr, as long as the program that is served says nothing of logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.lastResort is not None and not logging.getLogger().handlers:
+            logging.lastResort.handle(record)
+
+
+_warnings = _Warnings(logging.WARNING)
+
+
 def _set_verbose(wanted: bool) -> bool:
+    ours = logging.getLogger("mcpc")
+    ours.addHandler(_warnings)
     if wanted:
         logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        logging.getLogger("mcpc").setLevel(logging.DEBUG)
+        ours.setLevel(logging.DEBUG)
     return wanted
 
 

@@ -15,10 +15,11 @@ import anyio.abc
 
 from mcpc.client.life import unwrapped
 from mcpc.detached import spawn_detached
+from mcpc.logs import logger_of
 
 __all__ = ["Background"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 Main = Callable[[anyio.abc.TaskStatus[None]], Awaitable[None]]
 """Runs first, and says when it has begun. What it began in the background goes on after it."""

@@ -36,6 +36,7 @@ from mcpc.client.tap import tap
 from mcpc.dispatcher import Registration
 from mcpc.errors import MCPCError
 from mcpc.flow import Flow
+from mcpc.logs import logger_of
 from mcpc.matching import Matches
 from mcpc.messages import MCPCInformation, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
@@ -44,7 +45,7 @@ from mcpc.wire.names import CALLBACKS_EXTENSION
 
 __all__ = ["Client"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 class Client(ReconnectingClient):

@@ -18,6 +18,7 @@ from mcpc.detached import spawn_detached
 from mcpc.dispatcher import Dispatcher, Registration
 from mcpc.errors import MCPCError
 from mcpc.flow import Flow
+from mcpc.logs import logger_of
 from mcpc.matching import Matches
 from mcpc.messages import VERSION, MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, Overflow
@@ -26,7 +27,7 @@ from mcpc.wire.originals import with_metadata
 
 __all__ = ["MCPCHandler"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 class MCPCHandler:

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from mcpc.client.requests import ask_server
 from mcpc.client.validation import let_created_pass
+from mcpc.logs import logger_of
 from mcpc.messages import MCPCInformation
 from mcpc.wire.names import CALLBACKS_EXTENSION, INFO_METHOD
 from mcpc.wire.originals import HANDSHAKE_TOOLS, OldForm, info_params, read_information
 
 __all__ = ["Form", "shake_hands"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 Form = Literal["", "meta"] | OldForm
 """How a server takes a call's metadata: `meta`, `0.2.6`, `0.2.1`; empty for a standard server."""

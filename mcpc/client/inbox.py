@@ -15,6 +15,7 @@ import anyio
 from mcp_types import RequestId
 
 from mcpc.flow import Flow
+from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY
 from mcpc.wire.callbacks import decode_messages, known_messages, known_runs, messages_in_content, messages_of
@@ -25,7 +26,7 @@ from mcpc.wire.requests import TASK_ID
 
 __all__ = ["EVERY_SESSION", "GAP_EVENT", "Inbox"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 GAP_EVENT = "gap"
 MAX_BACKLOG = 100_000

@@ -5,7 +5,6 @@ a second and when the client is left: after a kill the last of it may come again
 nothing is left out.
 """
 
-import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable
@@ -18,10 +17,11 @@ from mcpc.client.inbox import Inbox
 from mcpc.client.listening import Listening
 from mcpc.dispatcher import Dispatcher
 from mcpc.errors import ChannelFileRefused
+from mcpc.logs import logger_of
 
 __all__ = ["Keeping"]
 
-logger = logging.getLogger("mcpc")
+logger = logger_of(__name__)
 
 INTERVAL = 0.2
 """Seconds between two looks at what was handled."""

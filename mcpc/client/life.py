@@ -13,10 +13,11 @@ from mcp_types import CONNECTION_CLOSED
 
 from mcpc.client.backoff import Backoff
 from mcpc.errors import ConnectFailed, ConnectionLost, ConnectRefused, TransportError
+from mcpc.logs import logger_of
 
 __all__ = ["LOST", "ConnectionState", "Life", "Steps", "unwrapped"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 ConnectionState = Literal["connected", "lost", "closed"]
 """What becomes of a client's connection; `closed` once the client is."""

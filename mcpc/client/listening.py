@@ -16,11 +16,12 @@ from mcpc.client.inbox import Inbox
 from mcpc.client.requests import ask_to_listen
 from mcpc.errors import ConnectFailed, ConnectionLost
 from mcpc.flow import Flow
+from mcpc.logs import logger_of
 from mcpc.wire.requests import listen_params
 
 __all__ = ["Listening"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 PATIENCE = 10.0
 """Seconds that the server has to confirm that it lets us listen."""

@@ -23,13 +23,14 @@ from mcpc.client.standard_tap import tap_standard
 from mcpc.client.started import StartedCall, started_call
 from mcpc.errors import PromptError
 from mcpc.foreign import hold_back
+from mcpc.logs import logger_of
 from mcpc.messages import Prompt
 from mcpc.transport import StreamPair
 from mcpc.wire.prompts import elicitation, prompt_from_request, prompt_update, response_to
 
 __all__ = ["Questions"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 DECLINED = ElicitResult(action="decline")
 

@@ -23,12 +23,13 @@ from mcpc.client.life import LOST, ConnectionState, Life, Steps
 from mcpc.client.opening import Opening
 from mcpc.errors import ConnectionLost
 from mcpc.foreign import hold_back_sync
+from mcpc.logs import logger_of
 from mcpc.sdk import forget_entry, has_session
 from mcpc.transport import StreamPair
 
 __all__ = ["ReconnectingClient"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 class _TappedTransport:

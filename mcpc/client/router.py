@@ -25,6 +25,7 @@ from mcpc.dispatcher import Dispatcher, Spawn
 from mcpc.errors import ConnectionLost, MCPCError, MessageError, UnknownTask
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back, text_of
+from mcpc.logs import logger_of
 from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, prompt_of
 from mcpc.wire.callbacks import decode_message
 from mcpc.wire.prompts import prompt_update
@@ -38,7 +39,7 @@ __all__ = ["LOST_EVENT", "PromptHandler", "Router"]
 LOST_EVENT = "lost"
 """The server event that a client makes when the connection is lost for good."""
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 FIRST_LOOK, LAST_LOOK = 0.5, 30.0
 """Seconds between two looks at a task of which nothing comes: the first wait, and the longest."""

@@ -31,6 +31,7 @@ from mcpc.client.backoff import Backoff
 from mcpc.client.requests import FOR_EVER
 from mcpc.client.sep2663_requests import get_task
 from mcpc.errors import MessageError
+from mcpc.logs import logger_of
 from mcpc.taps import InterceptingReader, StreamWrapper
 from mcpc.transport import StreamPair
 from mcpc.wire.message import meta_of
@@ -48,7 +49,7 @@ from mcpc.wire.standard import CALL_TOOL_METHOD
 
 __all__ = ["Follower", "TaskStreams", "undeclared"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 MAX_STREAMS = 32
 """Subscriptions of one client at once; tasks beyond that are polled. Over HTTP each is a connection of its own."""

@@ -23,6 +23,7 @@ from mcpc.client.sep2663_follow import Follower, TaskStreams
 from mcpc.client.sep2663_requests import cancel_task, get_task, update_task
 from mcpc.errors import ConnectionLost, InputRefused, MCPCError, PromptError
 from mcpc.foreign import hold_back
+from mcpc.logs import logger_of
 from mcpc.messages import Prompt
 from mcpc.wire.message import method_of
 from mcpc.wire.prompts import prompt_from_request, prompt_update, response_to
@@ -33,7 +34,7 @@ from mcpc.wire.standard import ELICITATION_METHOD
 
 __all__ = ["CalledTask", "Host", "RemoteTask"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 GOODBYE = 1.0
 """Seconds that telling the server to cancel may take, when a call is cancelled here."""

@@ -20,6 +20,7 @@ from mcpc.client.sep2663_extension import RemoteTasks
 from mcpc.client.started import Made, StartedCall
 from mcpc.client.steering import ChannelSteering
 from mcpc.errors import KeyRefused, MCPCError, UnknownTask
+from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
 from mcpc.wire.callbacks import messages_in_content
 from mcpc.wire.calls import call_meta
@@ -28,7 +29,7 @@ from mcpc.wire.originals import with_metadata
 
 __all__ = ["Starter"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 GOODBYE = 1.0
 """Seconds that stopping a task may take whose start was cancelled."""

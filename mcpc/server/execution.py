@@ -15,6 +15,7 @@ import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from mcpc.errors import PromptError, TaskEnded, TaskStopped
+from mcpc.logs import logger_of
 from mcpc.messages import TERMINAL_EVENTS
 from mcpc.server.failures import STOPPED, failure_of, holds_cancellation
 from mcpc.server.inputs import Inputs
@@ -29,7 +30,7 @@ from mcpc.wire.prompts import describe_prompt, prompt_update
 
 __all__ = ["Execution", "Observer"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 ANSWER_TIMEOUT = 10.0
 """Seconds after which a worker starts even if the `created` answer was never sent (its request was cancelled)."""

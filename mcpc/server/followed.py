@@ -1,17 +1,17 @@
 """Who follows the state of a stored task: they are told what the store holds, wherever the task runs."""
 
-import logging
 from collections.abc import Awaitable, Callable
 
 import anyio
 
 from mcpc.errors import MCPCError
+from mcpc.logs import logger_of
 from mcpc.server.execution import Observer
 from mcpc.tasks import TaskState
 
 __all__ = ["Followed", "Following"]
 
-logger = logging.getLogger("mcpc")
+logger = logger_of(__name__)
 
 
 class Followed:

@@ -11,6 +11,7 @@ from mcp_types import TextContent
 
 from mcpc.errors import MCPCError, MessageError, TaskEnded
 from mcpc.keywords import refuse_unknown
+from mcpc.logs import logger_of
 from mcpc.messages import MCPCInformation, MCPCMessage, MessageType, TaskStatus, check_message
 from mcpc.server.binding import Binding, bind
 from mcpc.server.call import Call, current_call, current_principal
@@ -31,7 +32,7 @@ from mcpc.wire.callbacks import decode_message, encode_message
 
 __all__ = ["BegunTask", "KnownTask", "MCPCHelper", "StartedTask"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 WorkerT = TypeVar("WorkerT", bound=Callable[..., Any])
 

@@ -21,10 +21,11 @@ import anyio.to_thread
 from mcpc.detached import spawn_detached
 from mcpc.ending import left_behind
 from mcpc.errors import MCPCError
+from mcpc.logs import logger_of
 
 __all__ = ["Host"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 T = TypeVar("T")
 

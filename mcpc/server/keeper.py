@@ -1,6 +1,5 @@
 """Keeps the store open while the server is served, with the tasks that belong to it. Lives in the server's host."""
 
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -8,11 +7,12 @@ from typing import Any
 import anyio
 
 from mcpc.errors import MCPCError
+from mcpc.logs import logger_of
 from mcpc.store import Store
 
 __all__ = ["Keeper", "Source"]
 
-logger = logging.getLogger("mcpc")
+logger = logger_of(__name__)
 
 PAUSE = 1.0
 """Seconds before a chore that failed is begun again."""

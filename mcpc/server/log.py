@@ -12,13 +12,14 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from mcpc.errors import StoreError
+from mcpc.logs import logger_of
 from mcpc.server.line import Line
 from mcpc.store import Store
 from mcpc.stored import Entry, Receipt
 
 __all__ = ["Log"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 BATCH_ENTRIES = 256
 """Entries of one append at the most."""

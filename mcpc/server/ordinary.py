@@ -4,19 +4,19 @@ A background tool answers such a call at once. An ordinary one answers at its en
 it from a background tool whose answer is late. Knows no kind of server.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
 
+from mcpc.logs import logger_of
 from mcpc.server.call import Call
 from mcpc.server.workshop import Workshop
 
 __all__ = ["shown_to_run"]
 
-logger = logging.getLogger("mcpc")
+logger = logger_of(__name__)
 
 GRACE = 0.1
 """Seconds in which a call may be answered, or its task begin, before anything is said of it."""

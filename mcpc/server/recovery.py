@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Collection
 import anyio
 
 from mcpc.errors import StoreError
+from mcpc.logs import logger_of
 from mcpc.server.stored_execution import StoredExecution
 from mcpc.store import Store
 from mcpc.stored import Claim, StoredTask
 
 __all__ = ["LEASE", "Recovery"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 LEASE = 15.0
 """Seconds for which a process that says nothing is taken to be alive."""

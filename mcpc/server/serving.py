@@ -14,6 +14,7 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import ServerMessageMetadata
 
 from mcpc.framing import Connection
+from mcpc.logs import logger_of
 from mcpc.options import ListenOptions, merged
 from mcpc.pair import memory_pair
 from mcpc.pending import PendingRequests
@@ -28,7 +29,7 @@ from mcpc.uri import listen_at, parse_uri, prepare, resolve
 
 __all__ = ["KEYWORDS", "ServerEndpoint", "Told", "joined", "listen", "serve"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 ListenerT = TypeVar("ListenerT")
 

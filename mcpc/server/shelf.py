@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from mcpc.errors import MCPCError, StoreError
+from mcpc.logs import logger_of
 from mcpc.server.journal import Journal
 from mcpc.server.journals import JournalTable
 from mcpc.server.stored_journal import StoredJournal
@@ -18,7 +19,7 @@ from mcpc.store import Store
 
 __all__ = ["Shelf"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 SENT_INTERVAL = 1.0
 """Seconds between two reports of what listeners were sent."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mcpc.errors import PromptError, StoreError
+from mcpc.logs import logger_of
 from mcpc.server.outlet import check_answer
 from mcpc.server.stored_execution import StoredExecution
 from mcpc.store import Store
@@ -19,7 +20,7 @@ from mcpc.wire.jsontext import encode_json
 
 __all__ = ["Signals"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 
 class Signals:

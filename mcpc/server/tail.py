@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from mcpc.errors import StoreError
+from mcpc.logs import logger_of
 from mcpc.store import Store
 from mcpc.stored import Change
 
 __all__ = ["Tail"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 RETRY = 1.0
 """Seconds before the bells are listened to again after the store failed."""

@@ -624,3 +624,14 @@ def test_whatever_schema_a_server_sends_is_listed_as_what_it_is() -> None:
     )
     for broken in ({"properties": [1]}, {"properties": None, "required": "a"}, {}):
         assert parameters(broken) == ""
+
+
+def test_a_warning_of_the_library_is_seen_without_asking(tmp_path: Path) -> None:
+    chatty = tmp_path / "chatty.py"
+    chatty.write_text(
+        "import mcpc\nfrom mcp.server import MCPServer\n"
+        "print('hello', flush=True)\nmcpc.run(MCPServer('chatty', log_level='ERROR'))\n"
+    )
+    told = run("tools", f"stdio:{sys.executable} {chatty}")
+    assert told.returncode == 0
+    assert "skipped something from the server that is not an MCP message" in told.stderr

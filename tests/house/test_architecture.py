@@ -14,6 +14,7 @@ from house_kit import MODULES, ROOT, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
+    {"logs"},
     {
         "clock",
         "ending",
@@ -47,6 +48,7 @@ LAYERS: list[set[str]] = [
 
 ADAPTERS_MAY_USE = {
     "mcpc_transports": {
+        "logs",
         "clock",
         "errors",
         "transport",
@@ -62,10 +64,10 @@ ADAPTERS_MAY_USE = {
         "pending",
         "responses",
     },
-    "mcpc_stores": {"errors", "transport", "store", "stored"},
+    "mcpc_stores": {"logs", "errors", "transport", "store", "stored"},
 }
 
-PUBLIC_ROOMS = {"", "errors", "messages", "transport", "uri", "later"}
+PUBLIC_ROOMS = {"", "logs", "errors", "messages", "transport", "uri", "later"}
 """What a user of the library may know."""
 
 SHARED = {

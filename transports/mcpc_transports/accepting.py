@@ -3,16 +3,17 @@
 What every listener over sockets shares. Knows nothing of what is done with a connection.
 """
 
-import logging
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import anyio
 
+from mcpc.logs import logger_of
+
 __all__ = ["accept_forever"]
 
-logger = logging.getLogger("mcpc")
+logger = logger_of(__name__)
 
 PAUSE = 0.25
 """Seconds without accepting after an accept failed, as when we are out of descriptors."""

@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator
 import anyio
 
 from mcpc.errors import StoreUnavailable
+from mcpc.logs import logger_of
 from mcpc.stored import Change
 from mcpc_stores.redis.engine import Engine, Subscription
 from mcpc_stores.redis.keys import Keys
 
 __all__ = ["Bells"]
 
-logger: logging.Logger = logging.getLogger("mcpc.stores.redis")
+logger: logging.Logger = logger_of(__name__)
 
 MAX_BELLS = 1000
 """Bells that wait for a slow reader; beyond it they become one: `look`."""

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 
 from mcpc.errors import StoreError, StoreRefused, URIError
+from mcpc.logs import logger_of
 from mcpc.stored import StoreLimits
 from mcpc.transport import URI
 from mcpc_stores.redis.bells import Bells
@@ -18,7 +19,7 @@ from mcpc_stores.redis.store import RedisStore
 
 __all__ = ["RedisStores"]
 
-logger: logging.Logger = logging.getLogger("mcpc.stores.redis")
+logger: logging.Logger = logger_of(__name__)
 
 OLDEST = (6, 2)
 """The oldest Redis; Valkey began with 7.2."""

@@ -5,7 +5,6 @@ uvicorn waits for a head for ever. Knows nothing of requests once their head is 
 """
 
 import asyncio
-import logging
 import socket
 import ssl
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from mcpc.logs import logger_of
 from mcpc_transports.accepting import accept_forever
 
 if sys.platform != "win32":
@@ -21,7 +21,7 @@ if sys.platform != "win32":
 
 __all__ = ["HEAD_TIMEOUT", "accept_connections", "most_connections", "watched"]
 
-logger = logging.getLogger("mcpc")
+logger = logger_of(__name__)
 
 HEAD_TIMEOUT = 20.0
 """Seconds from a connection, or from the first byte of a further request, to the end of the request's head."""

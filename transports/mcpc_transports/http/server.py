@@ -25,6 +25,7 @@ from mcp_types import INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcpc.errors import FrameError, ListenFailed
+from mcpc.logs import logger_of
 from mcpc.transport import URI
 from mcpc.wire.rpc import encode_error
 from mcpc_transports.http.client import unwrapped
@@ -32,7 +33,7 @@ from mcpc_transports.http.connections import accept_connections, watched
 
 __all__ = ["STREAMING", "bind", "is_streaming", "respond", "serving"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 GRACE = 1.0
 """Seconds that requests in progress get to finish when the listener ends."""

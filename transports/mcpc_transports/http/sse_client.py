@@ -32,13 +32,14 @@ from mcpc.errors import (
     FrameError,
     FrameTooLarge,
 )
+from mcpc.logs import logger_of
 from mcpc.transport import StreamPair
 from mcpc.wire.rpc import decode_frame, encode_rpc, failed_answer, rpc_message
 from mcpc_transports.http.client import Target, connecting, explain, read_whole, status_line
 
 __all__ = ["sse_streams"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 INBOX = 8
 """Messages that wait for the session before the event stream is read no further."""

@@ -20,11 +20,12 @@ import anyio.abc
 from anyio.lowlevel import checkpoint
 
 from mcpc.errors import ConnectFailed
+from mcpc.logs import logger_of
 from mcpc_transports.polled import CHUNK, PolledStream
 
 __all__ = ["Child", "Spawn", "has_stderr"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 KILL_TIMEOUT = 2.0
 """Seconds to see a killed process end. Only one that hangs in the kernel takes them all."""

@@ -25,6 +25,7 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
 from mcpc.errors import FINAL_STATUSES, ConnectFailed, ConnectRefused, URIError
+from mcpc.logs import logger_of
 from mcpc.transport import URI, Token
 from mcpc_transports.addresses import Guests
 from mcpc_transports.tokens import is_expired
@@ -44,9 +45,9 @@ __all__ = [
     "request_upgrade",
 ]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
-QUIET = logging.getLogger("mcpc.websocket.protocol")
+QUIET = logger_of(__name__).getChild("protocol")
 """The protocol core's logger. At DEBUG it would write out headers, tokens among them, and whole messages."""
 QUIET.setLevel(logging.ERROR)
 

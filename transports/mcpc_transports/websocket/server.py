@@ -22,6 +22,7 @@ from websockets.protocol import OPEN, Protocol, Side
 from websockets.uri import WebSocketURI
 
 from mcpc.errors import ListenFailed, URIError
+from mcpc.logs import logger_of
 from mcpc.transport import URI, Endpoint, Peer
 from mcpc_transports.accepting import accept_forever
 from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
@@ -36,7 +37,7 @@ from mcpc_transports.websocket.stream import Stream, secured
 
 __all__ = ["Limits", "serve"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 TOLD_AT_ONCE = 64
 """Clients over the limit that are told so at one time; more than these are just dropped."""
