@@ -72,7 +72,7 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "client.reconnecting": ("client/test_life.py", "promises/test_reconnection.py"),
     "server.far_lines": ("server/test_stored_server.py",),
     "client.heartbeat": ("promises/test_silent_server.py",),
-    "server.stats": ("promises/test_limits_per_client.py",),
+    "server.stats": ("promises/test_bounds_in_bytes.py",),
     "server.tail": ("server/test_stored_server.py",),
     "client.logs": ("server/test_context.py",),
     "client.opening": ("client/test_life.py", "client/test_silent_peers.py"),
