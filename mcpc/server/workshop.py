@@ -26,6 +26,7 @@ from mcpc.server.limits import Limits
 from mcpc.server.outlet import Outlet
 from mcpc.server.outlets import JournalOutlet
 from mcpc.server.presence import Presence
+from mcpc.server.telemetry import Telemetry
 from mcpc.server.threads import Threads
 from mcpc.shares import Shares
 from mcpc.tasks import TaskRegistry, TaskState
@@ -99,6 +100,7 @@ class Workshop:
         """How to run the tools whose tasks may run again, by name, with the arguments that were kept."""
         self._executions: dict[str, Execution] = {}
         """What runs, by the ids of its tasks."""
+        self._telemetry = Telemetry()
         self.threads: Threads = Threads(limits.max_tasks)
         """Where sync workers run: as many as tasks may."""
 
@@ -246,10 +248,12 @@ class Workshop:
         self.tasks_taken.shares.take(holders)
         execution.inputs.count_in(self.inputs_taken, holders)
         self._executions[execution.state.task_id] = execution
+        self._telemetry.began(execution.state)
         return execution
 
     def _ended(self, execution: Execution, holders: tuple[Hashable, ...]) -> None:
         del self._executions[execution.state.task_id]
+        self._telemetry.ended(execution.state)
         self.presence.forget(execution.state.task_id)
         self.tasks_taken.shares.give_back(holders)
 
@@ -263,8 +267,7 @@ class Workshop:
         Raises:
             TaskEnded: nothing does any more.
         """
-        execution = self._executions.get(state.task_id)
-        if execution is None:
+        if (execution := self._executions.get(state.task_id)) is None:
             raise TaskEnded(f"the task is {state.status}: it takes no input")
         return execution
 
@@ -274,8 +277,7 @@ class Workshop:
 
     def stop(self, state: TaskState) -> None:
         """Ask a task to stop, and cancel it if it has not when the grace is over. One that has ended is left alone."""
-        execution = self._executions.get(state.task_id)
-        if execution is not None and not execution.stop.is_set():
+        if (execution := self._executions.get(state.task_id)) is not None and not execution.stop.is_set():
             execution.request_stop()
             self.host.spawn(execution.stop_after_grace)
 

@@ -1,0 +1,64 @@
+"""OpenTelemetry: a span a task, in the trace of its call, and metrics. A process of its own: providers are global."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "tests" / "kits" / "traced_program.py"
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """What the program recorded."""
+    done = subprocess.run([sys.executable, str(PROGRAM)], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def named(seen: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = [span for span in seen["spans"] if span["name"] == name]
+    return found
+
+
+def test_a_task_is_a_span_below_its_call_in_the_trace_of_its_caller(seen: dict[str, Any]) -> None:
+    by_id = {span["id"]: span for span in seen["spans"]}
+    task, user = named(seen, "mcpc.task works"), named(seen, "the user's")
+    above = [by_id[task["parent"]]]
+    while above[-1]["parent"] is not None:
+        above.append(by_id[above[-1]["parent"]])
+    assert above[-1] == user
+    assert [span for span in above[:-1] if "tools/call" in span["name"]]
+    assert task["trace"] == user["trace"]
+
+
+def test_a_span_says_whose_it_is_and_how_it_ended_and_nothing_of_what_failed(seen: dict[str, Any]) -> None:
+    works, fails, hangs = (named(seen, f"mcpc.task {name}") for name in ("works", "fails", "hangs"))
+    assert works["attributes"]["mcpc.session.id"] == "chat"
+    assert works["attributes"]["mcpc.tool"] == "works"
+    ends = [(span["attributes"]["mcpc.task.status"], span["status"]) for span in (works, fails, hangs)]
+    assert ends == [("complete", "UNSET"), ("failed", "ERROR"), ("stopped", "UNSET")]
+    assert "secret" not in fails["all"]
+
+
+def test_metrics_count_what_runs_what_ended_and_how_long(seen: dict[str, Any]) -> None:
+    metrics = seen["metrics"]
+    assert {value for _, value in metrics["mcpc.tasks.running"]} == {0}
+    ended = {(at["mcpc.tool"], at["mcpc.task.status"]): value for at, value in metrics["mcpc.tasks.ended"]}
+    assert ended == {("works", "complete"): 1, ("fails", "failed"): 1, ("hangs", "stopped"): 1}
+    assert {at["mcpc.tool"]: value for at, value in metrics["mcpc.task.duration"]} == dict.fromkeys(
+        ("works", "fails", "hangs"), 1
+    )
+
+
+def test_the_board_shows_metrics_that_there_are(seen: dict[str, Any]) -> None:
+    board = json.loads((ROOT / "docs" / "grafana.json").read_text(encoding="utf-8"))
+    asked = {name for panel in board["panels"] for name in re.findall(r"mcpc_tasks?_\w+", panel["targets"][0]["expr"])}
+    units = {"mcpc.tasks.ended": "_total", "mcpc.task.duration": "_seconds_bucket"}
+    made = {name.replace(".", "_") + units.get(name, "") for name in seen["metrics"]}
+    assert asked - {"mcpc_task_status"} == made
