@@ -19,6 +19,7 @@
     │   └── FrameTooLarge            it was over `max_message_size`
     ├── MessageError             a value cannot be an MCPC message (also ValueError)
     ├── LimitReached             a limit of the server is reached; nothing was done
+    ├── TimedOut                 a call or a task took too long  (also TimeoutError)
     ├── StoreError               the store of tasks and logs did not do what was asked
     │   ├── StoreUnavailable         it cannot be reached now; the same again may work
     │   ├── StoreFull                it has no room; nothing was forgotten for it
@@ -76,6 +77,7 @@ __all__ = [
     "TaskFailed",
     "TaskInterrupted",
     "TaskStopped",
+    "TimedOut",
     "TooManyTasks",
     "TransportError",
     "URIError",
@@ -198,6 +200,20 @@ class LimitReached(MCPCError):
         super().__init__(message)
         self.limit = limit
         self.value = value
+
+
+class TimedOut(MCPCError, TimeoutError):
+    """A call or a task was silent for too long, or took too long, and was ended here and at the server.
+
+    Attributes:
+        limit: Which bound it was: `timeout` (silence) or `max_timeout` (in all).
+        seconds: The bound.
+    """
+
+    def __init__(self, message: str, limit: Literal["timeout", "max_timeout"], seconds: float) -> None:
+        super().__init__(message)
+        self.limit: Literal["timeout", "max_timeout"] = limit
+        self.seconds = seconds
 
 
 class StoreError(MCPCError):

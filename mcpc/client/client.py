@@ -26,6 +26,7 @@ from mcpc.client.life import ConnectionState
 from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
 from mcpc.client.options import OWN, SDK_OPTIONS, CallOptions, ClientOptions, split
+from mcpc.client.patience import Patience
 from mcpc.client.questions import Questions
 from mcpc.client.reconnecting import ReconnectingClient
 from mcpc.client.router import PromptHandler, Router
@@ -33,6 +34,7 @@ from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
+from mcpc.client.watching import Watch
 from mcpc.dispatcher import Registration
 from mcpc.errors import MCPCError
 from mcpc.flow import Flow
@@ -101,8 +103,8 @@ class Client(ReconnectingClient):
         sdk_options["elicitation_callback"] = self._questions
         super().__init__(opening, reconnect, reconnect_timeout, on_connection, **sdk_options)
         self.provider = provider
-        seconds = heartbeat if opening.heartbeat else None
-        self._heartbeat = Heartbeat(seconds, lambda: self._inbox.last, self._life.end_connection)
+        beat = heartbeat if opening.heartbeat else None
+        self._heartbeat = Heartbeat(beat, lambda: self._inbox.last, self._life.end_connection)
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
         self._form: Form = ""
@@ -128,16 +130,9 @@ class Client(ReconnectingClient):
             self._inbox.caught_up.set()
             return
         self._inbox.stopped_listening()
-        group.start_soon(self._listen, self.session)
+        group.start_soon(_listen, self._listening, self.session, self._life.end_connection)
         group.start_soon(self._heartbeat.watch, self.session, self.provider)
         await self._listening.confirmed()
-
-    async def _listen(self, session: ClientSession) -> None:
-        try:
-            await self._listening.run(session)
-        except (MCPError, MCPCError) as exc:
-            logger.warning("listening for callbacks failed: %s", exc)
-            self._life.end_connection()
 
     def _tap(self, streams: StreamPair) -> StreamPair:
         tapped = tap(streams, self._inbox, channel=lambda: self._listening.channel, on_end=self._life.end_connection)
@@ -207,6 +202,8 @@ class Client(ReconnectingClient):
         *,
         session_id: str = "default",
         key: str | None = None,
+        timeout: float | None = None,
+        max_timeout: float | None = None,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
     ) -> TaskHandle:
@@ -221,18 +218,25 @@ class Client(ReconnectingClient):
             arguments: Its arguments.
             session_id: The conversation it belongs to, as you name it.
             key: Names the start: repeated with the same key, it gives the same task, running or ended.
+            timeout: Seconds of silence (not of an open question) after which it is stopped, and its handle `TimedOut`.
+            max_timeout: Seconds after which it is stopped, whatever comes.
             capacity: Messages that wait in the handle until they are iterated over.
             overflow: What happens when that many wait; see `mcpc.queue.Overflow`.
 
         Raises:
             MCPError: the server refused the call.
+            TimedOut: the server did not answer the call in time.
             KeyRefused: the key was used for another tool or other arguments, or the server knows no keys.
             ConnectionLost: there is no connection, or it went away before the answer.
         """
         self.session  # noqa: B018 - raises where there is no connection
         handle = TaskHandle(str(uuid.uuid4()), tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
         start = self._starter.start(self._form, self._listening.channel, handle, dict(arguments or {}), key)
-        return await self._life.explaining(start)
+        patience = Patience(timeout, max_timeout)
+        handle = await patience.during(self._life.explaining(start))
+        if patience.is_bounded and not handle.ended:
+            self._spawn(Watch(handle, patience, self._flow, self._router.forget).run)
+        return handle
 
     def task(
         self,
@@ -272,6 +276,9 @@ class Client(ReconnectingClient):
         arguments: dict[str, Any] | None = None,
         read_timeout_seconds: float | None = None,
         progress_callback: ProgressFnT | None = None,
+        *,
+        timeout: float | None = None,
+        max_timeout: float | None = None,
         **options: Unpack[CallOptions],
     ) -> CallToolResult:
         """Call a tool; see `mcp.Client.call_tool`. A call that becomes a task (SEP-2663) is followed to its result.
@@ -279,12 +286,26 @@ class Client(ReconnectingClient):
         Tasks have no progress notifications, so a call with a `progress_callback` is made as one that cannot become a
         task, and gets its progress as ever. Only where the server insists on a task, the callback is told the task's
         status messages instead, numbered. Cancelling the call cancels the task.
+
+        Args:
+            timeout: Seconds of silence after which the call is cancelled, here and at the server; progress renews it.
+            max_timeout: Seconds after which it is cancelled, whatever comes. Either raises `TimedOut`.
         """
-        call = partial(super().call_tool, name, arguments, read_timeout_seconds, progress_callback, **options)
-        return await self._life.explaining(self._questions.during(call_as_asked(call, progress_callback)))
+        patience = Patience(timeout, max_timeout)
+        progress = patience.hearing(progress_callback)
+        call = partial(super().call_tool, name, arguments, read_timeout_seconds, progress, **options)
+        return await patience.during(self._life.explaining(self._questions.during(call_as_asked(call, progress))))
 
     def _steer(self, task_id: str) -> ChannelSteering:
         return ChannelSteering(lambda: self.session, self._listening.channel, task_id)
+
+
+async def _listen(listening: Listening, session: ClientSession, end_connection: Callable[[], None]) -> None:
+    try:
+        await listening.run(session)
+    except (MCPError, MCPCError) as exc:
+        logger.warning("listening for callbacks failed: %s", exc)
+        end_connection()
 
 
 def _with_ours(extensions: Sequence[ClientExtension], tasks: ClientExtension) -> tuple[ClientExtension, ...]:

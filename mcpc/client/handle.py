@@ -1,7 +1,7 @@
 """`TaskHandle`: one task as its client sees it. Knows neither the connection nor how the task is reached."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal, Self, cast
 
 import anyio
@@ -76,6 +76,8 @@ class TaskHandle:
         self._ended = anyio.Event()
         self.heard: int = 0
         """How many messages have come."""
+        self.on_news: Callable[[bool], None] | None = None
+        """Told when messages have come, or the task is lost, and whether that was its end."""
         self._known = anyio.Event()
         self._is_known = False
         self._terminal: MCPCMessage | None = None
@@ -135,6 +137,8 @@ class TaskHandle:
         if self._came is not None:
             self._came.set()
             self._came = None
+        if self.on_news is not None:
+            self.on_news(self._ended.is_set())
 
     def lose(self, failure: Exception) -> None:
         """End it without a terminal message: nobody knows any more how it went."""
@@ -274,11 +278,7 @@ class TaskHandle:
             await self.steering.stop()
 
     async def state(self) -> TaskInfo:
-        """What the server knows of it.
-
-        Raises:
-            UnknownTask, ConnectionLost: see `send`.
-        """
+        """What the server knows of it; raises what `stop` does."""
         return cast("TaskInfo", await self.steering.state())
 
     def __repr__(self) -> str:

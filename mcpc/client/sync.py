@@ -42,6 +42,7 @@ class SyncOptions(ClientOptions, total=False):
     reconnect_timeout: float | None
     on_connection: Callable[[ConnectionState], None] | None
     channel: str | None
+    heartbeat: float | None
     channel_file: str | os.PathLike[str] | None
     transport_options: Mapping[str, Any] | None
 
@@ -245,9 +246,17 @@ class SyncClient:
         """The server's tools."""
         return self.run(self.client.list_tools)
 
-    def call_tool(self, name: str, arguments: dict[str, Any] | None = None) -> CallToolResult:
+    def call_tool(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        max_timeout: float | None = None,
+    ) -> CallToolResult:
         """Call a tool, and wait for its result; see `Client.call_tool`."""
-        return self.run(self.client.call_tool, name, arguments)
+        call = functools.partial(self.client.call_tool, timeout=timeout, max_timeout=max_timeout)
+        return self.run(call, name, arguments)
 
     def start_task(
         self,
@@ -256,12 +265,20 @@ class SyncClient:
         *,
         session_id: str = "default",
         key: str | None = None,
+        timeout: float | None = None,
+        max_timeout: float | None = None,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
     ) -> SyncTaskHandle:
         """Call a tool as a task, and return its handle at once; see `Client.start_task`."""
         start = functools.partial(
-            self.client.start_task, session_id=session_id, key=key, capacity=capacity, overflow=overflow
+            self.client.start_task,
+            session_id=session_id,
+            key=key,
+            timeout=timeout,
+            max_timeout=max_timeout,
+            capacity=capacity,
+            overflow=overflow,
         )
         return SyncTaskHandle(self, self.run(start, tool_name, arguments))
 

@@ -48,12 +48,12 @@ def run(
         URIError, ListenFailed, MCPCError, TypeError: see `listen`.
         RuntimeError: an event loop runs here already, as in a notebook.
     """
-    if loop_runs():
-        raise RuntimeError(IN_A_LOOP)
     in_main_thread = threading.current_thread() is threading.main_thread()
     address = default_address() if uri is None else uri
     given = merged(options, transport_options)
     prepare(address, "listen", given, KEYWORDS)
+    if loop_runs():
+        raise RuntimeError(IN_A_LOOP)
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:

@@ -119,8 +119,8 @@ backend, command = sys.argv[1:]
 with mcpc.SyncClient("stdio:" + command, backend=backend) as client:
     task = client.start_task("wait_for_input")
     next(task)
-    print("waiting", flush=True)
     try:
+        print("waiting", flush=True)
         task.result()
     except KeyboardInterrupt:
         task.stop()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from fastmcp import FastMCP
 from mcp.server import MCPServer, Server
 
 import mcpc
+from mcpc.client.options import OWN
 from mcpc.keywords import refuse_unknown
 from mcpc.options import ConnectOptions, ListenOptions, MountOptions
 from mcpc.registry import options_of
@@ -58,7 +60,7 @@ def test_a_tool_takes_what_the_servers_own_tools_take(kind: str) -> None:
 def test_a_misspelt_limit_is_refused() -> None:
     helper: Any = mcpc.MCPCHelper
     text = refused(lambda: helper(MCPServer("s"), max_task=3))
-    assert text.startswith("MCPCHelper does not take 'max_task'; it takes: store, plain, after, max_tasks, ")
+    assert text.startswith("MCPCHelper does not take 'max_task'; it takes: store, plain, after, ")
     assert text.endswith("(did you mean 'max_tasks'?)")
 
 
@@ -159,3 +161,9 @@ def test_the_limits_that_a_type_checker_knows_are_those_there_are() -> None:
 def test_the_options_of_a_tool_that_a_type_checker_knows_are_those_of_the_kinds_of_servers() -> None:
     taken = {name for make in SERVERS.values() for name in tool_keywords(make())}
     assert taken - {"name", "description"} == set(ToolOptions.__annotations__)
+
+
+def test_the_options_of_the_blocking_client_are_those_of_the_client() -> None:
+    own = {p.name for p in signature(mcpc.Client).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    assert own == set(OWN)
+    assert own == set(mcpc.SyncOptions.__annotations__) - set(mcpc.ClientOptions.__annotations__)
