@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format pytest peers ecosystem browser bench conformance soak coverage docs clean
+.PHONY: help demo test lint format pytest peers ecosystem browser bench conformance soak kills coverage docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make bench        the benchmark (see docs/performance.md)"
 	@echo "make conformance  the official suite: tasks, and through the bridge"
 	@echo "make soak         200 clients and faults at random, 10 minutes, then each parser under fuzz; SECONDS=20 SEED=7"
+	@echo "make kills        kill -9 of a server at each step of its store; SEEDS=1 for a short run"
 	@echo "make clean        remove everything that was made here"
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -77,6 +78,11 @@ SEED ?= 1
 soak: $(READY)
 	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS) --seed $(SEED)
 	$(BIN)/python tests/soak/fuzz.py --seconds $$(( $(SECONDS) / 10 )) --seed $(SEED)
+
+SEEDS ?= 20
+
+kills: $(READY)
+	$(BIN)/python tests/soak/kills.py --seeds $(SEEDS)
 
 clean:
 	rm -rf $(VENV) .work .pytest_cache .ruff_cache .hypothesis build dist node_modules
