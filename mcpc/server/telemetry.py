@@ -36,17 +36,13 @@ class Telemetry:
 
     def began(self, state: TaskState) -> None:
         """A task has been entered, in the context of its call."""
-        if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            self._begin_span(state)
-        self._running.add(1, {"mcpc.tool": state.tool_name})
-
-    def _begin_span(self, state: TaskState) -> None:
         span = self._tracer.start_span(f"mcpc.task {state.tool_name}")
         if span.is_recording():
             span.set_attributes(
                 {"mcpc.task.id": state.task_id, "mcpc.tool": state.tool_name, "mcpc.session.id": state.session_id}
             )
             self._spans[state.task_id] = span
+        self._running.add(1, {"mcpc.tool": state.tool_name})
 
     def ended(self, state: TaskState) -> None:
         """A task has ended."""
