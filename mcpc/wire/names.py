@@ -4,6 +4,7 @@ __all__ = [
     "CALLBACKS_EXTENSION",
     "CHANNEL_META",
     "HEADS_FORM",
+    "HOPS_META",
     "INFO_METHOD",
     "KEY_META",
     "LISTENING_METHOD",
@@ -34,6 +35,8 @@ CHANNEL_META = "mcpc/channel"
 SESSION_META = "mcpc/sessionId"
 TASK_META = "mcpc/taskId"
 KEY_META = "mcpc/key"
+HOPS_META = "mcpc/hops"
+"""In the first message of a bridged connection: how many bridges it has passed."""
 REFUSAL_META = "mcpc/refusal"
 SUBSCRIPTION_META = "io.modelcontextprotocol/subscriptionId"
 
