@@ -592,7 +592,8 @@ async def test_an_ordinary_result_over_the_clients_limit_fails_its_own_call_alon
     assert "lost" not in states
 
 
-def test_a_call_that_held_as_much_as_may_be_stops_the_flow_until_it_is_answered() -> None:
+@pytest.mark.anyio
+async def test_a_call_that_held_as_much_as_may_be_stops_the_flow_until_it_is_answered() -> None:
     to = Receiver()
     to.inbox.call_sent(1, "t")
     held = [of_task(number) for number in range(DEFAULT_CAPACITY + 1)]
