@@ -11,6 +11,7 @@ import anyio
 from mcpc.errors import PromptError
 from mcpc.later import later
 from mcpc.tasks import Prompt
+from mcpc.wire.jsontext import is_same_json
 
 if TYPE_CHECKING:
     import jsonschema
@@ -57,7 +58,7 @@ def check_answer(prompt: Prompt, answer: Any) -> None:
     Raises:
         PromptError: it is none of the choices, or does not fit the schema.
     """
-    if prompt.choices is not None and answer not in prompt.choices:
+    if prompt.choices is not None and not any(is_same_json(answer, choice) for choice in prompt.choices):
         raise PromptError("the answer is none of the choices")
     if prompt.schema is not None:
         try:

@@ -19,7 +19,7 @@ from pydantic_core import (
 
 from mcpc.errors import MessageError
 
-__all__ = ["as_object", "encode_json", "has_infinity", "may_overflow"]
+__all__ = ["as_object", "encode_json", "has_infinity", "is_same_json", "may_overflow"]
 
 SURE_DEPTH = 150
 """As many brackets or fewer can be decoded however they nest (the decoder's limit is 200 levels)."""
@@ -110,3 +110,16 @@ def has_infinity(value: Any) -> bool:
 def as_object(value: Any) -> dict[str, Any]:
     """A decoded value as an object; an empty one where it is none."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def is_same_json(one: Any, other: Any) -> bool:
+    """Whether two decoded values are the same in JSON, where `true` is not 1 (and 1 is 1.0)."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        rows = cast("list[Any]", one), cast("list[Any]", other)
+        return len(rows[0]) == len(rows[1]) and all(map(is_same_json, *rows))
+    if isinstance(one, dict) and isinstance(other, dict):
+        first, second = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
+        return first.keys() == second.keys() and all(is_same_json(first[name], second[name]) for name in first)
+    return one == other
