@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format pytest peers ecosystem browser bench conformance soak kills coverage docs clean
+.PHONY: help demo test lint format pytest peers ecosystem browser chromium bench conformance soak kills coverage docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -54,8 +54,10 @@ peers: $(READY)
 ecosystem: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/kits/matrix_kit.py
 
-browser: $(READY)
+chromium:
 	command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; }
+
+browser: $(READY) chromium
 	MCPC_BROWSER=required $(BIN)/pytest tests/browser
 
 coverage: $(READY)
