@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, Unpack
 
 import anyio
@@ -100,6 +100,8 @@ class _Opening:
     """The HTTP request that opened a connection, as far as it goes: what the SDK shows as `ctx.headers`."""
 
     headers: Mapping[str, str]
+    scope: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """FastMCP looks here for the user first, and finds none: then it asks the SDK, which knows."""
 
 
 def _introduce(connection: Connection) -> None:
