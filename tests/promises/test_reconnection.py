@@ -19,7 +19,9 @@ pytestmark = pytest.mark.anyio
 UPDATES = 200
 SCHEMES = ["unix", "tcp", "ws", "http"]
 MESSAGES_END = b"]}}"
-"""What a `notifications/mcpc/messages` frame ends with on every transport."""
+"""What a `notifications/mcpc/messages` frame ends with on a framed transport."""
+EVENT_END = b"]}}\r\n\r\n"
+"""What ends it in an event stream: before the blank line the client has no message, and the cut is none between two."""
 
 
 def _expected() -> list[Any]:
@@ -71,7 +73,7 @@ async def test_cut_at_every_message_boundary_each_message_comes_once_in_order(
     scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "BATCH_MESSAGES", 1)  # a boundary behind each message
-    cuts: list[Cut] = [After(MESSAGES_END)] * (4 * UPDATES)
+    cuts: list[Cut] = [After(EVENT_END if scheme == "http" else MESSAGES_END)] * (4 * UPDATES)
     async with serving(scheme, tmp_path, make_server()) as served:
         with anyio.fail_after(60), relay_to(served.uri, tmp_path, cuts) as relay:
             assert await _follow(relay) == _expected()
