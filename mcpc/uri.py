@@ -10,15 +10,16 @@ from importlib.metadata import entry_points
 from typing import Any
 from urllib.parse import urlsplit
 
-from mcpc.errors import URIError
+from mcpc.errors import MCPCError, URIError
 from mcpc.keywords import refuse_unknown
 from mcpc.registry import SCHEME, Registry, options_of
-from mcpc.transport import URI, Endpoint, FrameChannel, Listener, StreamPair, Transport
+from mcpc.transport import URI, Endpoint, FrameChannel, Listener, StreamPair, Transport, traits_of
 
 __all__ = [
     "TRANSPORTS",
     "default_address",
     "dial",
+    "example_of",
     "listen_at",
     "parse_uri",
     "prepare",
@@ -42,6 +43,20 @@ def default_address() -> str:
     for entry in entry_points(group="mcpc.addresses", name="default"):
         return entry.load()
     raise URIError("no transport is installed that serves where no address is given: give one")
+
+
+def example_of(scheme: str) -> str:
+    """An address of a scheme on this machine, which takes the place of nobody's: for help, and for a shell's Tab key.
+
+    What is installed in the entry-point group `mcpc.examples` is told without loading the transport; of others the
+    transport itself is asked (`Traits.example`). The bare scheme, where it cannot be loaded.
+    """
+    try:
+        for entry in entry_points(group="mcpc.examples", name=scheme):
+            return entry.load().format(scheme=scheme)
+        return traits_of(resolve(scheme)).example.format(scheme=scheme)
+    except (MCPCError, ImportError):
+        return f"{scheme}:"
 
 
 def parse_uri(text: str | URI) -> URI:

@@ -9,9 +9,9 @@ import mcpc
 from mcpc.cli.mistakes import UserMistake
 from mcpc.cli.places import newest, own_addresses
 from mcpc.transport import traits_of
-from mcpc.uri import default_address, parse_uri, resolve
+from mcpc.uri import default_address, example_of, parse_uri, resolve
 
-__all__ = ["address_of", "command_address", "example_of", "is_command"]
+__all__ = ["address_of", "command_address", "is_command"]
 
 HERE = "127.0.0.1:8765"
 """The host and port of an example (`Traits.example`)."""
@@ -49,14 +49,6 @@ def is_command(address: str) -> bool:
         return traits_of(resolve(parse_uri(address).scheme)).spawns
     except mcpc.MCPCError:
         return False
-
-
-def example_of(scheme: str) -> str:
-    """An address of a scheme on this machine; the bare scheme, where it is not installed."""
-    try:
-        return traits_of(resolve(scheme)).example.format(scheme=scheme)
-    except mcpc.MCPCError:
-        return f"{scheme}:"
 
 
 def _over_networks() -> list[str]:

@@ -9,10 +9,9 @@ from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc import uri
-    from mcpc.cli import addresses, offering, schemas
+    from mcpc.cli import offering, schemas
 else:
     uri = later("mcpc.uri")
-    addresses = later("mcpc.cli.addresses")
     offering = later("mcpc.cli.offering")
     schemas = later("mcpc.cli.schemas")
 
@@ -33,7 +32,7 @@ def complete_address(incomplete: str) -> list[str]:
     if not incomplete:
         return [f"{known}:" for known in uri.schemes()]
     meant = [known for known in uri.schemes() if (known == scheme if colon else known.startswith(scheme))]
-    return [address for known in meant if (address := addresses.example_of(known)).startswith(incomplete)]
+    return [address for known in meant if (address := uri.example_of(known)).startswith(incomplete)]
 
 
 def complete_call(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -26,7 +26,11 @@ HEAVY = {
     "mcpc.client",
     "mcpc.server",
     "mcpc.bridge",
-    "mcpc_transports",
+    "mcpc_transports.http",
+    "mcpc_transports.memory",
+    "mcpc_transports.sockets",
+    "mcpc_transports.stdio",
+    "mcpc_transports.websocket",
 }
 """What takes longer to import than a shell may take to complete a word."""
 

@@ -14,7 +14,7 @@ from mcpc.cli.mistakes import UserMistake
 from mcpc.cli.offering import tools_at
 from mcpc.testing import FaultyTransport
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE, URI, FrameChannel, Traits, traits_of
-from mcpc.uri import TRANSPORTS, dial, resolve, schemes
+from mcpc.uri import TRANSPORTS, dial, example_of, resolve, schemes
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +51,7 @@ def test_a_transport_around_another_says_what_that_one_says() -> None:
 @pytest.mark.parametrize("scheme", schemes())
 def test_every_built_in_transport_names_an_address_to_try_and_one_to_serve_at(scheme: str) -> None:
     traits = traits_of(resolve(scheme))
+    assert example_of(scheme) == traits.example.format(scheme=scheme)
     assert traits.example.format(scheme=scheme).startswith(f"{scheme}:")
     assert traits.place is not None
     assert traits.place.format(scheme=scheme, directory="/tmp").startswith(f"{scheme}:")

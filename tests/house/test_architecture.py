@@ -72,10 +72,11 @@ PUBLIC_ROOMS = {"", "logs", "errors", "messages", "transport", "uri", "later"}
 
 SHARED = {
     "lines": {"polled"},
-    "stdio": {"lines", "polled"},
-    "sockets": {"accepting", "addresses", "lines", "polled"},
-    "websocket": {"accepting", "addresses", "proxies", "sockets", "polled", "tokens"},
-    "http": {"accepting", "addresses", "proxies", "tokens"},
+    "memory": {"examples"},
+    "stdio": {"examples", "lines", "polled"},
+    "sockets": {"accepting", "addresses", "examples", "lines", "polled"},
+    "websocket": {"accepting", "addresses", "examples", "proxies", "sockets", "polled", "tokens"},
+    "http": {"accepting", "addresses", "examples", "proxies", "tokens"},
     "proxies": {"addresses"},
 }
 """The adapters' families that build on others, and on which."""

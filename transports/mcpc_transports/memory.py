@@ -23,6 +23,7 @@ from mcpc.transport import (
     Peer,
     Traits,
 )
+from mcpc_transports import examples
 
 __all__ = ["MemoryTransport"]
 
@@ -41,7 +42,7 @@ class MemoryTransport:
     """Serves `memory://`."""
 
     traits: Traits = Traits(
-        redialled=False, guarded=True, in_process=True, example="{scheme}://", place="{scheme}://mcpc"
+        redialled=False, guarded=True, in_process=True, example=examples.MEMORY, place="{scheme}://mcpc"
     )
 
     def __init__(self) -> None:

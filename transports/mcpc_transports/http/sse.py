@@ -22,6 +22,7 @@ from mcpc.transport import (
     StreamPair,
     Traits,
 )
+from mcpc_transports import examples
 from mcpc_transports.http.client import Target, unwrapped
 from mcpc_transports.http.edge import MessageCheck, peer_of, refuse
 from mcpc_transports.http.options import Dialling, Mounting, Serving, takes
@@ -40,7 +41,7 @@ class SseTransport:
         superseded=True,
         mounted_as="sse",
         listener_loops=frozenset(("asyncio",)),
-        example="{scheme}://127.0.0.1:8765/sse",
+        example=examples.SSE,
         place="{scheme}://127.0.0.1:0/sse",
     )
 

@@ -28,6 +28,7 @@ from mcpc.transport import (
     StreamPair,
     Traits,
 )
+from mcpc_transports import examples
 from mcpc_transports.http.client import CallClient, Target, connecting, reach, unwrapped
 from mcpc_transports.http.edge import MessageCheck
 from mcpc_transports.http.options import Dialling, StreamableMounting, StreamableServing, takes
@@ -45,7 +46,7 @@ class StreamableHttpTransport:
         drives_server=True,
         mounted_as="http",
         listener_loops=frozenset(("asyncio",)),
-        example="{scheme}://127.0.0.1:8765/mcp",
+        example=examples.STREAMABLE_HTTP,
         place="{scheme}://127.0.0.1:0/mcp",
     )
 

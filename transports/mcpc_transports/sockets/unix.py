@@ -23,6 +23,7 @@ from mcpc.transport import (
     Listener,
     Traits,
 )
+from mcpc_transports import examples
 from mcpc_transports.sockets.dialling import OPEN_TIMEOUT, channel_over, connect_socket, dialling
 from mcpc_transports.sockets.serving import BACKLOG, Serving, binding, run
 from mcpc_transports.sockets.socket_file import bind_unix, remove_if, remove_stale, starting_alone
@@ -37,7 +38,7 @@ class UnixTransport:
     """Serves `unix:///absolute/path`."""
 
     traits: Traits = Traits(
-        heartbeat=True, guarded=True, example="{scheme}:///tmp/mcp.sock", place="{scheme}://{directory}/mcpc.sock"
+        heartbeat=True, guarded=True, example=examples.UNIX, place="{scheme}://{directory}/mcpc.sock"
     )
 
     def connect(

@@ -28,6 +28,7 @@ from mcpc.transport import (
     Peer,
     Traits,
 )
+from mcpc_transports import examples
 from mcpc_transports.lines import LineChannel
 from mcpc_transports.polled import PolledStream
 from mcpc_transports.stdio.child import STDERR, Child, Spawn, has_stderr
@@ -52,7 +53,7 @@ class StdioTransport:
     """Serves `stdio:`."""
 
     traits: Traits = Traits(
-        heartbeat=True, redialled=False, guarded=True, spawns=True, example="{scheme}:", place="{scheme}:"
+        heartbeat=True, redialled=False, guarded=True, spawns=True, example=examples.STDIO, place="{scheme}:"
     )
 
     def connect(

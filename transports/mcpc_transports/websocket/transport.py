@@ -38,6 +38,7 @@ from mcpc.transport import (
     Token,
     Traits,
 )
+from mcpc_transports import examples
 from mcpc_transports.addresses import Guests
 from mcpc_transports.proxies import Proxy, proxy_for
 from mcpc_transports.sockets.connection import SocketBytes
@@ -74,9 +75,7 @@ _AS_IS = "/%?:@!$&'()*+,;=~[]"
 class WebSocketTransport:
     """Serves `ws://` and `wss://`."""
 
-    traits: Traits = Traits(
-        mounted_as="ws", example="{scheme}://127.0.0.1:8765/mcp", place="{scheme}://127.0.0.1:0/mcp"
-    )
+    traits: Traits = Traits(mounted_as="ws", example=examples.WEBSOCKET, place="{scheme}://127.0.0.1:0/mcp")
 
     def connect(
         self,
