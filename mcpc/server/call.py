@@ -11,7 +11,7 @@ from mcp.server.session import ServerSession
 from mcp_types import RequestId
 
 from mcpc.framing import Connection, current_connection
-from mcpc.server.invocation import Invocation
+from mcpc.server.entrance import Entrance
 from mcpc.server.journal import Journal
 from mcpc.server.start_key import StartKey
 from mcpc.wire.calls import CallMetadata
@@ -42,8 +42,8 @@ class Call:
     """A result that replaces the tool's own, for shapes that a tool cannot return (SEP-2663)."""
     key: StartKey | None = None
     """Names the start, where the caller may repeat it."""
-    invocation: Invocation | None = None
-    """The call as it runs, where it may be one of a background tool."""
+    entrance: Entrance | None = None
+    """Where its task is entered, where it may be a call of a background tool."""
 
     def when_answered(self, then: Callable[[], None]) -> None:
         """Call `then` once the answer to this call is on its way; at once, where that cannot be told."""

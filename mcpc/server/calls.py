@@ -23,6 +23,7 @@ from mcpc.server.call import Call, client_of, current_call, current_principal
 from mcpc.server.callers import Caller, caller_of
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
+from mcpc.server.entrance import Entrance
 from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
@@ -164,7 +165,8 @@ class CallReader:
         caller = caller_of(
             call, self._desk, self._sep2663, self._rounds, self._handed, self._handles.get(call.tool_name)
         )
-        invocation = call.invocation = Invocation(caller.enter)
+        call.entrance = Entrance(caller.enter)
+        invocation = Invocation(call.entrance)
         self._desk.workshop.host.spawn(
             partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, invocation, caller)))
         )

@@ -9,17 +9,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
 
-from mcpc.errors import MCPCError, TaskStopped
+from mcpc.errors import TaskStopped
 from mcpc.server.answers import error_result, kept_answer, made_result
-from mcpc.server.execution import ANSWER_TIMEOUT, Execution
-from mcpc.server.failures import holds_cancellation
+from mcpc.server.entrance import Entrance
+from mcpc.server.execution import Execution
 from mcpc.server.outcome import ToolError, check_answer, is_refused_for_numbers, message_value, with_structure
 from mcpc.server.stubborn import left_alone_if_stubborn
-from mcpc.server.terms import Terms
 from mcpc.tasks import Status
 from mcpc.wire.jsontext import as_object
 from mcpc.wire.reasons import refusal_meta
@@ -31,24 +29,25 @@ class Invocation:
     """A call on its way.
 
     Args:
-        enter: Enters the task, by what the caller can do.
+        entrance: Where its tool's function enters the task.
     """
 
-    def __init__(self, enter: Callable[[str, Terms], Awaitable[Execution]]) -> None:
-        self.begun: anyio.Event = anyio.Event()
+    def __init__(self, entrance: Entrance) -> None:
+        self.begun: anyio.Event = entrance.begun
         """Set when the worker has its task, or when the call ended before."""
+        self.scope: anyio.CancelScope = entrance.scope
+        """Cancelled to cancel the call, its worker included."""
         self.over: anyio.Event = anyio.Event()
         """Set when the call has ended, and its task with it."""
-        self.running: Execution | None = None
-        """The task; None while there is none. A call with bad arguments never has one."""
-        self.scope: anyio.CancelScope = anyio.CancelScope()
-        self._enter = enter
+        self._entrance = entrance
         self._tell: list[Callable[[], None]] = []
-        self._value: Any = None
-        self._failure: BaseException | None = None
-        self._refusal: MCPCError | None = None
         self._result: HandlerResult = None
         self._error: Exception | None = None
+
+    @property
+    def running(self) -> Execution | None:
+        """The task; None while there is none."""
+        return self._entrance.running
 
     # --- in the host ---
 
@@ -74,33 +73,6 @@ class Invocation:
             except Exception as exc:
                 self._error = exc
 
-    async def work(self, tool_name: str, worker: Callable[[Execution], Awaitable[Any]], terms: Terms) -> Any:
-        """Enter the task and run the worker with it: what the tool's function does.
-
-        Raises:
-            MCPCError: no task could be entered.
-            Exception: what the worker raised.
-        """
-        try:
-            running = self.running = await self._enter(tool_name, terms)
-        except MCPCError as exc:
-            self._refusal = exc
-            raise
-        running.scope = self.scope
-        self.begun.set()
-        with anyio.move_on_after(ANSWER_TIMEOUT):
-            await running.started.wait()
-        try:
-            self._value = await worker(running)
-        except BaseException as exc:
-            if holds_cancellation(exc):
-                await checkpoint_if_cancelled()  # raises where it is we who are cancelled; else it was a stray one
-            self._failure = exc
-            if isinstance(exc, Exception):
-                raise
-            raise MCPCError(f"the worker raised {type(exc).__name__}") from exc
-        return self._value
-
     async def _conclude(self, running: Execution) -> None:
         if self.scope.cancelled_caught:
             return
@@ -110,21 +82,21 @@ class Invocation:
 
     async def _outcome(self) -> Any:
         """What the task ends with."""
-        if self._failure is not None:
-            raise self._failure
+        if self._entrance.failure is not None:
+            raise self._entrance.failure
         if self._error is not None:
             raise self._error
         answer = as_object(self._result)
-        if is_refused_for_numbers(answer, self._value):
-            return self._value  # the end of its task says where they stand, and keeps the rest
+        if is_refused_for_numbers(answer, self._entrance.value):
+            return self._entrance.value  # the end of its task says where they stand, and keeps the rest
         try:
-            check_answer(answer, self._value)
+            check_answer(answer, self._entrance.value)
         except ToolError as exc:
             if exc.result is None:
                 self._keep(answer)
             raise
-        self._keep(with_structure(answer, self._value))
-        return message_value(answer, self._value)
+        self._keep(with_structure(answer, self._entrance.value))
+        return message_value(answer, self._entrance.value)
 
     def _keep(self, answer: dict[str, Any]) -> None:
         assert self.running is not None
@@ -143,12 +115,12 @@ class Invocation:
             MCPCError: there was no task, or it was stopped.
             Exception: what the worker raised.
         """
-        error = self._refusal or self._failure or self._error
+        error = self._entrance.refusal or self._entrance.failure or self._error
         if error is not None:
             raise error
         if self.running is not None and self.running.state.status is not Status.COMPLETE:
             raise TaskStopped("the task was stopped", task_id=self.running.state.task_id)
-        return self._value
+        return self._entrance.value
 
     def answer(self) -> HandlerResult:
         """What an ordinary call answers, once it is over.
@@ -157,8 +129,8 @@ class Invocation:
             MCPError: the call, or its worker, ended with an error of the protocol.
             Exception: what the server raised before there was a task.
         """
-        if self._refusal is not None:
-            return error_result(str(self._refusal), refusal_meta(self._refusal))
+        if self._entrance.refusal is not None:
+            return error_result(str(self._entrance.refusal), refusal_meta(self._entrance.refusal))
         if self.running is not None and self.running.state.status is not Status.COMPLETE:
             return self._failed_answer(self.running)
         if self._error is not None:
@@ -166,7 +138,7 @@ class Invocation:
         return self._result
 
     def _failed_answer(self, running: Execution) -> HandlerResult:
-        if isinstance(self._failure, MCPError):
-            raise self._failure
+        if isinstance(self._entrance.failure, MCPError):
+            raise self._entrance.failure
         answer = kept_answer(running.state)
         return made_result(running.state) if answer is None else answer

@@ -11,6 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from mcpc.server.binding import Binding
 from mcpc.server.call import current_call, current_principal
+from mcpc.server.entrance import Entrance
 from mcpc.server.execution import Execution
 from mcpc.server.invocation import Invocation
 from mcpc.server.outlets import ProgressOutlet
@@ -51,16 +52,17 @@ class BackgroundTool:
         async def worker(running: Execution) -> Any:
             return await self.work(running, arguments)
 
-        if call is None or call.invocation is None or call.invocation.running is not None:
+        if call is None or call.entrance is None or call.entrance.running is not None:
             return await self._run_alone(worker)
-        return await call.invocation.work(self.name, worker, self._terms(arguments))
+        return await call.entrance.work(self.name, worker, self._terms(arguments))
 
     async def _run_alone(self, worker: Callable[[Execution], Awaitable[Any]]) -> Any:
         """For a tool that another one calls, or a server that knows nothing of us: nobody follows the task."""
-        invocation = Invocation(self._enter_alone)
+        entrance = Entrance(self._enter_alone)
+        invocation = Invocation(entrance)
 
         async def work() -> None:
-            await invocation.work(self.name, worker, Terms())
+            await entrance.work(self.name, worker, Terms())
 
         await invocation.run(work)
         return invocation.returned()

@@ -207,7 +207,7 @@ async def test_a_prompt_handler_may_call_tools_itself_and_what_it_cannot_answer_
                 result = await client.call_tool("ask")
                 assert result.is_error
                 assert "decline" in str(result.content)
-    assert [record.levelname for record in caplog.records if record.name == "mcpc"] == ["ERROR", "ERROR"]
+    assert [record.levelname for record in caplog.records if record.name.startswith("mcpc.")] == ["ERROR", "ERROR"]
 
 
 async def test_a_lost_connection_fails_the_call_at_once(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "server.companions": ("server/test_handles.py",),
     "server.direct": ("peers/test_originals.py",),
     "server.helper": ("server/test_server_kinds.py", "server/test_context.py"),
+    "server.entrance": ("server/test_results.py", "server/test_workers.py"),
     "server.invocation": ("server/test_results.py", "server/test_workers.py"),
     "server.kinds": ("server/test_server_kinds.py", "core/test_sdk.py"),
     "server.methods": ("server/test_isolation.py", "client/test_tasks_client.py"),

@@ -33,7 +33,7 @@ class Followed:
         self.rooms: dict[str, None] = {}
 
     def _see(self, frame: FrameType, event: str, _: Any) -> None:
-        if event == "call":
+        if event == "call" and frame.f_code.co_name != "__init__":  # made by one room to be entered by another
             self.rooms.setdefault(str(frame.f_globals.get("__name__")))
 
     @contextmanager
@@ -61,7 +61,7 @@ async def test_a_call_goes_the_way_that_is_shown() -> None:
 
     @callbacks.tool()
     async def work(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
-        task.stop_requested  # noqa: B018 - the worker holds its task
+        await task.update("the worker holds its task")
         stopped.append(sys.setprofile(None))
 
     with anyio.fail_after(20):

@@ -1,0 +1,71 @@
+"""Where a call of a background tool enters its task: the inner end of a call, met where the tool's function begins.
+
+Knows nothing of the server's handling around it (`invocation`), nor of what the caller is answered (`callers`).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from mcpc.errors import MCPCError
+from mcpc.server.execution import ANSWER_TIMEOUT, Execution
+from mcpc.server.failures import holds_cancellation
+from mcpc.server.terms import Terms
+
+__all__ = ["Entrance"]
+
+
+class Entrance:
+    """Enters one task, and runs the worker with it.
+
+    Args:
+        enter: Enters the task, by what the caller can do.
+    """
+
+    def __init__(self, enter: Callable[[str, Terms], Awaitable[Execution]]) -> None:
+        self.begun: anyio.Event = anyio.Event()
+        """Set when the worker has its task, or when the call ended before."""
+        self.running: Execution | None = None
+        """The task; None while there is none. A call with bad arguments never has one."""
+        self.scope: anyio.CancelScope = anyio.CancelScope()
+        """Cancelled to cancel the call, its worker included."""
+        self.value: Any = None
+        """What the worker returned."""
+        self.failure: BaseException | None = None
+        """What left the worker instead."""
+        self.refusal: MCPCError | None = None
+        """Why no task could be entered."""
+        self._enter = enter
+
+    async def work(self, tool_name: str, worker: Callable[[Execution], Awaitable[Any]], terms: Terms) -> Any:
+        """Enter the task and run the worker with it: what the tool's function does.
+
+        Raises:
+            MCPCError: no task could be entered.
+            Exception: what the worker raised.
+        """
+        running = await self._begin(tool_name, terms)
+        with anyio.move_on_after(ANSWER_TIMEOUT):
+            await running.started.wait()
+        try:
+            self.value = await worker(running)
+        except BaseException as exc:
+            if holds_cancellation(exc):
+                await checkpoint_if_cancelled()  # raises where it is we who are cancelled; else it was a stray one
+            self.failure = exc
+            if isinstance(exc, Exception):
+                raise
+            raise MCPCError(f"the worker raised {type(exc).__name__}") from exc
+        return self.value
+
+    async def _begin(self, tool_name: str, terms: Terms) -> Execution:
+        try:
+            running = self.running = await self._enter(tool_name, terms)
+        except MCPCError as exc:
+            self.refusal = exc
+            raise
+        running.scope = self.scope
+        self.begun.set()
+        return running
