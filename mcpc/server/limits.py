@@ -67,7 +67,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value is not None and value < (0 if isinstance(value, float) else 1):
+            if value is not None and not value >= (0 if isinstance(value, float) else 1):
                 raise ValueError(f"{name} is out of range: {value}")
         if not 0 < self.client_share <= 1:
             raise ValueError(f"client_share is out of range: {self.client_share}; it is a part, such as 0.9")
