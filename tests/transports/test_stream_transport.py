@@ -220,7 +220,7 @@ async def test_a_peer_that_goes_away_breaks_sending(address: str) -> None:
 async def test_a_failed_accept_does_not_end_the_listener(
     address: str, number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("mcpc_transports.sockets.serving.ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr("mcpc_transports.accepting.PAUSE", 0.01)
     accept, failures = socket.socket.accept, [number] * 3
 
     def failing_accept(sock: socket.socket) -> tuple[socket.socket, Any]:
@@ -238,7 +238,7 @@ async def test_a_failed_accept_does_not_end_the_listener(
                 await channel.send(b"{}")
                 assert await channel.receive() == b"{}"
     assert not failures
-    assert ("cannot accept" in caplog.text) == (number == errno.EMFILE)
+    assert ("no connection can be accepted" in caplog.text) == (number == errno.EMFILE)
 
 
 async def test_an_error_in_the_body_comes_out_as_it_is(address: str) -> None:
