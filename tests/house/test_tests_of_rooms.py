@@ -63,7 +63,8 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "client.connecting": ("client/test_life.py", "core/test_traits.py"),
     "client.handler": ("peers/test_originals.py",),
     "client.keeping": ("client/test_channel_taken_up.py",),
-    "client.standard_tap": ("client/test_questions.py",),
+    "client.standard_tap": ("client/test_standard_questions.py",),
+    "client.questions": ("client/test_standard_questions.py",),  # a name that server/ has, too
     "client.started": ("client/test_starting.py",),
     "server.ordinary": ("server/test_server_kinds.py",),
     "server.counted": ("promises/test_limits_per_client.py",),
