@@ -6,7 +6,6 @@ from inspect import signature
 from typing import Any
 
 import pytest
-from fastmcp import FastMCP
 from mcp.server import MCPServer, Server
 
 import mcpc
@@ -21,7 +20,7 @@ from mcpc.uri import resolve, schemes, transport_options
 SERVERS: dict[str, Callable[[], Any]] = {
     "MCPServer": lambda: MCPServer("s"),
     "lowlevel": lambda: Server("s"),
-    "FastMCP": lambda: FastMCP("s"),
+    "FastMCP": lambda: pytest.importorskip("fastmcp").FastMCP("s"),
 }
 
 
