@@ -112,7 +112,8 @@ class ListenStream(Reader):
         if item is None:
             return []
         if isinstance(item, Batch):
-            return [self._encode(self.listen_id, item.first, item.messages)]
+            encode = self._encode if len(item.messages) > 1 else encode_batch  # one message shares its head with none
+            return [encode(self.listen_id, item.first, item.messages)]
         return [encode_listening(self.listen_id, item)]
 
 

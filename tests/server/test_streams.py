@@ -221,3 +221,16 @@ async def test_the_originals_form_has_no_announcement_and_a_frame_for_each_messa
     assert len(frames) == 2
     assert b"2" in frames[0]
     assert b"3" in frames[1]
+
+
+@pytest.mark.parametrize(("count", "form"), [(1, "messages"), (2, "runs")])
+async def test_heads_are_written_once_where_messages_share_them(count: int, form: str) -> None:
+    log = journal()
+    stream = ListenStream(log, 7, 0, None, heads=True)
+    log.listen(stream)
+    stream.take()
+    update = MCPCMessage(event="update", session_id="s", task_id="t", tool_name="n", result=1)
+    post(log, count, encode_message(update))
+    (frame,) = stream.take()
+    decoded: Any = decode_frame(frame)
+    assert set(decoded["params"]) == {"_meta", "first", form}
