@@ -59,7 +59,8 @@ class ChannelFile:
     def _found(self) -> Place | None:
         try:
             _check_private(self._path, self._path.lstat())
-            return _read(self._path, self._path.read_bytes())
+            data = self._path.read_bytes()
+            return _read(self._path, data) if data else None  # who made it was killed before it wrote
         except FileNotFoundError:
             return None
         except OSError as exc:

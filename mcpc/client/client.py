@@ -103,8 +103,7 @@ class Client(ReconnectingClient):
         sdk_options["elicitation_callback"] = self._questions
         super().__init__(opening, reconnect, reconnect_timeout, on_connection, **sdk_options)
         self.provider = provider
-        beat = heartbeat if opening.heartbeat else None
-        self._heartbeat = Heartbeat(beat, lambda: self._inbox.last, self._life.end_connection)
+        self._heartbeat = Heartbeat(heartbeat, opening.heartbeat, lambda: self._inbox.last, self._life.end_connection)
         self.server_information: MCPCInformation | None = None
         """What the server said of itself in the handshake; None for a standard server."""
         self._form: Form = ""
@@ -231,8 +230,8 @@ class Client(ReconnectingClient):
         """
         self.session  # noqa: B018 - raises where there is no connection
         handle = TaskHandle(str(uuid.uuid4()), tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
+        patience = Patience(timeout, max_timeout)  # before the coroutine, which is awaited in any case
         start = self._starter.start(self._form, self._listening.channel, handle, dict(arguments or {}), key)
-        patience = Patience(timeout, max_timeout)
         handle = await patience.during(self._life.explaining(start))
         if patience.is_bounded and not handle.ended:
             self._spawn(Watch(handle, patience, self._flow, self._router.forget).run)

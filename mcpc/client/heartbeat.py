@@ -12,6 +12,7 @@ import anyio
 from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 
+from mcpc.client.patience import check_seconds
 from mcpc.client.requests import ask_server
 from mcpc.errors import ChannelBroken, MCPCError
 from mcpc.messages import MCPCInformation
@@ -34,12 +35,23 @@ class Heartbeat:
 
     Args:
         seconds: See `HEARTBEAT`; None asks nobody.
+        is_needed: Whether nothing below notices a server that is gone; where something does, nobody is asked.
         signs: Something that has changed when callbacks have come: they pass the stream by.
         lose: Called when the server does not answer.
+
+    Raises:
+        ValueError: the seconds are none.
     """
 
-    def __init__(self, seconds: float | None, signs: Callable[[], object], lose: Callable[[Exception], None]) -> None:
-        self._seconds = seconds
+    def __init__(
+        self,
+        seconds: float | None,
+        is_needed: bool,
+        signs: Callable[[], object],
+        lose: Callable[[Exception], None],
+    ) -> None:
+        check_seconds("heartbeat", seconds)
+        self._seconds = seconds if is_needed else None
         self._signs = signs
         self._lose = lose
         self.heard = 0

@@ -13,9 +13,21 @@ from mcp.shared.dispatcher import ProgressFnT
 
 from mcpc.errors import TimedOut
 
-__all__ = ["Patience"]
+__all__ = ["Patience", "check_seconds"]
 
 T = TypeVar("T")
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """See that an option is a number of seconds above 0, or None.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all type-checked
+        raise ValueError(f"{name} is a number of seconds above 0, not {value!r}")
 
 
 class Patience:
@@ -30,9 +42,8 @@ class Patience:
     """
 
     def __init__(self, timeout: float | None, max_timeout: float | None) -> None:
-        for name, value in (("timeout", timeout), ("max_timeout", max_timeout)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all type-checked
-                raise ValueError(f"{name} is a number of seconds above 0, not {value!r}")
+        check_seconds("timeout", timeout)
+        check_seconds("max_timeout", max_timeout)
         self._timeout = timeout
         self._max_timeout = max_timeout
         self._ends_at = float("inf") if max_timeout is None else anyio.current_time() + max_timeout

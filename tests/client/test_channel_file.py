@@ -229,3 +229,13 @@ async def test_the_file_holds_the_place_while_the_client_lives(tmp_path: Path) -
                 await seen.until("one")
                 while json.loads(path.read_text())["last"] < 1:  # noqa: ASYNC110 - a file tells nobody
                     await anyio.sleep(0.01)
+
+
+async def test_a_file_whose_maker_was_killed_before_it_wrote_is_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "channel"
+    path.touch(mode=0o600)
+    with anyio.fail_after(30):
+        async with mcpc.listen(Served().server, "memory://kept-empty") as at:
+            async with mcpc.Client(at.uri, channel_file=path) as client:
+                key = client.channel
+            assert mcpc.Client(at.uri, channel_file=path).channel == key

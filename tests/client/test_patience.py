@@ -204,3 +204,14 @@ async def test_a_bound_is_a_number_of_seconds_above_nothing(bad: Any) -> None:
     for name in ("timeout", "max_timeout"):
         with pytest.raises(ValueError, match=f"{name} is a number of seconds above 0"):
             Patience(**{"timeout": None, "max_timeout": None, name: bad})
+
+
+@pytest.mark.parametrize("bad", [0, -1, True, float("nan"), "5"])
+async def test_a_bad_bound_or_heartbeat_is_refused_before_anything_is_begun(bad: Any) -> None:
+    with pytest.raises(ValueError, match="heartbeat is a number of seconds above 0"):
+        mcpc.Client("memory://nobody", heartbeat=bad)
+    async with mcpc.Client(Served().server) as client:
+        for call in (client.start_task, client.call_tool):
+            with pytest.raises(ValueError, match=r"^timeout is a number of seconds above 0"):
+                await call("silent", timeout=bad)
+        assert not client.tasks
