@@ -10,6 +10,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcpc_transports.http.client import unwrapped
+from mcpc_transports.http.hanging_up import HangUp
 
 __all__ = ["ending_after"]
 
@@ -38,30 +39,16 @@ class _Request:
     def __init__(self, receive: Receive, send: Send) -> None:
         self.is_open = False
         """Its answer has begun, and not ended."""
-        self._receive = receive
+        self._line = HangUp(receive)
+        self.receive = self._line.receive
         self._send = send
-        self._waits: set[anyio.CancelScope] = set()
-        self._over = False
 
     async def end_after(self, seconds: float, everything: anyio.CancelScope) -> None:
         """Tell the app to end, and cancel it where it does not."""
         await anyio.sleep(seconds)
-        self._over = True
-        for wait in self._waits:
-            wait.cancel()
+        self._line.end()
         await anyio.sleep(STEP)
         everything.cancel()
-
-    async def receive(self) -> Message:
-        """The ASGI `receive`; once it is over, the client seems gone."""
-        if not self._over:
-            with anyio.CancelScope() as wait:
-                self._waits.add(wait)
-                try:
-                    return await self._receive()
-                finally:
-                    self._waits.discard(wait)
-        return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         """The ASGI `send`."""

@@ -30,6 +30,7 @@ from mcpc.transport import URI
 from mcpc.wire.rpc import encode_error
 from mcpc_transports.http.client import unwrapped
 from mcpc_transports.http.connections import accept_connections, watched
+from mcpc_transports.http.hanging_up import HangUp
 
 __all__ = ["STREAMING", "bind", "is_streaming", "respond", "serving"]
 
@@ -121,10 +122,8 @@ class _Request:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
-        self._receive = receive
+        self._line = HangUp(receive)
         self._send = send
-        self._waits: set[anyio.CancelScope] = set()
-        self._told = False
         self._started = False
         self._complete = False
         self._sending = False
@@ -139,7 +138,7 @@ class _Request:
         """Let `app` answer, and see to it that there is a whole answer."""
         try:
             with self._cancel_scope:
-                await app(self._scope, self.receive, self.send)
+                await app(self._scope, self._line.receive, self.send)
         except Exception:
             logger.exception("a request failed")
             await self._finish(500, "the server failed on this request")
@@ -152,17 +151,6 @@ class _Request:
             await _refuse(self._send, status, reason)
         elif not self._complete:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def receive(self) -> Message:
-        """The ASGI `receive`; once told to stop, the client seems gone."""
-        if not self._told:
-            with anyio.CancelScope() as wait:
-                self._waits.add(wait)
-                try:
-                    return await self._receive()
-                finally:
-                    self._waits.discard(wait)
-        return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         """The ASGI `send`, watched."""
@@ -181,9 +169,7 @@ class _Request:
 
     def stop(self) -> None:
         """Tell the app that its client has gone."""
-        self._told = True
-        for wait in self._waits:
-            wait.cancel()
+        self._line.end()
 
 
 class _Requests:
