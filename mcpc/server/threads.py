@@ -5,11 +5,12 @@ it returns is dropped. anyio's own threads are waited for when the interpreter e
 the process for ever; these are not.
 """
 
+import concurrent.futures
 import contextlib
 import contextvars
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.from_thread
@@ -50,7 +51,10 @@ class Threads:
         async with self._limiter:
             call = _Call(function, self.running)
             call.start()
-            await call.done.wait()
+            try:
+                await call.done.wait()
+            finally:
+                call.is_left = not call.done.is_set()
         return call.outcome()
 
 
@@ -59,6 +63,8 @@ class _Call:
 
     def __init__(self, function: Callable[[], Any], running: set[threading.Thread]) -> None:
         self.done = anyio.Event()
+        self.is_left = False
+        """Whether nobody waits for it any more, though it runs."""
         self._function = function
         self._running = running
         self._token = anyio.lowlevel.current_token()
@@ -74,7 +80,8 @@ class _Call:
 
     def _main(self) -> None:
         try:
-            with claim_worker_thread(self._token.backend_class, self._token.native_token):
+            backend: Any = _Backend(self, self._token)
+            with claim_worker_thread(backend, self._token.native_token):
                 self._value = self._context.run(self._function)
         except BaseException as exc:
             self._raised = exc
@@ -95,3 +102,28 @@ class _Call:
             raise raised
         finally:
             del raised  # or this frame and the error would keep each other alive
+
+
+class _Backend:
+    """The event loop's backend, as code in our thread finds it through `anyio.from_thread`.
+
+    To trio anyio hands no token from a thread that it holds for its own, and trio knows its own threads only.
+    """
+
+    def __init__(self, call: _Call, token: anyio.lowlevel.EventLoopToken) -> None:
+        self._call = call
+        self._token = token
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._token.backend_class, name)
+
+    def run_async_from_thread(self, func: Any, args: Any, token: object) -> Any:
+        return self._token.backend_class.run_async_from_thread(func, args, token=self._token.native_token)
+
+    def run_sync_from_thread(self, func: Any, args: Any, token: object) -> Any:
+        backend = self._token.backend_class
+        return backend.run_sync_from_thread(func, args, token=cast("Any", self._token.native_token))
+
+    def check_cancelled(self) -> None:
+        if self._call.is_left:
+            raise concurrent.futures.CancelledError("nobody waits for this thread any more")

@@ -1,9 +1,11 @@
 """The threads of sync workers: as many as may run, each outcome carried over whatever it is, none waited for."""
 
+import concurrent.futures
 import contextvars
 import threading
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
@@ -68,3 +70,36 @@ async def test_who_is_cancelled_leaves_the_thread_to_itself() -> None:
             await threads.run(lambda: release.wait(10))
         release.set()
         assert await threads.run(lambda: "the next") == "the next"
+
+
+async def test_it_may_call_the_event_loop_as_any_thread_of_anyio_may() -> None:
+    async def here() -> int:
+        await anyio.lowlevel.checkpoint()
+        return threading.get_ident()
+
+    def there() -> tuple[int, int]:
+        anyio.from_thread.check_cancelled()
+        return anyio.from_thread.run(here), anyio.from_thread.run_sync(threading.get_ident)
+
+    with anyio.fail_after(10):
+        assert await Threads(1).run(there) == (threading.get_ident(),) * 2
+
+
+async def test_who_is_left_alone_learns_it_by_asking() -> None:
+    running, left, learned = anyio.Event(), threading.Event(), anyio.Event()
+
+    def work() -> None:
+        anyio.from_thread.run_sync(running.set)
+        assert left.wait(10)
+        try:
+            anyio.from_thread.check_cancelled()
+        except concurrent.futures.CancelledError:
+            anyio.from_thread.run_sync(learned.set)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Threads(1).run, work)
+            await running.wait()
+            tasks.cancel_scope.cancel()
+        left.set()
+        await learned.wait()
