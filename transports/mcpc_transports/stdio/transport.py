@@ -1,7 +1,7 @@
 """`stdio:command arg …` runs a server and speaks to it over pipes; `stdio:` alone serves our own stdin and stdout.
 
-The command becomes an argument list by shlex and never meets a shell. Junk between
-the lines is the core's to skip. Needs POSIX: process groups, and pipes that can be
+The command becomes an argument list by shlex and never meets a shell. What a program
+prints among its messages is handed on, for the core to skip. Needs POSIX: process groups, and pipes that can be
 polled.
 """
 
@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from mcpc_transports import examples
 from mcpc_transports.lines import LineChannel
 from mcpc_transports.polled import PolledStream
 from mcpc_transports.stdio.child import STDERR, Child, Spawn, has_stderr
+from mcpc_transports.stdio.stdout import Printed
 from mcpc_transports.stdio.takeover import take_over
 
 __all__ = ["StdioTransport"]
@@ -158,9 +160,17 @@ class _ChildChannel(LineChannel):
         super().__init__(child, max_message_size)
         self._child = child
         self._how = ""
+        self._printed = Printed(max_message_size)
+        self._read: deque[bytes] = deque()
+        """What came in one line, or in many, and is still to be handed on."""
 
     async def receive(self) -> bytes:
         """See `FrameChannel.receive`."""
+        while not self._read:
+            self._read.extend(self._printed.read(await self._line()))
+        return self._read.popleft()
+
+    async def _line(self) -> bytes:
         try:
             return await super().receive()
         except (ChannelEnded, ChannelBroken) as exc:
