@@ -64,10 +64,15 @@ class Limits:
     """Seconds between a request to stop a task and its cancellation."""
     shutdown_grace: float = 1.0
     """Seconds that tasks have to end by themselves when the server shuts down, and clients to read the rest."""
+    lease: float = 15.0
+    """Seconds for which a process that says nothing to its store is taken to be alive; its tasks are others' then. At
+    least 0.1."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value is not None and not value >= (0 if isinstance(value, float) else 1):
                 raise ValueError(f"{name} is out of range: {value}")
+        if self.lease < 0.1:
+            raise ValueError(f"lease is out of range: {self.lease}; it is at least a tenth of a second")
         if not 0 < self.client_share <= 1:
             raise ValueError(f"client_share is out of range: {self.client_share}; it is a part, such as 0.9")

@@ -44,6 +44,7 @@ class LimitOptions(TypedDict, total=False):
     stall_timeout: float
     stop_grace: float
     shutdown_grace: float
+    lease: float
 
 
 class ToolOptions(TypedDict, total=False):

@@ -16,12 +16,9 @@ from mcpc.server.stored_execution import StoredExecution
 from mcpc.store import Store
 from mcpc.stored import Claim, StoredTask
 
-__all__ = ["LEASE", "Recovery"]
+__all__ = ["Recovery"]
 
 logger: logging.Logger = logger_of(__name__)
-
-LEASE = 15.0
-"""Seconds for which a process that says nothing is taken to be alive."""
 
 Begin = Callable[[Claim, StoredTask], Awaitable[None]]
 
@@ -35,7 +32,7 @@ class Recovery:
         running: Gives what runs here.
         tools: Gives the names of the tools whose tasks may be taken.
         begin: Runs a task that was taken.
-        lease: Seconds; see `LEASE`.
+        lease: Seconds for which a process that says nothing is taken to be alive.
     """
 
     def __init__(
@@ -45,14 +42,14 @@ class Recovery:
         running: Callable[[], Collection[StoredExecution]],
         tools: Callable[[], Collection[str]],
         begin: Begin,
-        lease: float | None = None,
+        lease: float,
     ) -> None:
         self._store = store
         self._runner = runner
         self._running = running
         self._tools = tools
         self._begin = begin
-        self._lease = LEASE if lease is None else lease
+        self._lease = lease
         self._given_up: list[StoredExecution] = []
         """What was given up here, and perhaps was nobody else's since."""
         self._beaten_at = anyio.current_time()

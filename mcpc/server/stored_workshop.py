@@ -99,7 +99,7 @@ class StoredWorkshop(Workshop):
     async def _begin(self, store: Store) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """The store is open: look after what others have left, and go on doing so."""
         recovery = self._recovery = Recovery(
-            self.store, self.runner, self._all_stored, self.again.keys, self._run_again
+            self.store, self.runner, self._all_stored, self.again.keys, self._run_again, self.limits.lease
         )
         await recovery.beat()
         await store.reap()

@@ -311,7 +311,9 @@ def test_every_limit_stands_in_the_table_of_security_with_its_default() -> None:
 
 
 def test_every_bound_on_what_is_kept_stands_in_the_table_of_delivery_with_its_default() -> None:
-    times = {field.name for field in fields(mcpc.Limits) if re.search(r"_(ttl|timeout|grace|after)$", field.name)}
+    times = {
+        field.name for field in fields(mcpc.Limits) if re.search(r"(_(ttl|timeout|grace|after)|lease)$", field.name)
+    }
     kept = {field.name: repr(field.default) for field in fields(mcpc.Limits) if field.name not in times}
     assert table_of("bounds", "server") == kept
 

@@ -8,9 +8,10 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 
@@ -137,8 +138,11 @@ def _abort(end: socket.socket, *, graceful: bool = False) -> None:
 
 
 @contextmanager
-def relay_to(uri: str, tmp_path: Path, cuts: list[Cut] | None = None) -> Generator[Relay]:
-    """A relay in front of the server at `uri`; `relay.uri` is where to dial instead."""
+def relay_to(uri: str, tmp_path: Path, cuts: list[Cut] | None = None, others: Sequence[str] = ()) -> Generator[Relay]:
+    """A relay in front of the server at `uri`; `relay.uri` is where to dial instead.
+
+    With `others` (TCP only) each connection leads to the next of them all.
+    """
     scheme, _, rest = uri.partition("://")
     if scheme == "unix":
         path = str(tmp_path / "relay.sock")
@@ -152,12 +156,12 @@ def relay_to(uri: str, tmp_path: Path, cuts: list[Cut] | None = None) -> Generat
             return end
     else:
         authority, slash, path = rest.partition("/")
-        port = int(authority.rpartition(":")[2])
+        ports = cycle([int(authority.rpartition(":")[2]), *(int(other.rpartition(":")[2]) for other in others)])
         listener = socket.create_server(("127.0.0.1", 0))
         address = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}{slash}{path}"
 
         def dial() -> socket.socket:
-            return socket.create_connection(("127.0.0.1", port))
+            return socket.create_connection(("127.0.0.1", next(ports)))
 
     listener.listen()
     relay = Relay(address, listener, dial, cuts or [])

@@ -1,6 +1,10 @@
-"""Two servers on one store: either answers for any task, and a client gets its messages wherever it listens."""
+"""Two servers on one store: either answers for any task, and a client gets its messages wherever it listens.
 
-from collections.abc import AsyncGenerator
+One suite, over every store that several processes can share.
+"""
+
+import secrets
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,10 @@ import pytest
 from mcp.server import MCPServer
 
 import mcpc
+from mcpc.testing import FaultyStore
+from redis_kit import RedisServer, redis_server
+from relay import relay_to
+from sep2663_kit import by_hand
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +46,14 @@ class Replica:
             return got
 
         @self.callbacks.tool()
+        async def steps(n: int, task: mcpc.Task) -> int:  # pyright: ignore[reportUnusedFunction]
+            async for number in task.inputs():
+                await task.update(number)
+                if number == n:
+                    break
+            return n
+
+        @self.callbacks.tool()
         async def wait(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
             await task.stopping()
 
@@ -53,17 +69,45 @@ async def served(*replicas: Replica) -> AsyncGenerator[None]:
             yield
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
+    with redis_server("valkey", tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "memory", "redis"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"{request.param}:{tmp_path}/tasks.db"
+    if request.param != "redis":
+        return f"{request.param}:{tmp_path}/tasks.db"
+    redis: RedisServer = request.getfixturevalue("redis")
+    return f"{redis.uri}?prefix={secrets.token_hex(4)}:"
+
+
+class Collected:
+    """What a client's listener was shown, until a task has ended."""
+
+    def __init__(self, client: mcpc.Client) -> None:
+        self.results: list[Any] = []
+        self.ended = anyio.Event()
+        client.add_event_listener(self._listen)
+
+    def _listen(self, message: mcpc.MCPCMessage) -> None:
+        self.results.append(message.result)
+        if message.event == "complete":
+            self.ended.set()
+
+
+async def next_update(task: mcpc.TaskHandle) -> Any:
+    """The result of the next update of a task."""
+    async for message in task:
+        if message.event == "update":
+            return message.result
+    raise AssertionError("it has ended")
 
 
 async def asked_by(task: mcpc.TaskHandle) -> str:
     """The id of the first question of a task."""
-    async for message in task:
-        if message.event == "update":
-            return message.result["prompt"]["id"]
-    raise AssertionError("it asked nothing")
+    return (await next_update(task))["prompt"]["id"]
 
 
 @asynccontextmanager
@@ -82,19 +126,11 @@ async def test_messages_of_a_task_reach_a_client_that_listens_at_the_other(store
     one, two = Replica(store), Replica(store)
     with anyio.fail_after(60):
         async with served(one, two), mcpc.Client(two.uri) as there:
-            seen: list[Any] = []
-            ended = anyio.Event()
-
-            def listen(message: mcpc.MCPCMessage) -> None:
-                seen.append(message.result)
-                if message.event == "complete":
-                    ended.set()
-
-            there.add_event_listener(listen)
+            seen = Collected(there)
             async with caller_without_ears(one, there.channel) as call:
                 await call("count", {"n": 500}, "a-task")
-                await ended.wait()
-            assert seen == [*range(500), {"rows": 500}]
+                await seen.ended.wait()
+            assert seen.results == [*range(500), {"rows": 500}]
 
 
 async def test_inputs_answers_and_stops_reach_a_task_from_the_other_server(store: str) -> None:
@@ -175,16 +211,95 @@ async def test_a_fast_worker_never_outruns_a_listener_at_the_other_server(store:
     one, two = (Replica(store, max_messages=100, stall_timeout=60.0) for _ in range(2))
     with anyio.fail_after(60):
         async with served(one, two), mcpc.Client(two.uri) as there:
-            seen: list[Any] = []
-            ended = anyio.Event()
-
-            def listen(message: mcpc.MCPCMessage) -> None:
-                seen.append(message.result)
-                if message.event == "complete":
-                    ended.set()
-
-            there.add_event_listener(listen)
+            seen = Collected(there)
             async with caller_without_ears(one, there.channel) as call:
                 await call("count", {"n": 3000}, "fast")
-                await ended.wait()
-            assert seen == [*range(3000), {"rows": 3000}]
+                await seen.ended.wait()
+            assert seen.results == [*range(3000), {"rows": 3000}]
+
+
+async def test_a_client_that_moves_in_mid_stream_sees_every_number_once(store: str, tmp_path: Path) -> None:
+    one, two = Replica(store), Replica(store)
+    seen: list[mcpc.MCPCMessage] = []
+    with anyio.fail_after(60):
+        async with served(one, two):
+            with relay_to(one.uri, tmp_path, others=[two.uri]) as balancer:
+                async with mcpc.Client(balancer.uri) as client:
+                    client.add_event_listener(seen.append)
+                    task = await client.start_task("steps", {"n": 60})
+                    for number in range(1, 61):
+                        await sent_at_last(task, number)
+                        assert await next_update(task) == number
+                        if number % 10 == 0 and number < 60:
+                            balancer.cut_all()  # the next connection leads to the other server
+                    assert await task.result() == 60
+                assert balancer.connections >= 6
+    assert [m.event for m in seen] == ["created", *["update"] * 60, "complete"]
+    assert [m.result for m in seen[1:]] == [*range(1, 61), 60]
+
+
+async def sent_at_last(task: mcpc.TaskHandle, value: Any) -> None:
+    """Send an input to a task over a connection that was cut a moment ago, so that nothing went over it."""
+    while True:
+        try:
+            return await task.send(value)
+        except mcpc.ConnectionLost:
+            await anyio.sleep(0.01)
+
+
+async def test_inputs_from_both_servers_are_taken_in_the_order_in_which_they_were_sent(store: str) -> None:
+    one, two = Replica(store), Replica(store)
+    with anyio.fail_after(60):
+        async with served(one, two), mcpc.Client(one.uri) as client:
+            task = await client.start_task("steps", {"n": 30})
+            there = mcpc.Client(two.uri, channel=client.channel)
+            other = there.task(task.task_id)
+            async with there:
+                for number in range(1, 31):
+                    await (task if number % 2 else other).send(number)
+                assert await other.result() == 30
+                shown = [message.result async for message in other if message.event == "update"]
+            assert shown == [*range(1, 31)]
+
+
+async def test_a_listener_that_hears_no_bell_is_shown_everything_all_the_same(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcpc.server.tail.LOOK_INTERVAL", 0.2)
+    scheme, _, rest = store.partition(":")
+    deaf = FaultyStore(scheme)
+    deaf.lost_bells = 1.0
+    mcpc.register_store("deaf", deaf, replace=True)
+    one, two = Replica(store), Replica(f"deaf:{rest}")
+    with anyio.fail_after(60):
+        async with served(one, two), mcpc.Client(two.uri) as there:
+            seen = Collected(there)
+            async with caller_without_ears(one, there.channel) as call:
+                await call("count", {"n": 500}, "a-task")
+                await seen.ended.wait()
+            assert seen.results == [*range(500), {"rows": 500}]
+
+
+async def test_a_task_of_the_extension_is_got_answered_cancelled_and_pushed_at_either_server(store: str) -> None:
+    one, two = Replica(store), Replica(store)
+    with anyio.fail_after(60):
+        async with served(one, two), by_hand(one.uri) as here, by_hand(two.uri) as there:
+            gathering = (await here.call("gather"))["taskId"]
+            waiting = (await here.call("wait"))["taskId"]
+            stream = await there.listen(gathering, waiting)
+            state = await there.until(gathering, "input_required")
+            (key,) = state["inputRequests"]
+            response = {"action": "accept", "content": {"answer": "b"}}
+            await there.ask("tasks/update", {"taskId": gathering, "inputResponses": {key: response}})
+            await here.until(gathering, "working")
+            await there.ask("tasks/cancel", {"taskId": waiting})
+            await here.until(waiting, "cancelled")
+            await there.ask("tasks/cancel", {"taskId": gathering})
+            pushed: dict[str, list[str]] = {gathering: [], waiting: []}
+            while [states[-1:] for states in pushed.values()] != [["cancelled"], ["cancelled"]]:
+                message = await stream.next()
+                if message["method"] == "notifications/tasks":
+                    pushed[message["params"]["taskId"]].append(message["params"]["status"])
+            for task_id, states in pushed.items():
+                assert states[0] in ("working", "input_required")
+                assert states.count("cancelled") == 1, task_id

@@ -7,15 +7,13 @@ import pytest
 from mcp.server import MCPServer
 
 import mcpc
-from mcpc.server import recovery
 from mcpc.testing import FaultyStore
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch) -> FaultyStore:
-    monkeypatch.setattr(recovery, "LEASE", 3.0)
+def plan() -> FaultyStore:
     made = FaultyStore("memory")
     mcpc.register_store("away", made, replace=True)
     return made
@@ -23,7 +21,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> FaultyStore:
 
 async def test_a_task_that_was_given_up_ends_once_when_the_store_is_there_again(plan: FaultyStore) -> None:
     server = MCPServer[Any]("away", log_level="CRITICAL")
-    callbacks = mcpc.MCPCHelper(server, store="away:once")
+    callbacks = mcpc.MCPCHelper(server, store="away:once", lease=3.0)
     runs, given_up = list[int](), anyio.Event()
 
     @callbacks.tool()
