@@ -342,7 +342,7 @@ class Dispatcher:
 
     def deliver_all(self, messages: Sequence[MCPCMessage]) -> int:
         """`deliver` for messages in a row; how many were given. The next one, where there is one, had no room."""
-        given = 0
+        given = 0 if self._queued else self._deliver_row(messages)
         while given < len(messages):
             room = min([len(messages) - given, *[registration.room for registration in self._queued]])
             if room > 0:  # the usual case, without a question for each message
@@ -356,10 +356,20 @@ class Dispatcher:
     def _deliver_row(self, row: Sequence[MCPCMessage]) -> int:
         """`deliver` for messages for which every queue has room, until the listeners change; how many."""
         called, queued = self._called, self._queued
-        given = _call_one(called[0], row) if len(called) == 1 else self._call_each(row)
+        given = self._call_one(called[0], row) if len(called) == 1 else self._call_each(row)
         for registration in queued:
             registration.enqueue_row(row[:given])
         return given
+
+    def _call_one(self, registration: Registration, row: Sequence[MCPCMessage]) -> int:
+        """Call the one listener with what it wants of a row, until they change; how many messages were gone through."""
+        if registration.wants is None:
+            return registration.call_row(row)
+        wanted, changes = list(filter(registration.wants, row)), self.changes
+        called = registration.call_row(wanted)
+        if self.changes == changes:
+            return len(row)
+        return next(number for number, message in enumerate(row, 1) if message is wanted[called - 1])
 
     def _call_each(self, row: Sequence[MCPCMessage]) -> int:
         """Call several listeners with each message, in order, until they change; how many messages."""
@@ -386,14 +396,3 @@ class Dispatcher:
         """No more messages come: let the workers end once their queues are empty."""
         for registration in self._listeners:
             registration.close()
-
-
-def _call_one(registration: Registration, row: Sequence[MCPCMessage]) -> int:
-    """Call the one listener with what it wants of a row; how many messages of the row were gone through."""
-    if registration.wants is None:
-        return registration.call_row(row)
-    wanted = list(filter(registration.wants, row))
-    called = registration.call_row(wanted)
-    if called == len(wanted):
-        return len(row)
-    return next(number for number, message in enumerate(row, 1) if message is wanted[called - 1])

@@ -729,6 +729,11 @@ def test_how_messages_are_put_into_rows_makes_no_difference_to_any_kind_of_liste
     assert told(rows, ways, script) == told([1] * sum(rows), ways, script)
 
 
+def test_a_listener_that_is_added_at_the_last_message_that_another_wants_gets_the_rest_of_the_row() -> None:
+    script = {(0, 1): ("add", 0)}
+    assert told([3], [WAYS[2]], script) == told([1, 1, 1], [WAYS[2]], script)
+
+
 @pytest.mark.anyio
 async def test_a_listener_that_turns_out_async_in_the_middle_of_a_row_gets_the_rest_in_order() -> None:
     async with dispatching() as dispatcher:
