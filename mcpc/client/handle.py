@@ -102,7 +102,7 @@ class TaskHandle:
 
     def feed_row(self, messages: Sequence[MCPCMessage]) -> bool:
         """Take messages in a row: as many as there is `room` for, or one. Whether the task's last one has come."""
-        if self._ended.is_set():
+        if self.ended:
             return True
         if not self._is_known:
             self.known()
@@ -115,10 +115,10 @@ class TaskHandle:
                     messages = messages[:number]
                     break
         self.heard += len(messages)
-        if len(messages) == 1:
-            self._queue.put(messages[0])
-        else:
+        if self._queue.room >= len(messages):
             self._queue.put_task_row(messages, firm)
+        else:
+            self._queue.put(messages[0])
         if self._terminal is not None:
             self._ended.set()
         self._wake()
@@ -166,7 +166,7 @@ class TaskHandle:
     @property
     def ended(self) -> bool:
         """Whether it has ended, as far as is known here."""
-        return self._ended.is_set()
+        return self._terminal is not None or self._failure is not None
 
     @property
     def stats(self) -> ListenerStats:

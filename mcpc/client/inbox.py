@@ -130,7 +130,8 @@ class Inbox:
 
     def _messages(self, params: dict[str, Any]) -> None:
         first: Any = params.get("first")
-        made = None if self.holds_back else known_runs(params)
+        holds_back = self.holds_back
+        made = None if holds_back else known_runs(params)
         values = messages_of(params) if made is None else made
         if type(first) is not int or first < 1 or values is None:
             self.bad_messages += 1
@@ -144,7 +145,7 @@ class Inbox:
             return
         if first > self.last + 1 and first - 1 > self._reported:
             self._gap(self.last + 1, first - 1, None)
-        messages = news if made is not None else None if self.holds_back else known_messages(news)
+        messages = news if made is not None else None if holds_back else known_messages(news)
         if messages is None:
             self._one_by_one(number, decode_messages(news))
             return

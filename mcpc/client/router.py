@@ -82,7 +82,9 @@ class Router:
 
     def deliver(self, messages: Sequence[MCPCMessage]) -> int:
         """Give messages to the listeners and to the handles of their tasks; how many there was room for."""
-        taken = self._deliver_each(messages) if self.handles else self.listeners.deliver_all(messages)
+        is_run = len(messages) == 1
+        deliver = self._deliver_run if is_run else self._deliver_each if self.handles else self.listeners.deliver_all
+        taken = deliver(messages)
         if self.prompt_handlers:
             for message in islice(messages, taken):
                 self._ask_if_prompt(message)
@@ -96,23 +98,21 @@ class Router:
             self.spawn(partial(self._answer, prompt))
 
     def _deliver_each(self, messages: Sequence[MCPCMessage]) -> int:
-        taken, count = 0, len(messages)
-        while taken < count:
-            task_id, end = messages[taken].task_id, taken + 1
-            while end < count and messages[end].task_id == task_id:  # most often all are of one task
-                end += 1
-            row = messages[taken:end]
-            handle = None if task_id is None else self.handles.get(task_id)
-            if handle is None:
-                given = self.listeners.deliver_all(row)
-            else:
-                given = _deliver_row(self.listeners, handle, row)
-                if handle.ended:
-                    self.forget(handle)
-            taken += given
-            if given < len(row):
-                break
+        taken = end = 0
+        while taken == end < len(messages):
+            end = _end_of_run(messages, taken)
+            taken += self._deliver_run(messages[taken:end])
         return taken
+
+    def _deliver_run(self, row: Sequence[MCPCMessage]) -> int:
+        """`deliver` for messages of one task."""
+        task_id = row[0].task_id
+        if task_id is None or (handle := self.handles.get(task_id)) is None:
+            return self.listeners.deliver_all(row)
+        given = _deliver_row(self.listeners, handle, row)
+        if handle.ended:
+            self.forget(handle)
+        return given
 
     # --- prompts ---
 
@@ -319,11 +319,24 @@ def _prompts_in(handle: TaskHandle, state: dict[str, Any]) -> list[MCPCMessage]:
     return [message for message in messages if prompt_of(message) is not None]
 
 
+def _end_of_run(messages: Sequence[MCPCMessage], begin: int) -> int:
+    """Where the messages end that are of the same task as the one at `begin`; most often all are."""
+    task_id, end, count = messages[begin].task_id, begin + 1, len(messages)
+    while end < count and messages[end].task_id == task_id:
+        end += 1
+    return end
+
+
 def _deliver_row(listeners: Dispatcher, handle: TaskHandle, row: Sequence[MCPCMessage]) -> int:
     """Messages of one task whose handle is held: to the listeners, then to it. How many there was room for."""
-    given = 0
-    while given < len(row):
-        room = len(row) if handle.ended else handle.room
+    given, size = 0, len(row)
+    if handle.ended or handle.room >= size:  # the usual case
+        given = listeners.deliver_all(row)
+        if given:
+            handle.feed_row(row if given == size else row[:given])
+        return given
+    while given < size:
+        room = size if handle.ended else handle.room
         if room < 1:
             if not handle.takes():
                 break

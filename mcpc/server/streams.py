@@ -10,7 +10,7 @@ from mcp_types import RequestId
 
 from mcpc.mailbox import Batch
 from mcpc.server.journal import Journal
-from mcpc.server.reader import Reader
+from mcpc.server.reader import Reader, ReaderState
 from mcpc.wire.callbacks import encode_batch, encode_listening, encode_runs
 from mcpc.wire.originals import encode_direct
 from mcpc.wire.requests import listening_params
@@ -70,7 +70,7 @@ class ListenStream(Reader):
 
     def next(self) -> dict[str, Any] | Batch | None:
         """What to send next: an announcement (its params), a batch, or nothing for now."""
-        if self.ended.is_set():
+        if self._state is ReaderState.ENDED:
             return None
         journal = self.journal
         mailbox = journal.mailbox

@@ -123,8 +123,10 @@ def known_runs(params: dict[str, Any]) -> list[MCPCMessage] | None:
     None where it has the other form, or where a head is not good or not whole; see `messages_of`.
     """
     runs: Any = params.get("runs")
+    if not isinstance(runs, list):
+        return None
     found: list[MCPCMessage] = []
-    for run in cast("list[Any]", runs) if isinstance(runs, list) else [None]:
+    for run in cast("list[Any]", runs):
         members = as_object(run)
         made = _known.run(members.get("head"), members.get("results"))
         if made is None:
