@@ -21,9 +21,11 @@ from mcpc.server.keeper import Source
 from mcpc.server.kinds import lowlevel_of
 from mcpc.server.limits import Limits
 from mcpc.server.methods import add_methods
+from mcpc.server.reception import Reception
 from mcpc.server.sep2663_extension import TasksExtension
 from mcpc.server.store_option import address_of, source_of
 from mcpc.server.stored_desk import StoredDesk
+from mcpc.server.stored_reception import StoredReception
 from mcpc.server.stored_workshop import StoredWorkshop
 from mcpc.server.workshop import Workshop
 from mcpc.wire.names import CALLBACKS_EXTENSION
@@ -71,7 +73,7 @@ class Binding:
         self.handles: dict[str, float] = {}
         """Those of them whose plain callers get a handle, and after how many seconds."""
         self.source: Source | None = source
-        self.desk: Desk = Desk(Workshop(limits)) if source is None else StoredDesk(StoredWorkshop(limits, source))
+        self.desk, self.reception = _front(limits, source)
         self.workshop: Workshop = self.desk.workshop
         self.handed = HandedTasks(limits.task_ttl, self.workshop.presence)
         """The tasks whose plain callers have a handle."""
@@ -95,6 +97,7 @@ class Binding:
             self.server,
             self.lowlevel,
             self.desk,
+            self.reception,
             self._direct,
             self.sep2663,
             self.background_tools,
@@ -105,7 +108,7 @@ class Binding:
         self.lowlevel.middleware.append(calls)
         # With what `mcpc/info` would answer: so a client need not ask.
         self.lowlevel.extensions[CALLBACKS_EXTENSION] = MCPCInformation(mcpc_provider=self.lowlevel.name).model_dump()
-        add_methods(self.lowlevel, self.desk, self._direct)
+        add_methods(self.lowlevel, self.desk, self.reception, self._direct)
         self.sep2663.install()
         inner = self.lowlevel.lifespan
 
@@ -118,3 +121,12 @@ class Binding:
     async def _lifespan(self, inner: AbstractAsyncContextManager[Any]) -> AsyncGenerator[Any]:
         async with self.workshop.hold(), inner as state:
             yield state
+
+
+def _front(limits: Limits, source: Source | None) -> tuple[Desk, Reception]:
+    """Where the clients of a new workshop ask: for tasks, and for journals."""
+    if source is None:
+        workshop = Workshop(limits)
+        return Desk(workshop), Reception(workshop)
+    stored = StoredWorkshop(limits, source)
+    return StoredDesk(stored), StoredReception(stored)

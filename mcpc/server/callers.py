@@ -1,9 +1,9 @@
 """What a call of a background tool is answered with, by what its caller can do (see the table in protocol.md).
 
-One class for each kind of caller; the worker's code is the same for all. Each enters the task in its way, and each
-answers in its way.
+One class for each kind of caller; the worker's code is the same for all. How each enters its task is `entries`.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from mcp.server.context import HandlerResult
@@ -11,19 +11,16 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
 from pydantic_core import from_json
 
-from mcpc.errors import DuplicateTask, KeyRefused
 from mcpc.messages import LOG_EVENT, MCPCMessage
-from mcpc.server.call import Call, current_principal
+from mcpc.server.call import Call
 from mcpc.server.desk import Desk
+from mcpc.server.entries import Entry, FollowingEntry, ListeningEntry
 from mcpc.server.execution import Execution
 from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
-from mcpc.server.phrasing import Phrasing
 from mcpc.server.plain import PlainCaller
 from mcpc.server.rounds import RoundTable
 from mcpc.server.sep2663_extension import TasksExtension
-from mcpc.server.terms import Terms
-from mcpc.tasks import TaskState
 from mcpc.wire.callbacks import encode_message
 from mcpc.wire.reasons import reason_to
 
@@ -33,16 +30,17 @@ __all__ = ["Caller", "caller_of"]
 class Caller(Protocol):
     """One who calls a background tool."""
 
-    async def enter(self, tool_name: str, terms: Terms) -> Execution:
-        """Enter the task of the call.
-
-        Raises:
-            MCPCError: it cannot be entered.
-        """
+    @property
+    def entry(self) -> Entry:
+        """Where the task of the call is entered."""
         ...
 
-    async def answer(self, invocation: Invocation) -> HandlerResult:
-        """Wait for what the call is answered with.
+    async def answer(self, invocation: Invocation, begin: Callable[[], None]) -> HandlerResult:
+        """Let the call begin, and wait for what it is answered with.
+
+        Args:
+            invocation: The call.
+            begin: Hands it to the host, where it runs to its end.
 
         Raises:
             MCPError: the answer is an error of the protocol.
@@ -75,49 +73,21 @@ class _Listening:
 
     def __init__(self, call: Call, desk: Desk) -> None:
         self._call = call
-        self._desk = desk
-        self._created = b""
-        self._refused: KeyRefused | None = None
+        self.entry: ListeningEntry = ListeningEntry(call, desk)
 
-    async def enter(self, tool_name: str, terms: Terms) -> Execution:
-        """Enter a task whose messages go to the caller's journal."""
-        try:
-            running = await self._enter(tool_name, terms)
-        except KeyRefused as exc:
-            self._refused = exc
-            raise
-        state = running if isinstance(running, TaskState) else running.state
-        phrasing = Phrasing(state, self._desk.workshop.limits.max_message_size)
-        self._created = phrasing.encode("created", f"{tool_name} has started; its updates follow.")
-        if isinstance(running, TaskState):
-            raise DuplicateTask("a task of this key has been started before; it goes on")
-        running.state.last_update = self._created
-        return running
-
-    async def _enter(self, tool_name: str, terms: Terms) -> Execution | TaskState:
-        call = self._call
-        return await self._desk.enter(
-            terms=terms,
-            key=call.key,
-            tool_name=tool_name,
-            session_id=call.metadata.session_id,
-            task_id=call.metadata.task_id,
-            principal=current_principal(),
-            journal=call.journal,
-            client=call.client,
-        )
-
-    async def answer(self, invocation: Invocation) -> HandlerResult:
+    async def answer(self, invocation: Invocation, begin: Callable[[], None]) -> HandlerResult:
         """The `created` message."""
+        begin()
         running = await _begun(invocation)
-        if self._refused is not None:
-            raise MCPError(INVALID_PARAMS, str(self._refused), reason_to(self._refused))
-        if running is None and not self._created:
+        created, refused = self.entry.created, self.entry.refused
+        if refused is not None:
+            raise MCPError(INVALID_PARAMS, str(refused), reason_to(refused))
+        if running is None and not created:
             return invocation.answer()
         if running is not None:
             self._call.when_answered(running.started.set)
         return CallToolResult(
-            content=[TextContent(type="text", text=self._created.decode())], structured_content=from_json(self._created)
+            content=[TextContent(type="text", text=created.decode())], structured_content=from_json(created)
         )
 
     async def log(self, running: Execution, entry: dict[str, Any]) -> None:
@@ -134,14 +104,11 @@ class _Following:
 
     def __init__(self, call: Call, sep2663: TasksExtension) -> None:
         self._call = call
-        self._sep2663 = sep2663
+        self.entry: FollowingEntry = FollowingEntry(call, sep2663)
 
-    async def enter(self, tool_name: str, terms: Terms) -> Execution:
-        """Enter a task that is polled."""
-        return await self._sep2663.start(self._call, terms)
-
-    async def answer(self, invocation: Invocation) -> HandlerResult:
+    async def answer(self, invocation: Invocation, begin: Callable[[], None]) -> HandlerResult:
         """The task handle."""
+        begin()
         running = await _begun(invocation)
         if running is None:
             return invocation.answer()

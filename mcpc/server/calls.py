@@ -30,6 +30,7 @@ from mcpc.server.journal import Journal
 from mcpc.server.methods import open_journal
 from mcpc.server.ordinary import shown_to_run
 from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
+from mcpc.server.reception import Reception
 from mcpc.server.rounds import RoundTable, is_ours
 from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
 from mcpc.server.start_key import StartKey
@@ -61,7 +62,8 @@ class CallReader:
     Args:
         server: The server as its author made it.
         lowlevel: The SDK's server inside it.
-        desk: Where its clients ask.
+        desk: Where its clients ask for tasks.
+        reception: Where they ask for their journals.
         direct: Its connections in the direct form.
         sep2663: The tasks extension.
         background_tools: The names of the tools made with `@callbacks.tool()`.
@@ -75,6 +77,7 @@ class CallReader:
         server: Any,
         lowlevel: Server[Any],
         desk: Desk,
+        reception: Reception,
         direct: DirectForm,
         sep2663: TasksExtension,
         background_tools: AbstractSet[str],
@@ -85,6 +88,7 @@ class CallReader:
         self._server = server
         self._lowlevel = lowlevel
         self._desk = desk
+        self._reception = reception
         self._direct = direct
         self._sep2663 = sep2663
         self._background_tools = background_tools
@@ -165,12 +169,10 @@ class CallReader:
         caller = caller_of(
             call, self._desk, self._sep2663, self._rounds, self._handed, self._handles.get(call.tool_name)
         )
-        call.entrance = Entrance(caller.enter)
+        call.entrance = Entrance(caller.entry.enter)
         invocation = Invocation(call.entrance)
-        self._desk.workshop.host.spawn(
-            partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, invocation, caller)))
-        )
-        return await caller.answer(invocation)
+        run = partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, invocation, caller)))
+        return await caller.answer(invocation, partial(self._desk.workshop.host.spawn, run))
 
     def _as_seen_by_worker(self, ctx: Context, invocation: Invocation, caller: Caller) -> Context:
         """The request, whose session is the task's. FastMCP looks at more of it before it tells or asks anything."""
@@ -212,7 +214,7 @@ class CallReader:
         self, metadata: CallMetadata, connection: Connection | None, client: Hashable
     ) -> Journal | None:
         if metadata.channel is not None:
-            return await open_journal(self._desk, metadata.channel, metadata.session_id, client)
+            return await open_journal(self._reception, metadata.channel, metadata.session_id, client)
         if metadata.form != "none" and connection is not None:
             return self._direct.journal(connection)
         return None

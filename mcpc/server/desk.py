@@ -1,7 +1,7 @@
-"""What clients ask of a workshop: to open a journal, to begin a task, to find one, to say something to it.
+"""What clients ask of a workshop's tasks: to begin one, to find one, to say something to it.
 
-Each may have to be waited for (`stored_desk` asks a store), so none is done by the handlers themselves. Knows nothing
-of requests or the wire.
+Each may have to be waited for (`stored_desk` asks a store), so none is done by the handlers themselves. What is asked
+of journals is `reception`. Knows nothing of requests or the wire.
 """
 
 from collections.abc import Hashable, Iterable
@@ -41,25 +41,6 @@ class Desk:
         self.workshop = workshop
         self._keys: dict[tuple[str, str], str] = {}
         """The ids of tasks that were begun with a key, by channel and key."""
-
-    async def open_journal(
-        self, key: str, principal: Hashable | None, session_id: str = "", client: Hashable | None = None
-    ) -> Journal | None:
-        """The journal of that channel key, made where there is none; None where it is another principal's.
-
-        Raises:
-            MCPCError: there are too many.
-        """
-        journal = self.workshop.journals.open(key, principal, client)
-        if journal is not None and session_id:
-            journal.name_session(session_id)
-        return journal
-
-    async def expect_listener(self, journal: Journal, after: int, epoch: str | None) -> None:
-        """Somebody is about to listen after that number of that epoch."""
-
-    def left(self, journal: Journal) -> None:
-        """A listener has gone."""
 
     async def find(self, key: str, principal: Hashable | None, task_id: str) -> TaskState:
         """The task of that id on that channel.

@@ -20,6 +20,7 @@ from mcpc.server.call import client_of, current_principal
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
 from mcpc.server.journal import Journal
+from mcpc.server.reception import Reception
 from mcpc.server.streams import ListenStream
 from mcpc.tasks import TaskState
 from mcpc.wire.message import with_meta
@@ -79,9 +80,9 @@ class _SendParams(_TaskParams):
     prompt_id: str | None = Field(default=None, alias=PROMPT_ID, max_length=1024)
 
 
-def add_methods(lowlevel: Server[Any], desk: Desk, direct: DirectForm) -> None:
+def add_methods(lowlevel: Server[Any], desk: Desk, reception: Reception, direct: DirectForm) -> None:
     """Register the methods on a server."""
-    methods = _Methods(lowlevel.name, desk, direct)
+    methods = _Methods(lowlevel.name, desk, reception, direct)
 
     def add(name: str, params: type[ParamsT], handler: Callable[[Context, ParamsT], Awaitable[dict[str, Any]]]) -> None:
         lowlevel.add_request_handler(name, params, handler)
@@ -93,14 +94,14 @@ def add_methods(lowlevel: Server[Any], desk: Desk, direct: DirectForm) -> None:
     add(STOP_METHOD, _TaskParams, methods.stop)
 
 
-async def open_journal(desk: Desk, key: str, session_id: str = "", client: Hashable | None = None) -> Journal:
+async def open_journal(reception: Reception, key: str, session_id: str = "", client: Hashable | None = None) -> Journal:
     """The journal of that channel key for the caller of this request, made where there is none.
 
     Raises:
         MCPError: it is another principal's (-32602), or there are too many.
     """
     try:
-        journal = await desk.open_journal(key, current_principal(), session_id, client)
+        journal = await reception.open_journal(key, current_principal(), session_id, client)
     except MCPCError as exc:
         raise _refusal(exc) from exc
     if journal is None:
@@ -111,9 +112,10 @@ async def open_journal(desk: Desk, key: str, session_id: str = "", client: Hasha
 class _Methods:
     """The handlers."""
 
-    def __init__(self, name: str, desk: Desk, direct: DirectForm) -> None:
+    def __init__(self, name: str, desk: Desk, reception: Reception, direct: DirectForm) -> None:
         self._name = name
         self._desk = desk
+        self._reception = reception
         self._direct = direct
 
     async def info(self, ctx: Context, params: _InfoParams) -> dict[str, Any]:
@@ -150,9 +152,9 @@ class _Methods:
 
     async def listen(self, ctx: Context, params: _ListenParams) -> dict[str, Any]:
         """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
-        journal = await open_journal(self._desk, params.channel, client=client_of(ctx.request))
+        journal = await open_journal(self._reception, params.channel, client=client_of(ctx.request))
         assert ctx.request_id is not None
-        await self._desk.expect_listener(journal, params.after, params.epoch)
+        await self._reception.expect_listener(journal, params.after, params.epoch)
         stream = ListenStream(
             journal,
             ctx.request_id,
@@ -176,7 +178,7 @@ class _Methods:
             if connection is not None:
                 connection.detach(stream)
             journal.leave(stream)
-            self._desk.left(journal)
+            self._reception.left(journal)
         return {}
 
 

@@ -5,6 +5,7 @@ answer to the call, which comes back with the answers (`rounds`); the worker run
 seconds is given a handle after some, and companion tools look after the task from then on.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -18,13 +19,13 @@ from pydantic_core import from_json
 from mcpc.errors import PromptError
 from mcpc.server.call import Call, current_principal
 from mcpc.server.companions import handle_answer
+from mcpc.server.entries import PlainEntry
 from mcpc.server.execution import Execution
 from mcpc.server.handed import HandedTasks, News
 from mcpc.server.invocation import Invocation
 from mcpc.server.outlet import OpenPrompt
 from mcpc.server.outlets import ProgressOutlet, asked_again, can_be_asked
 from mcpc.server.rounds import RoundTable
-from mcpc.server.terms import Terms
 from mcpc.server.workshop import Workshop
 from mcpc.tasks import TaskState
 from mcpc.wire.jsontext import as_object
@@ -149,27 +150,15 @@ class PlainCaller:
             if by_rounds
             else _PlainOutlet(call.session, call.request_id, self._told)
         )
+        self.entry: PlainEntry = PlainEntry(call, workshop, self._outlet, self._changed)
 
     # --- the call ---
 
-    async def enter(self, tool_name: str, terms: Terms) -> Execution:
-        """Enter a task that lives as long as the call."""
-        call = self._call
-        running = self._workshop.start(
-            tool_name=tool_name,
-            session_id=call.metadata.session_id,
-            principal=current_principal(),
-            outlet=self._outlet,
-            client=call.client,
-        )
-        running.observers.append(self._changed)
-        running.started.set()
-        return running
-
-    async def answer(self, invocation: Invocation) -> HandlerResult:
+    async def answer(self, invocation: Invocation, begin: Callable[[], None]) -> HandlerResult:
         """The result, or questions."""
         self._invocation = invocation
         invocation.when_over(self._wake)
+        begin()
         return await self._wait(invocation)
 
     async def log(self, running: Execution, entry: dict[str, Any]) -> None:

@@ -36,25 +36,6 @@ class StoredDesk(Desk):
     def __init__(self, workshop: StoredWorkshop) -> None:
         super().__init__(workshop)
 
-    async def open_journal(
-        self, key: str, principal: Hashable | None, session_id: str = "", client: Hashable | None = None
-    ) -> Journal | None:
-        """See `Desk.open_journal`."""
-        return await self.workshop.shelf.open(channel_id(key), principal, session_id, client)
-
-    async def expect_listener(self, journal: Journal, after: int, epoch: str | None) -> None:
-        """See `Desk.expect_listener`."""
-        if isinstance(journal, StoredJournal):
-            await self.workshop.shelf.expect_listener(journal, after, epoch)
-            tasks = await self.workshop.store().tasks(journal.key)
-            described = [self.workshop.describe(state_of(task), last_message=False) for task in tasks]
-            journal.describe_tasks = lambda: described
-
-    def left(self, journal: Journal) -> None:
-        """See `Desk.left`."""
-        if isinstance(journal, StoredJournal) and self.workshop.host.is_open:
-            self.workshop.shelf.left(journal)
-
     async def find(self, key: str, principal: Hashable | None, task_id: str) -> TaskState:
         """See `Desk.find`."""
         channel = channel_id(key)

@@ -5,6 +5,7 @@ with depends on the caller (`callers`).
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -48,10 +49,7 @@ class BackgroundTool:
             Exception: what the worker raised.
         """
         call = current_call.get()
-
-        async def worker(running: Execution) -> Any:
-            return await self.work(running, arguments)
-
+        worker = partial(run_worker, self.signature, arguments, self.binding.workshop.threads)
         if call is None or call.entrance is None or call.entrance.running is not None:
             return await self._run_alone(worker)
         return await call.entrance.work(self.name, worker, self._terms(arguments))
@@ -86,4 +84,4 @@ class BackgroundTool:
 
     async def work(self, running: Execution, arguments: dict[str, Any]) -> Any:
         """Run the worker for a task, with checked arguments."""
-        return await run_worker(self.signature, running, arguments, self.binding.workshop.threads)
+        return await run_worker(self.signature, arguments, self.binding.workshop.threads, running)

@@ -17,9 +17,9 @@ __all__ = ["run_worker"]
 
 async def run_worker(
     signature: WorkerSignature,
-    running: Execution,
     arguments: dict[str, Any],
     threads: Threads,
+    running: Execution,
 ) -> Any:
     """Run a worker with its task, and return its result.
 
@@ -28,9 +28,9 @@ async def run_worker(
 
     Args:
         signature: The worker.
-        running: Its task.
         arguments: What the caller gave, checked.
         threads: Where a sync worker runs.
+        running: Its task.
 
     Raises:
         Exception: what the worker raised.
