@@ -76,12 +76,16 @@ class MountOptions(TypedDict, total=False):
     """Bytes of the largest message accepted."""
     max_sessions: int | None
     """Sessions at one time (HTTP); None for any number."""
+    body_timeout: float
+    """Seconds for the body of a request as a whole (HTTP)."""
     json_response: bool
     """Answer with plain JSON instead of event streams (Streamable HTTP)."""
     stateless: bool
     """Keep no sessions (Streamable HTTP)."""
     event_store: "EventStore | None"
     """Keeps events, so that streams can be taken up again (Streamable HTTP)."""
+    absence_timeout: float | None
+    """Seconds without a connection after which a client of the older era is taken for gone (Streamable HTTP)."""
     strict_headers: bool
     """Refuse a call whose `Mcp-Name` header is missing (Streamable HTTP)."""
 
@@ -94,7 +98,9 @@ class ListenOptions(MountOptions, total=False):
     backlog: int
     """Connections that the system keeps until we accept them."""
     max_connections: int
-    """Connections at one time (WebSocket)."""
+    """Connections at one time (HTTP, WebSocket)."""
+    head_timeout: float
+    """Seconds for TLS, and for the head of a request (HTTP)."""
     open_timeout: float
     """Seconds that a client has for TLS and the handshake together (WebSocket)."""
     ping_interval: float | None

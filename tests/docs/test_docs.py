@@ -310,6 +310,15 @@ def test_every_limit_stands_in_the_table_of_security_with_its_default() -> None:
     assert table_of("bounds", "security") == {field.name: repr(field.default) for field in fields(mcpc.Limits)}
 
 
+def test_every_bound_of_a_listener_stands_in_the_table_of_security_with_its_default() -> None:
+    bounds: dict[str, str] = {}
+    for scheme in BUILT_IN:
+        for name, default in transport_options(resolve(scheme), "listen").items():
+            if re.search(r"^max_|_timeout$", name):
+                assert bounds.setdefault(name, repr(default)) == repr(default), f"{name} differs by transport"
+    assert table_of("bounds", "listeners") == bounds
+
+
 def test_every_bound_on_what_is_kept_stands_in_the_table_of_delivery_with_its_default() -> None:
     times = {
         field.name for field in fields(mcpc.Limits) if re.search(r"(_(ttl|timeout|grace|after)|lease)$", field.name)

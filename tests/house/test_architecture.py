@@ -76,7 +76,7 @@ SHARED = {
     "stdio": {"examples", "lines", "polled"},
     "sockets": {"accepting", "addresses", "examples", "lines", "polled"},
     "websocket": {"accepting", "addresses", "examples", "proxies", "sockets", "polled", "tokens"},
-    "http": {"accepting", "addresses", "examples", "proxies", "tokens"},
+    "http": {"accepting", "addresses", "examples", "proxies", "sockets", "tokens"},
     "proxies": {"addresses"},
 }
 """The adapters' families that build on others, and on which."""

@@ -1,6 +1,7 @@
 """Listeners when there is no room left: they stay quiet, go on, and cut off who only takes up room."""
 
 import logging
+import math
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -15,7 +16,7 @@ from mcp.server import MCPServer
 
 import mcpc
 from mcpc_transports import accepting
-from mcpc_transports.http import connections, edge
+from mcpc_transports.http import edge
 
 pytestmark = pytest.mark.anyio
 
@@ -86,8 +87,9 @@ async def test_without_descriptors_a_listener_says_so_once_and_goes_on_later(add
 
 
 @asynccontextmanager
-async def _http() -> AsyncGenerator[str]:
-    async with mcpc.listen(MCPServer[Any]("http", log_level="CRITICAL"), "http://127.0.0.1:0/mcp") as listener:
+async def _http(scheme: str = "http", **options: Any) -> AsyncGenerator[str]:
+    uri = f"{scheme}://127.0.0.1:0/{'mcp' if scheme == 'http' else 'sse'}"
+    async with mcpc.listen(MCPServer[Any]("http", log_level="CRITICAL"), uri, **options) as listener:
         yield listener.uri
 
 
@@ -128,11 +130,11 @@ FIRST = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("scheme", ["http", "sse+http"])
 @pytest.mark.parametrize("before", [b"", FIRST], ids=["first", "second"])
-async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(before: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_TIMEOUT", 0.2)
+async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(before: bytes, scheme: str) -> None:
     with anyio.fail_after(30):
-        async with _http() as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
+        async with _http(scheme, head_timeout=0.2) as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
             if before:
                 await stream.send(before)
                 assert b"404" in await stream.receive()
@@ -141,23 +143,47 @@ async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(before: bytes, m
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_body_that_comes_byte_by_byte_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge, "WHOLE_BODY_TIMEOUT", 0.2)
-    head = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+@pytest.mark.parametrize(("scheme", "path"), [("http", b"/mcp"), ("sse+http", b"/sse/messages/")])
+async def test_a_body_that_comes_byte_by_byte_is_refused(scheme: str, path: bytes) -> None:
+    head = b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
     with anyio.fail_after(30):
-        async with _http() as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
-            await stream.send(head)
+        async with _http(scheme, body_timeout=0.2) as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
+            await stream.send(head % path)
             assert b" 408 " in await _while_dribbling(stream, b" ")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("scheme", ["http", "sse+http"])
+async def test_a_body_of_which_nothing_comes_is_refused_before_its_time_is_over(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of the time without a byte is enough, so the whole of it may be generous."""
+    monkeypatch.setattr(edge, "SILENCE", 0.001)
+    path = b"/mcp" if scheme == "http" else b"/sse/messages/"
+    head = b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
+    with anyio.fail_after(30):
+        async with _http(scheme, body_timeout=200) as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
+            await stream.send(head % path)
+            assert b" 408 " in await stream.receive()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("scheme", ["http", "sse+http"])
+@pytest.mark.parametrize("option", ["max_connections", "head_timeout", "body_timeout"])
+@pytest.mark.parametrize("value", [0, -1, math.inf, math.nan])
+async def test_a_bound_of_a_listener_that_is_none_is_refused(scheme: str, option: str, value: float) -> None:
+    with pytest.raises(mcpc.URIError, match=option):
+        async with _http(scheme, **{option: value}):
+            raise AssertionError("it is served")
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_connections_over_the_bound_wait_until_there_is_room(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connections, "MOST", 2)
     monkeypatch.setattr(accepting, "PAUSE", 0.01)
     with anyio.fail_after(30), caplog.at_level(logging.WARNING, "mcpc"):
-        async with _http() as uri:
+        async with _http(max_connections=2) as uri:
             first, second, third = [await anyio.connect_tcp(*_host_and_port(uri)) for _ in range(3)]
             for stream in (first, second):
                 await stream.send(FIRST)

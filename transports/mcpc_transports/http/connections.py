@@ -9,39 +9,42 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
 from mcpc.logs import logger_of
 from mcpc_transports.accepting import accept_forever
+from mcpc_transports.sockets.connection import tune
 
 if sys.platform != "win32":
     import resource
 
-__all__ = ["HEAD_TIMEOUT", "accept_connections", "most_connections", "watched"]
+__all__ = ["Bounds", "accept_connections", "watched"]
 
 logger = logger_of(__name__)
-
-HEAD_TIMEOUT = 20.0
-"""Seconds from a connection, or from the first byte of a further request, to the end of the request's head."""
-
-TLS_TIMEOUT = 20.0
-"""Seconds for the handshake of TLS."""
-
-MOST = 10_000
-"""Connections that one listener has at a time; fewer where the process may not have as many descriptors."""
 
 SPARE = 64
 """Descriptors that are left to the rest of the process."""
 
 
-def most_connections() -> int:
-    """How many connections one listener of this process may have."""
-    if sys.platform == "win32":
-        return MOST
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if soft == resource.RLIM_INFINITY else max(1, min(MOST, soft - SPARE))
+@dataclass(frozen=True)
+class Bounds:
+    """What the connections of a listener may take."""
+
+    max_connections: int
+    """How many there may be at a time."""
+    head_timeout: float
+    """Seconds from a connection, or from the end of an answer, to the end of the next head; and for TLS."""
+
+    def most_connections(self) -> int:
+        """How many connections one listener of this process may have: so many need as many descriptors."""
+        if sys.platform == "win32":
+            return self.max_connections
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.max_connections
+        return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - SPARE))
 
 
 class _Watched(asyncio.Protocol):
@@ -50,6 +53,7 @@ class _Watched(asyncio.Protocol):
     cycle: Any
     """The request that was last begun; None before the first."""
     transport: Any
+    head_timeout: float
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,7 +73,7 @@ class _Watched(asyncio.Protocol):
         if not self._is_waiting():
             self._unwatch()
         elif self._deadline is None:
-            self._deadline = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self._late)
+            self._deadline = asyncio.get_running_loop().call_later(self.head_timeout, self._late)
 
     def _unwatch(self) -> None:
         if self._deadline is not None:
@@ -87,12 +91,12 @@ class _Watched(asyncio.Protocol):
             self.transport.abort()
 
 
-def watched(protocol: type[Any]) -> type[Any]:
+def watched(protocol: type[Any], head_timeout: float) -> type[Any]:
     """uvicorn's protocol, that writes no access log and has a deadline for each head.
 
     A request line may hold a session's id; uvicorn's own option for its log alters a global logger.
     """
-    return type("Watched", (_Watched, protocol), {})
+    return type("Watched", (_Watched, protocol), {"head_timeout": head_timeout})
 
 
 async def accept_connections(
@@ -100,6 +104,7 @@ async def accept_connections(
     where: str,
     make_protocol: Callable[[], asyncio.Protocol],
     connections: set[Any],
+    bounds: Bounds,
     ssl_context: ssl.SSLContext | None,
 ) -> None:
     """Accept until cancelled; where there are as many connections as may be, further ones wait in the backlog.
@@ -109,15 +114,16 @@ async def accept_connections(
         where: Its address, for the log.
         make_protocol: Makes what serves one connection.
         connections: Those that are open.
+        bounds: How many there may be.
         ssl_context: For TLS.
     """
-    most = most_connections()
+    most = bounds.most_connections()
     opening: set[socket.socket] = set()
     async with anyio.create_task_group() as tasks:
 
         async def begin(connection: socket.socket) -> None:
             try:
-                await _begin(connection, make_protocol, ssl_context)
+                await _begin(connection, make_protocol, bounds.head_timeout, ssl_context)
             finally:
                 opening.discard(connection)
 
@@ -136,12 +142,16 @@ async def accept_connections(
 
 
 async def _begin(
-    connection: socket.socket, make_protocol: Callable[[], asyncio.Protocol], ssl_context: ssl.SSLContext | None
+    connection: socket.socket,
+    make_protocol: Callable[[], asyncio.Protocol],
+    timeout: float,
+    ssl_context: ssl.SSLContext | None,
 ) -> None:
     loop = asyncio.get_running_loop()
-    timeout = TLS_TIMEOUT if ssl_context is not None else None
+    handshake = timeout if ssl_context is not None else None
     try:
-        await loop.connect_accepted_socket(make_protocol, connection, ssl=ssl_context, ssl_handshake_timeout=timeout)
+        tune(connection)
+        await loop.connect_accepted_socket(make_protocol, connection, ssl=ssl_context, ssl_handshake_timeout=handshake)
     except OSError as exc:  # TLS that fails, a peer that left
         logger.debug("a connection did not begin: %s", exc)
         connection.close()

@@ -32,6 +32,7 @@ from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.rpc import decode_frame, encode_error
 from mcpc.wire.sep2663 import SUBSCRIBE_METHOD
 from mcpc_transports.addresses import Guests
+from mcpc_transports.http.absence import MESSAGE, SESSION_HEADER
 from mcpc_transports.http.event_response import EventResponse
 from mcpc_transports.http.expiry import ending_after
 from mcpc_transports.http.server import STREAMING, is_streaming, respond
@@ -40,11 +41,8 @@ from mcpc_transports.tokens import lifetime
 
 __all__ = ["Door", "MessageCheck", "Paths", "authenticated", "peer_of", "readable", "refuse"]
 
-BODY_TIMEOUT = 30.0
-"""Seconds without a byte of a body that has begun, after which the request is refused."""
-
-WHOLE_BODY_TIMEOUT = 120.0
-"""Seconds for a body as a whole, however its bytes come."""
+SILENCE = 0.25
+"""The part of the time for a body that may pass without a byte of it."""
 
 PAGE_HEADERS = (
     "Accept",
@@ -59,6 +57,9 @@ PAGE_HEADERS = (
 """The request headers of MCP, which the script of a page may send."""
 
 NO_EVENTS = "no events are kept here, so none can be sent again; open the stream without Last-Event-ID"
+
+CLOSE = (b"connection", b"close")
+"""With the answer to a message of which the rest did not come: it is not waited for any more."""
 
 HEAD = 512
 """Bytes of a message in which it says what it is."""
@@ -157,6 +158,7 @@ class MessageCheck:
         app: The SDK's app.
         methods: The HTTP methods that the path takes.
         max_message_size: Bytes of the largest body; a larger one is answered 413.
+        body_timeout: Seconds for a body as a whole, however its bytes come.
         strict_headers: Refuse requests about a task without `Mcp-Name` too (SEP-2663).
         clock: Tells when a token has expired.
         make_pending: Makes what bounds the requests of one session.
@@ -169,6 +171,7 @@ class MessageCheck:
         *,
         methods: Sequence[str],
         max_message_size: int,
+        body_timeout: float,
         strict_headers: bool = False,
         clock: Clock = SYSTEM_CLOCK,
         make_pending: Callable[[], PendingRequests] = PendingRequests,
@@ -182,6 +185,7 @@ class MessageCheck:
         self._methods = methods
         self._allow = ", ".join(methods).encode()
         self._limit = max_message_size
+        self._body_timeout = body_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in self._methods:
@@ -196,7 +200,7 @@ class MessageCheck:
     async def _message(self, scope: Scope, receive: Receive, send: Send) -> None:
         with ExitStack() as waiting:
             try:
-                with anyio.fail_after(WHOLE_BODY_TIMEOUT):
+                with anyio.fail_after(self._body_timeout):
                     body = await self._read(scope, receive)
                 if body is None:
                     return  # the client left in the middle of its message: nobody is there to answer
@@ -208,13 +212,14 @@ class MessageCheck:
             except FrameError as exc:
                 await respond(send, HTTPStatus.BAD_REQUEST, encode_error(exc))
             except TimeoutError:
-                await refuse(send, HTTPStatus.REQUEST_TIMEOUT, "the rest of the message did not come")
+                await refuse(send, HTTPStatus.REQUEST_TIMEOUT, "the rest of the message did not come", CLOSE)
             else:
                 await self._pass_on(message, body, scope, receive, _telling(send, answered))
 
     async def _pass_on(
         self, message: Mapping[str, Any], body: bytes, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        scope[MESSAGE] = message
         if method_of(message) in LISTEN_METHODS:
             scope[STREAMING] = True
         if method_of(message) == LISTEN_METHOD and _is_modern(scope):
@@ -239,7 +244,7 @@ class MessageCheck:
             raise FrameTooLarge(self._limit)
         body = bytearray()
         while True:
-            with anyio.fail_after(BODY_TIMEOUT):
+            with anyio.fail_after(self._body_timeout * SILENCE):
                 message = await receive()
             if message["type"] != "http.request":
                 return None
@@ -269,7 +274,7 @@ def _is_answer(body: bytes) -> bool:
 
 def _session(scope: Scope) -> str | None:
     """The session that a request names (up to 2025-11-25)."""
-    return Headers(scope=scope).get("mcp-session-id")
+    return Headers(scope=scope).get(SESSION_HEADER)
 
 
 def _is_modern(scope: Scope) -> bool:

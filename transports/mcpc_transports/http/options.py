@@ -5,6 +5,7 @@ completes options sees them there. What they lead to is in `client`, `site` and 
 """
 
 import inspect
+import math
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -17,6 +18,7 @@ from mcp.server.auth.provider import TokenVerifier
 from mcp.server.streamable_http import EventStore
 from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS, DEFAULT_SESSION_IDLE_TIMEOUT
 
+from mcpc.errors import URIError
 from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, DEFAULT_MAX_MESSAGE_SIZE, Token
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Serving",
     "StreamableMounting",
     "StreamableServing",
+    "check_seconds",
     "takes",
 ]
 
@@ -32,6 +35,9 @@ R = TypeVar("R")
 
 DEFAULT_BACKLOG = 2048
 """Connections that the system holds until they are accepted (uvicorn's default)."""
+
+DEFAULT_MAX_CONNECTIONS = 10_000
+"""Connections of one listener, as many as there may be sessions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +79,8 @@ class Mounting:
     """Bytes of the largest message from a client; a larger one is answered 413."""
     max_sessions: int | None = DEFAULT_MAX_SESSIONS
     """Sessions (of clients up to 2025-11-25) at a time, or event streams of HTTP+SSE; one more is answered 503."""
+    body_timeout: float = 120.0
+    """Seconds for the body of a request as a whole, a quarter of them without a byte; then it is answered 408."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +97,11 @@ class Serving(Mounting):
     """Listen at other than loopback addresses also without a `token_verifier`."""
     backlog: int = DEFAULT_BACKLOG
     """Connections that wait to be accepted."""
+    max_connections: int = DEFAULT_MAX_CONNECTIONS
+    """Connections at a time, and fewer where the process may not have as many descriptors; more wait to be accepted."""
+    head_timeout: float = 20.0
+    """Seconds from a connection, or from the end of the last answer, to the end of the next request's head, and for the
+    handshake of TLS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +115,9 @@ class StreamableMounting(Mounting):
     event_store: EventStore | None = None
     """Keeps the events of clients up to 2025-11-25, which can then resume a stream by its last event's id (callbacks
     resume without it)."""
+    absence_timeout: float | None = 15.0
+    """Seconds that a client up to 2025-11-25 may have no connection, after it has lost one in the middle of a request;
+    then what it had open is cancelled, and its session ended if it was listening to callbacks. None for ever."""
     strict_headers: bool = False
     """Refuse requests about a task without the header `Mcp-Name`, as SEP-2663 has it."""
 
@@ -114,6 +130,18 @@ class StreamableServing(StreamableMounting, Serving):
     """Seconds after which a session that is not used ends; None for never."""
     retry_interval: int | None = None
     """Milliseconds after which a client up to 2025-11-25 shall come back, as it is told."""
+
+
+def check_seconds(name: str, value: float | None, *, optional: bool = False) -> None:
+    """See that an option is a time.
+
+    Raises:
+        URIError: it is none.
+    """
+    if value is None and optional:
+        return
+    if value is None or isinstance(value, bool) or not 0 < value < math.inf:
+        raise URIError(f"{name} must be a positive number of seconds{', or None' if optional else ''}")
 
 
 def takes(options: type[Any]) -> Callable[[Callable[..., R]], Callable[..., R]]:

@@ -29,7 +29,7 @@ from mcpc.logs import logger_of
 from mcpc.transport import URI
 from mcpc.wire.rpc import encode_error
 from mcpc_transports.http.client import unwrapped
-from mcpc_transports.http.connections import accept_connections, watched
+from mcpc_transports.http.connections import Bounds, accept_connections, watched
 from mcpc_transports.http.hanging_up import HangUp
 
 __all__ = ["STREAMING", "bind", "is_streaming", "respond", "serving"]
@@ -228,7 +228,7 @@ class _Requests:
 class _Server(uvicorn.Server):
     """uvicorn's server: no signal handlers, and it says when it is ready and when it has ended."""
 
-    def __init__(self, requests: _Requests, ssl_context: ssl.SSLContext | None) -> None:
+    def __init__(self, requests: _Requests, bounds: Bounds, ssl_context: ssl.SSLContext | None) -> None:
         config = uvicorn.Config(
             requests,
             lifespan="off",
@@ -240,10 +240,12 @@ class _Server(uvicorn.Server):
         )
         config.load()
         config.ssl = ssl_context
-        config.http_protocol_class = watched(config.http_protocol_class)  # pyright: ignore[reportAttributeAccessIssue]
+        protocol = watched(config.http_protocol_class, bounds.head_timeout)  # pyright: ignore[reportArgumentType]
+        config.http_protocol_class = protocol
         super().__init__(config)
         self.servers = []
         self._requests = requests
+        self._bounds = bounds
         self.ready = anyio.Event()
         self.ended = anyio.Event()
         self._closing = anyio.Event()
@@ -269,7 +271,7 @@ class _Server(uvicorn.Server):
         protocol = partial(make, config=self.config, server_state=self.server_state, app_state={})
         async with anyio.create_task_group() as tasks:
             open_now = self.server_state.connections
-            tasks.start_soon(accept_connections, sock, where, protocol, open_now, self.config.ssl)
+            tasks.start_soon(accept_connections, sock, where, protocol, open_now, self._bounds, self.config.ssl)
             await self._closing.wait()
             tasks.cancel_scope.cancel()
         sock.close()
@@ -305,6 +307,7 @@ async def _set_within(event: anyio.Event, seconds: float) -> bool:
 async def serving(
     app: ASGIApp,
     sock: socket.socket,
+    bounds: Bounds,
     *,
     ssl_context: ssl.SSLContext | None,
     where: str,
@@ -315,6 +318,7 @@ async def serving(
     Args:
         app: The ASGI app; only HTTP reaches it.
         sock: A listening socket; it is closed in the end.
+        bounds: What its connections may take.
         ssl_context: For TLS.
         where: Its address, for the log.
         running: What the app needs while it serves. It ends after requests have had their moment, and before
@@ -324,7 +328,7 @@ async def serving(
     with unwrapped():
         async with anyio.create_task_group() as tasks:
             try:
-                await tasks.start(_serve, _Server(_Requests(app), ssl_context), sock, where, running, stop)
+                await tasks.start(_serve, _Server(_Requests(app), bounds, ssl_context), sock, where, running, stop)
                 yield
             finally:
                 stop.set()

@@ -4,6 +4,7 @@ It knows what every request passes (`edge`) and what serves requests (`server`),
 nothing of what is served.
 """
 
+import math
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,8 +18,9 @@ from starlette.types import ASGIApp
 from mcpc.errors import ListenFailed, URIError
 from mcpc.transport import URI, Listener
 from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
+from mcpc_transports.http.connections import Bounds
 from mcpc_transports.http.edge import Door, Paths, authenticated, readable
-from mcpc_transports.http.options import Mounting, Serving
+from mcpc_transports.http.options import Mounting, Serving, check_seconds
 from mcpc_transports.http.server import bind, serving
 
 __all__ = ["Site", "mounted_site"]
@@ -51,6 +53,10 @@ class Site:
             raise URIError("max_message_size must be a positive number of bytes")
         if self.options.max_sessions is not None and self.options.max_sessions <= 0:
             raise URIError("max_sessions must be a positive number, or None")
+        if not 0 < self.options.max_connections < math.inf:
+            raise URIError("max_connections must be a positive number")
+        check_seconds("head_timeout", self.options.head_timeout)
+        check_seconds("body_timeout", self.options.body_timeout)
         guests = Guests.of(uri.host, self.options.allowed_hosts, self.options.allowed_origins)
         object.__setattr__(self, "tls", self._load_tls())
         object.__setattr__(self, "guests", guests)
@@ -99,7 +105,8 @@ class Site:
             )
         with await bind(self.uri, self.options.backlog) as sock:
             listener = _Serving(self._dialable(sock.getsockname()[1]))
-            async with serving(app, sock, ssl_context=self.tls, where=listener.uri, running=running):
+            bounds = Bounds(self.options.max_connections, self.options.head_timeout)
+            async with serving(app, sock, bounds, ssl_context=self.tls, where=listener.uri, running=running):
                 yield listener
 
     def _dialable(self, port: int) -> str:

@@ -101,10 +101,10 @@ class _EventStreams:
             self._sse = SseServerTransport(messages, max_request_body_size=site.options.max_message_size)
         except ValueError as exc:
             raise URIError(f"the path of {site.uri} cannot be served") from exc
-        limit = site.options.max_message_size
+        limit, timeout = site.options.max_message_size, site.options.body_timeout
         self.apps: dict[str, ASGIApp] = {
-            site.path: MessageCheck(self._stream, methods=("GET",), max_message_size=limit),
-            messages: MessageCheck(self._message, methods=("POST",), max_message_size=limit),
+            site.path: MessageCheck(self._stream, methods=("GET",), max_message_size=limit, body_timeout=timeout),
+            messages: MessageCheck(self._message, methods=("POST",), max_message_size=limit, body_timeout=timeout),
         }
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:

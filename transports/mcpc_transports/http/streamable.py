@@ -5,7 +5,6 @@ listener serves the endpoint's server through the SDK's session manager. Clients
 on asyncio and trio; listeners need asyncio, as uvicorn does.
 """
 
-import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -17,7 +16,6 @@ from mcp.server.streamable_http_manager import (
     StreamableHTTPSessionManager,
 )
 
-from mcpc.errors import URIError
 from mcpc.mount import Mount, pending_of, routes_of
 from mcpc.sdk import http_sessions
 from mcpc.taps import TappedReader
@@ -29,9 +27,10 @@ from mcpc.transport import (
     Traits,
 )
 from mcpc_transports import examples
+from mcpc_transports.http.absence import Absences
 from mcpc_transports.http.client import CallClient, Target, connecting, reach, unwrapped
 from mcpc_transports.http.edge import MessageCheck
-from mcpc_transports.http.options import Dialling, StreamableMounting, StreamableServing, takes
+from mcpc_transports.http.options import Dialling, StreamableMounting, StreamableServing, check_seconds, takes
 from mcpc_transports.http.site import Site, mounted_site
 
 __all__ = ["StreamableHttpTransport"]
@@ -85,29 +84,29 @@ class StreamableHttpTransport:
             ListenFailed: (on entering) the address is taken, or may not be served.
         """
         site = Site(uri, STREAMABLE_PATH, options)
-        idle = options.session_idle_timeout
-        if idle is not None and not 0 < idle < math.inf:
-            raise URIError("session_idle_timeout must be a positive number of seconds, or None")
+        check_seconds("absence_timeout", options.absence_timeout, optional=True)
+        check_seconds("session_idle_timeout", options.session_idle_timeout, optional=True)
         make_manager = partial(  # called when the listener opens: its locks belong to the loop that runs then
             _manager,
             endpoint,
             options,
-            session_idle_timeout=idle,
+            session_idle_timeout=options.session_idle_timeout,
             retry_interval=options.retry_interval,
         )
-        return self._listen(site, make_manager, options.strict_headers, endpoint)
+        return self._listen(site, make_manager, options, endpoint)
 
     @asynccontextmanager
     async def _listen(
         self,
         site: Site,
         make_manager: Callable[[], StreamableHTTPSessionManager],
-        strict_headers: bool,
+        options: StreamableServing,
         endpoint: Endpoint,
     ) -> AsyncGenerator[Listener]:
         manager = make_manager()
-        app = site.guarded({site.path: _checked(manager, site, strict_headers, endpoint)}, routes_of(endpoint))
-        async with site.serve(app, _running(manager)) as listener:
+        absences = _absences(manager, options)
+        app = site.guarded({site.path: _checked(absences, site, options, endpoint)}, routes_of(endpoint))
+        async with site.serve(app, _running(manager, absences)) as listener:
             yield listener
 
     @takes(StreamableMounting)
@@ -118,9 +117,11 @@ class StreamableHttpTransport:
             URIError: an option cannot be used.
         """
         site = mounted_site("http", path, options)
+        check_seconds("absence_timeout", options.absence_timeout, optional=True)
         manager = _manager(endpoint, options)
-        app = site.guarded({path: _checked(manager, site, options.strict_headers, endpoint)}, routes_of(endpoint))
-        return Mount("http", {path: app}, _running(manager))
+        absences = _absences(manager, options)
+        app = site.guarded({path: _checked(absences, site, options, endpoint)}, routes_of(endpoint))
+        return Mount("http", {path: app}, _running(manager, absences))
 
 
 def _manager(endpoint: Endpoint, options: StreamableMounting, **more: Any) -> StreamableHTTPSessionManager:
@@ -135,27 +136,36 @@ def _manager(endpoint: Endpoint, options: StreamableMounting, **more: Any) -> St
     )
 
 
-def _checked(
-    manager: StreamableHTTPSessionManager, site: Site, strict_headers: bool, endpoint: Endpoint
-) -> MessageCheck:
-    return MessageCheck(
+def _absences(manager: StreamableHTTPSessionManager, options: StreamableMounting) -> Absences:
+    return Absences(
         StreamableHTTPASGIApp(manager),
+        options.absence_timeout,
+        resumable=manager.event_store is not None,
+        silent=options.json_response,
+    )
+
+
+def _checked(app: Absences, site: Site, options: StreamableMounting, endpoint: Endpoint) -> MessageCheck:
+    return MessageCheck(
+        app,
         methods=("GET", "POST", "DELETE"),
         max_message_size=site.options.max_message_size,
-        strict_headers=strict_headers,
+        body_timeout=site.options.body_timeout,
+        strict_headers=options.strict_headers,
         make_pending=pending_of(endpoint),
-        keeps_events=manager.event_store is not None,
+        keeps_events=options.event_store is not None,
     )
 
 
 @asynccontextmanager
-async def _running(manager: StreamableHTTPSessionManager) -> AsyncGenerator[None]:
+async def _running(manager: StreamableHTTPSessionManager, absences: Absences) -> AsyncGenerator[None]:
     """The manager's run, its sessions ended as by their clients.
 
     If they were cancelled with it, as the manager does, each with an open request would try for a second to
     write an answer that nothing carries any more, and warn.
     """
     async with manager.run():
-        yield
+        async with absences.run():
+            yield
         for session in http_sessions(manager):
             await session.terminate()
