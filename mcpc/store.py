@@ -25,7 +25,8 @@ Each of these is a clause of `mcpc.testing.check_store`.
    again: it gives the first receipt again and changes nothing. One that is not the
    next of its writer is refused.
 4. *Fence.* Only the holder of a task's newest claim appends for it. An older token is
-   `Fenced`, whatever the clocks say.
+   `Fenced`, whatever the clocks say. A task that was handed off is claimed by nobody
+   but who takes it by its id.
 5. *One end.* A task ends once. After that every append for it is `Ended`, every signal
    raises `TaskEnded`, bar `stop`, which does nothing.
 6. *Seen by all.* What `append` acknowledged every later `read` sees, through any handle.
@@ -185,8 +186,17 @@ class Store(Protocol):
         """
         ...
 
-    async def release(self, claim: Claim) -> None:
-        """Give a task back, to be claimed by anybody. Nothing where the claim is an old one, or the task has ended."""
+    async def take(self, runner: str, task_id: str) -> tuple[Claim, StoredTask] | None:
+        """Take the task of that id, if it is queued or handed off; None where it is not, or there is none."""
+        ...
+
+    async def release(self, claim: Claim, *, handed: bool = False) -> None:
+        """Give a task back. Nothing where the claim is an old one, or the task has ended.
+
+        Args:
+            claim: The right to run it.
+            handed: It is handed off: to who knows its id (`take`), and not to be claimed by anybody else.
+        """
         ...
 
     async def reap(self) -> list[StoredTask]:

@@ -199,8 +199,8 @@ class StoredTask:
     session_id: str
     principal: str | None
     """Whose channel it is on."""
-    status: Literal["queued", "running", "complete", "failed"]
-    """`queued` waits for a claim; more than that only `state` knows."""
+    status: Literal["queued", "handed", "running", "complete", "failed"]
+    """`queued` waits for a claim, `handed` for who knows its id; more than that only `state` knows."""
     state: bytes
     on_interrupt: OnInterrupt
     token: int

@@ -19,6 +19,7 @@ from mcpc.cli.commands.stop import stop
 from mcpc.cli.commands.tools import tools
 from mcpc.cli.commands.transports import transports
 from mcpc.cli.commands.watch import watch
+from mcpc.cli.commands.worker import worker
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -77,5 +78,5 @@ def _root(
 
 
 app.callback(help=_as_written(_root.__doc__ or ""))(_root)
-for command in (serve, call, tools, watch, status, answer, send, stop, bridge, transports, bench, demo):
+for command in (serve, worker, call, tools, watch, status, answer, send, stop, bridge, transports, bench, demo):
     _add(command)

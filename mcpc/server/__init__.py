@@ -10,6 +10,7 @@ from mcpc.server.serving import listen, serve
 from mcpc.server.stats import ServerStats
 from mcpc.server.task import SyncTask, Task
 from mcpc.server.web import WebApp, asgi_app
+from mcpc.server.working import Working, work
 
 __all__ = [
     "LimitOptions",
@@ -21,9 +22,11 @@ __all__ = [
     "Task",
     "ToolOptions",
     "WebApp",
+    "Working",
     "asgi_app",
     "is_server",
     "listen",
     "run",
     "serve",
+    "work",
 ]

@@ -10,6 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from mcpc.errors import MCPCError
+from mcpc.server.errand import Errand
 from mcpc.server.execution import ANSWER_TIMEOUT, Execution
 from mcpc.server.failures import holds_cancellation
 from mcpc.server.terms import Terms
@@ -47,6 +48,9 @@ class Entrance:
             Exception: what the worker raised.
         """
         running = await self._begin(tool_name, terms)
+        if isinstance(running, Errand):
+            self.scope.cancel()  # the call is over here: its task goes on in a worker process
+            await anyio.sleep_forever()
         with anyio.move_on_after(ANSWER_TIMEOUT):
             await running.started.wait()
         try:

@@ -14,7 +14,7 @@ from mcpc.errors import TaskStopped
 from mcpc.server.outcome import ToolError
 from mcpc.wire.results import failure, mend_numbers
 
-__all__ = ["ABANDONED", "STOPPED", "Failure", "failure_of", "holds_cancellation"]
+__all__ = ["ABANDONED", "STOPPED", "Failure", "ToldFailure", "failure_of", "holds_cancellation"]
 
 STOPPED = failure("stopped", "the task was stopped")
 """What the last message of a stopped task carries."""
@@ -36,6 +36,18 @@ class Failure:
     """The JSON-RPC error that was raised, if it was one."""
 
 
+class ToldFailure(Exception):
+    """A task failed elsewhere, and this one with it: in the same words.
+
+    Args:
+        result: What the last message of the other carries.
+    """
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        super().__init__(f"{result.get('error')}: {result.get('message')}")
+        self.result = result
+
+
 def failure_of(raised: BaseException) -> Failure:
     """How a task fails whose worker raised that.
 
@@ -46,6 +58,8 @@ def failure_of(raised: BaseException) -> Failure:
         return Failure(STOPPED)
     if len(causes) == 1:
         (cause,) = causes
+        if isinstance(cause, ToldFailure):
+            return Failure(cause.result)
         told_of = failure(type(cause).__name__, _text(cause))
         if isinstance(cause, ToolError) and cause.result is not None:
             told_of["result"] = mend_numbers(cause.result)[0]

@@ -11,10 +11,12 @@ from mcpc.stored import OnInterrupt
 if TYPE_CHECKING:
     from mcp_types import Icon, ToolAnnotations
 
-__all__ = ["LimitOptions", "Plain", "ToolOptions", "tool_keywords"]
+__all__ = ["LimitOptions", "Plain", "RunsWhere", "ToolOptions", "tool_keywords"]
 
 Plain = Literal["wait", "handle"]
 """What a plain caller of a background tool gets: its result, or after some time a handle to its task."""
+RunsWhere = Literal["here", "worker"]
+"""Where a tool's tasks run: in the server that was called, or in a worker process (`mcpc worker`, `mcpc.work`)."""
 
 
 class LimitOptions(TypedDict, total=False):
@@ -68,6 +70,8 @@ class ToolOptions(TypedDict, total=False):
     """What becomes of its tasks if their process dies, where there is a store: `fail`, `restart` or `resume`."""
     max_attempts: int
     """How often a task is run at the most, with `restart` and `resume`."""
+    run: RunsWhere
+    """Where its tasks run: `here`, in the server that was called, or in a `worker` process, with a store for both."""
     structured_output: bool | None
     """MCPServer: whether results are structured; None to see by the annotation."""
     version: str | int | None
@@ -84,7 +88,7 @@ class ToolOptions(TypedDict, total=False):
     """FastMCP."""
 
 
-_OURS = ("task_required", "plain", "after", "on_interrupt", "max_attempts")
+_OURS = ("task_required", "plain", "after", "on_interrupt", "max_attempts", "run")
 _OF_LOWLEVEL = ("title", "annotations", "icons", "meta")
 _NOT_OPTIONS = {"self", "fn", "name", "name_or_fn", "description", "task", "run_in_thread"}
 """What is ours to give, or has no meaning for a background tool."""

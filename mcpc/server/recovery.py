@@ -20,6 +20,9 @@ __all__ = ["Recovery"]
 
 logger: logging.Logger = logger_of(__name__)
 
+PAUSE = 1.0
+"""Seconds before the next task is taken, where one could not be begun."""
+
 Begin = Callable[[Claim, StoredTask], Awaitable[None]]
 
 
@@ -30,7 +33,7 @@ class Recovery:
         store: Gives the store.
         runner: The process, as the store knows it.
         running: Gives what runs here.
-        tools: Gives the names of the tools whose tasks may be taken.
+        tools: Gives the names of the tools whose tasks may be taken now.
         begin: Runs a task that was taken.
         lease: Seconds for which a process that says nothing is taken to be alive.
     """
@@ -53,7 +56,7 @@ class Recovery:
         self._given_up: list[StoredExecution] = []
         """What was given up here, and perhaps was nobody else's since."""
         self._beaten_at = anyio.current_time()
-        self._claiming = anyio.Lock()
+        self._wanted = anyio.Event()
 
     async def beat_for_ever(self) -> None:
         """Say that this process is alive, and give up what is no longer its own."""
@@ -105,23 +108,31 @@ class Recovery:
         while True:
             try:
                 await self._store().reap()
-                await self.claim()
+                self.wake()
             except StoreError as exc:
                 logger.warning("the tasks of other processes could not be looked after: %s", exc)
             await anyio.sleep(self._lease / 2 * random.uniform(0.8, 1.2))
 
-    async def claim(self) -> None:
-        """Take every task that waits to run again.
+    def wake(self) -> None:
+        """There may be tasks to take, or room for one more."""
+        self._wanted.set()
 
-        Raises:
-            StoreError: they could not be looked for.
-        """
-        tools = self._tools()
-        if not tools:
-            return
-        async with self._claiming:
-            while (claimed := await self._store().claim(self._runner, tools)) is not None:
-                try:
-                    await self._begin(*claimed)
-                except Exception:
-                    logger.exception("a task of %s could not be run again", claimed[1].tool_name)
+    async def claim_for_ever(self) -> None:
+        """Take what waits for this process, as often as there is a reason to look."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = anyio.Event()
+            try:
+                await self._claim()
+            except StoreError as exc:
+                logger.warning("what waits for a worker could not be looked for: %s", exc)
+
+    async def _claim(self) -> None:
+        """Take every task that this process may take now."""
+        while (tools := self._tools()) and (claimed := await self._store().claim(self._runner, tools)) is not None:
+            try:
+                await self._begin(*claimed)
+            except Exception:
+                logger.exception("a task of %s could not be run", claimed[1].tool_name)
+                await self._store().release(claimed[0])
+                await anyio.sleep(PAUSE)

@@ -25,6 +25,8 @@ from mcpc.errors import MCPCError
 from mcpc.server.answers import error_result
 from mcpc.server.binding import Binding
 from mcpc.server.companions import Companions
+from mcpc.server.options import RunsWhere
+from mcpc.server.store_option import SHARED
 from mcpc.server.tools import BackgroundTool
 from mcpc.stored import OnInterrupt
 from mcpc.wire.standard import CALL_TOOL_METHOD, LIST_TOOLS_METHOD
@@ -44,7 +46,7 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
             no task (they speak no MCPC and declare no tasks extension) instead of letting them wait; `on_interrupt`
             and `max_attempts` (3): what becomes of a task whose process dies, where there is a store. `fail`: it ends
             as failed; `restart`: it runs again from the start, so often at the most; `resume`: the same, and the
-            worker finds its last `task.checkpoint` in `task.resumed`.
+            worker finds its last `task.checkpoint` in `task.resumed`. `run`: see `RunsWhere`.
             `plain` and `after`: see `handle_after`.
 
     Raises:
@@ -56,10 +58,8 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
     after = handle_after(options.pop("plain", "wait"), options.pop("after", DEFAULT_AFTER))
     tool.on_interrupt = options.pop("on_interrupt", tool.on_interrupt)
     tool.max_attempts = options.pop("max_attempts", tool.max_attempts)
-    if tool.on_interrupt not in get_args(OnInterrupt) or tool.max_attempts < 1:
-        raise MCPCError(
-            f"{tool.name}: on_interrupt is one of {', '.join(get_args(OnInterrupt))}, and max_attempts 1 or more"
-        )
+    tool.run = options.pop("run", tool.run)
+    _check_terms(tool)
     try:
         _add(tool, options, is_handed=after is not None)
     except (MCPCError, TypeError):
@@ -69,16 +69,35 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
         raise MCPCError(f"{tool.name} cannot be a tool: {exc}") from exc
     binding = tool.binding
     binding.background_tools.add(tool.name)
-    if tool.on_interrupt != "fail":
+    if tool.run == "worker" or tool.on_interrupt != "fail":
         parameters = func_metadata(_function(tool, tool.call), structured_output=False)
-        binding.workshop.again[tool.name] = lambda running, kept: tool.work(
-            running, parameters.validate_arguments(kept)
-        )
+        runs_again = binding.workshop.duties.away if tool.run == "worker" else binding.workshop.duties.again
+        runs_again[tool.name] = lambda running, kept: tool.work(running, parameters.validate_arguments(kept))
     if task_required:
         binding.task_required_tools.add(tool.name)
     if after is not None:
         _add_companions(binding, after)
         binding.handles[tool.name] = after
+
+
+def _check_terms(tool: BackgroundTool) -> None:
+    """See that its tasks can be run as its options say.
+
+    Raises:
+        MCPCError: they cannot.
+    """
+    if tool.on_interrupt not in get_args(OnInterrupt) or tool.max_attempts < 1:
+        raise MCPCError(
+            f"{tool.name}: on_interrupt is one of {', '.join(get_args(OnInterrupt))}, and max_attempts 1 or more"
+        )
+    if tool.run not in get_args(RunsWhere):
+        raise MCPCError(f"{tool.name}: run is one of {', '.join(get_args(RunsWhere))}, not {tool.run!r}")
+    if tool.run == "worker" and tool.binding.source is None:
+        raise MCPCError(f'{tool.name}: run="worker" needs a store that processes share: {SHARED}')
+    if tool.run == "worker" and (given := tool.signature.given_by_server()):
+        raise MCPCError(
+            f'{tool.name}: run="worker", and {given} is of a call, which a worker process has not; take it out'
+        )
 
 
 def handle_after(plain: Any, after: Any) -> float | None:

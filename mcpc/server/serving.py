@@ -27,7 +27,7 @@ from mcpc.server.workshop import Workshop
 from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI, FrameChannel, Peer, traits_of
 from mcpc.uri import listen_at, parse_uri, prepare, resolve
 
-__all__ = ["KEYWORDS", "ServerEndpoint", "Told", "joined", "listen", "serve"]
+__all__ = ["KEYWORDS", "ServerEndpoint", "Told", "held", "joined", "listen", "serve"]
 
 logger: logging.Logger = logger_of(__name__)
 
@@ -143,7 +143,8 @@ async def listen(
     scheme = parse_uri(uri).scheme
     opened = listen_at(uri, endpoint, **merged(options, transport_options))
     lifespan = nullcontext() if traits_of(resolve(scheme)).drives_server else endpoint.lifespan()
-    async with _held(binding.workshop, lifespan, opened, f"a connection over {scheme}") as listener:
+    binding.workshop.duties.serves = True
+    async with held(binding.workshop, lifespan, opened, f"a connection over {scheme}") as listener:
         yield Served(listener, binding.name, binding.workshop.wind_down, binding.store)
 
 
@@ -160,7 +161,8 @@ async def joined(server: Any) -> AsyncGenerator[FrameChannel]:
     endpoint = ServerEndpoint(binding)
     ours, theirs = memory_pair(max_answer_size=DEFAULT_MAX_ANSWER_SIZE)
     what = "the connection of a client in this process"
-    async with _held(binding.workshop, endpoint.lifespan(), _accepted(endpoint, theirs), what):
+    binding.workshop.duties.serves = True
+    async with held(binding.workshop, endpoint.lifespan(), _accepted(endpoint, theirs), what):
         try:
             yield ours
         finally:
@@ -176,7 +178,7 @@ async def _accepted(endpoint: ServerEndpoint, channel: FrameChannel) -> AsyncGen
 
 
 @asynccontextmanager
-async def _held(
+async def held(
     workshop: Workshop,
     lifespan: AbstractAsyncContextManager[None],
     opened: AbstractAsyncContextManager[ListenerT],

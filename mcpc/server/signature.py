@@ -44,6 +44,14 @@ class WorkerSignature:
     parameters: inspect.Signature
     """What is left for callers to give, and what the worker returns."""
 
+    def given_by_server(self) -> str | None:
+        """The first parameter that a server gives for the call itself: a `Context` of the SDK's or of FastMCP's."""
+        for parameter in self.parameters.parameters.values():
+            bare = get_origin(parameter.annotation) or parameter.annotation
+            if getattr(bare, "__name__", "") == "Context" and bare.__module__.startswith(("mcp.", "fastmcp.")):
+                return parameter.name
+        return None
+
     def bind(self, arguments: dict[str, Any], task: Task | SyncTask) -> Callable[[], Any]:
         """The call of the worker with these arguments and this task."""
         named = {self.aliases.get(name, name): value for name, value in arguments.items()}

@@ -10,10 +10,12 @@ from mcpc.store import Store
 from mcpc.store_uri import open_store
 from mcpc.stored import StoreLimits
 
-__all__ = ["STORE_VARIABLE", "StoreAt", "address_of", "source_of", "store_limits"]
+__all__ = ["SHARED", "STORE_VARIABLE", "StoreAt", "address_of", "source_of", "store_limits"]
 
 STORE_VARIABLE = "MCPC_STORE"
 """The environment variable that names the store of servers that were told none."""
+SHARED = "MCPCHelper(server, store=…), MCPC_STORE or --store, with sqlite:///… or redis://…"
+"""How to have a store that several processes use."""
 
 
 def store_limits(limits: Limits) -> StoreLimits:

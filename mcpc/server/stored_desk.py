@@ -8,6 +8,7 @@ from typing import Any
 
 from mcpc.errors import UnknownTask
 from mcpc.server.desk import Desk, Observed
+from mcpc.server.errand import Errand
 from mcpc.server.execution import Execution
 from mcpc.server.journal import Journal
 from mcpc.server.outlets import NullOutlet
@@ -82,11 +83,13 @@ class StoredDesk(Desk):
         store = self.workshop.store()
         if key is not None and journal is not None and (known := await store.keyed(journal.key, key.name)):
             return _same(key, known)
+        if terms.is_elsewhere and (journal is None or isinstance(journal, StoredJournal)):
+            return await self._send_away(terms, key, journal, start)
         running = self.workshop.make(start, terms)
         running.state.fingerprint = None if key is None else key.fingerprint
         try:
-            entered = await self.workshop.enter(
-                running, start.get("principal"), terms, None if key is None else key.name
+            entered = await self.workshop.intake.enter(
+                running.state, start.get("principal"), terms, None if key is None else key.name
             )
         except BaseException:
             self.workshop.discard(running)
@@ -100,6 +103,23 @@ class StoredDesk(Desk):
         running.line.claim = entered.claim
         running.may_run_again = terms.on_interrupt != "fail"
         return running
+
+    async def _send_away(
+        self, terms: Terms, key: StartKey | None, journal: StoredJournal | None, start: dict[str, Any]
+    ) -> Errand | TaskState:
+        sent = await self.workshop.intake.send_away(
+            start["tool_name"],
+            start["session_id"],
+            start.get("principal"),
+            terms,
+            journal,
+            start.get("task_id"),
+            key,
+        )
+        if isinstance(sent, Errand):
+            return sent
+        assert key is not None, "without one every task is new"
+        return _same(key, sent)
 
     async def send_input(self, state: TaskState, value: Any) -> None:
         """See `Desk.send_input`."""
@@ -122,7 +142,7 @@ class StoredDesk(Desk):
 
     async def request_stop(self, state: TaskState) -> None:
         """See `Desk.request_stop`."""
-        say = super().request_stop if self._is_local(state) else self.workshop.signals.stop
+        say = super().request_stop if self._is_local(state) else self.workshop.stop_stored
         await say(state)
 
     def _is_local(self, state: TaskState) -> bool:

@@ -12,37 +12,34 @@ from typing import Any
 import anyio
 
 from mcpc.clock import SYSTEM_CLOCK, Clock
-from mcpc.errors import MCPCError, StoreError
+from mcpc.errors import MCPCError, StoreError, StoreRefused
 from mcpc.messages import MCPCMessage
+from mcpc.server.bench import Bench
 from mcpc.server.execution import Execution
 from mcpc.server.far_lines import FarLines
 from mcpc.server.followed import Following
-from mcpc.server.holders import holders_of
+from mcpc.server.intake import Intake
 from mcpc.server.journal import Journal
 from mcpc.server.journals import EVERY_SESSION
 from mcpc.server.keeper import Keeper, Source
 from mcpc.server.limits import Limits
-from mcpc.server.line import Line, Pool
 from mcpc.server.log import Log
 from mcpc.server.recovery import Recovery
 from mcpc.server.shelf import Shelf
 from mcpc.server.signals import Signals
-from mcpc.server.stored_execution import StoredExecution, StoredOutlet
+from mcpc.server.store_option import SHARED
+from mcpc.server.stored_execution import StoredExecution
 from mcpc.server.stored_journal import StoredJournal
 from mcpc.server.stored_states import (
     STATE_ONLY,
-    encode_state,
-    interrupted_message,
-    principal_of,
-    principal_text,
     state_of,
 )
 from mcpc.server.tail import Tail
 from mcpc.server.terms import Terms
 from mcpc.server.workshop import Workshop
 from mcpc.store import Store
-from mcpc.stored import Change, Claim, Entered, NewTask, StoredTask, channel_id
-from mcpc.tasks import Status, TaskState
+from mcpc.stored import Change, Claim, StoredTask
+from mcpc.tasks import TaskState
 from mcpc.wire.callbacks import encode_message
 
 __all__ = ["StoredWorkshop"]
@@ -51,8 +48,6 @@ SWEEP_INTERVAL = 15.0
 """Seconds between two sweeps of the store."""
 DIRECT = "direct:"
 """How the key of a journal begins that lives with its connection."""
-RESTARTED = "restarted"
-"""The server event that tells of a task that runs again."""
 
 
 class StoredWorkshop(Workshop):
@@ -74,6 +69,8 @@ class StoredWorkshop(Workshop):
         self.shelf: Shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn)
         self.signals: Signals = Signals(self.store, self._stored)
         self.following: Following = Following(self._look_up)
+        self.bench: Bench = Bench(self, self._log.note, self.shelf, self.signals, self.following, self._ended)
+        self.intake: Intake = Intake(self, self.store, self.runner)
         self._recovery: Recovery | None = None
         self._far = FarLines(self._log.note)
 
@@ -98,8 +95,12 @@ class StoredWorkshop(Workshop):
 
     async def _begin(self, store: Store) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """The store is open: look after what others have left, and go on doing so."""
+        if self.duties.away and not store.shared:
+            raise StoreRefused(
+                f'run="worker" ({", ".join(self.duties.away)}) needs a store that processes share: {SHARED}'
+            )
         recovery = self._recovery = Recovery(
-            self.store, self.runner, self._all_stored, self.again.keys, self._run_again, self.limits.lease
+            self.store, self.runner, self._all_stored, self._takeable, self.run_taken, self.limits.lease
         )
         await recovery.beat()
         await store.reap()
@@ -107,6 +108,7 @@ class StoredWorkshop(Workshop):
         return [
             self._log.run,
             recovery.beat_for_ever,
+            recovery.claim_for_ever,
             recovery.look_for_ever,
             tail.listen_for_ever,
             tail.look_for_ever,
@@ -172,7 +174,7 @@ class StoredWorkshop(Workshop):
         elif change.kind == "look":
             self.following.look_at_all()
         if change.kind in ("task", "look") and self._recovery is not None and not self.shutting_down:
-            await self._recovery.claim()
+            self._recovery.wake()
 
     # --- journals ---
 
@@ -215,96 +217,47 @@ class StoredWorkshop(Workshop):
             principal=start.get("principal"),
         )
         state.arguments = terms.arguments
-        return self._execute(state, journal, holders)
-
-    async def enter(
-        self,
-        running: StoredExecution,
-        principal: Hashable | None,
-        terms: Terms,
-        key: str | None,
-    ) -> Entered:
-        """Enter a task in the store.
-
-        Raises:
-            TooManyTasks, DuplicateTask, StoreError: it does not take it.
-        """
-        state, store = running.state, self.store()
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        has_log = not state.owner.startswith(STATE_ONLY)
-        if not has_log:
-            await store.open(running.line.channel, principal=principal_text(principal))
-        new = NewTask(
-            state.task_id,
-            running.line.channel,
-            state.tool_name,
-            state.session_id,
-            encode_state(state),
-            terms.on_interrupt,
-            terms.max_attempts,
-            interrupted=interrupted_message(state) if has_log else b"",
-            key=key,
-        )
-        scope = anyio.CancelScope(shield=True)  # entered in the store and nowhere else, nobody would end it
-        scope.__enter__()
-        try:
-            return await store.enter(new, runner=self.runner)
-        finally:
-            scope.__exit__(None, None, None)
-
-    def _execute(
-        self,
-        state: TaskState,
-        journal: StoredJournal | None,
-        holders: tuple[Hashable, ...],
-        resumed: bytes | None = None,
-    ) -> StoredExecution:
-        if journal is None:
-            line = Line(channel_id(state.owner), Pool(), self._log.note, _nothing_landed, lambda: 0)
-        else:
-            line = Line(journal.key, journal.pool, self._log.note, journal.landed, journal.head)
-            line.on_receipt = journal.told
-        line.follow(lambda: encode_state(state), lambda: self.following.changed(state.task_id))
-        outlet = StoredOutlet(line, journal)
-        running = StoredExecution(
-            state, self.registry, outlet, self.limits, lambda ended: self._ended(ended, holders), line, resumed
-        )
-        running.stops = lambda: self.stop(state)
-        return self.enter_execution(running, holders)
+        return self.bench.make(state, journal, holders)
 
     def _ended(self, execution: Execution, holders: tuple[Hashable, ...]) -> None:
         super()._ended(execution, holders)
         if isinstance(execution, StoredExecution) and execution.lost:
             self.registry.forget(execution.state)
+        if self.duties.slots:
+            self.look_for_work()  # there is room for one more
+
+    def look_for_work(self) -> None:
+        """There may be tasks to take here."""
+        if self._recovery is not None:
+            self._recovery.wake()
+
+    def _takeable(self) -> set[str]:
+        """The tools whose tasks may be taken now."""
+        names = [execution.state.tool_name for execution in self._all_stored()]
+        return set() if self.shutting_down else self.duties.tools(names)
+
+    async def stop_stored(self, state: TaskState) -> None:
+        """Ask a task to stop, wherever it runs. One that nobody runs ends here.
+
+        Raises:
+            UnknownTask, StoreError: it could not be asked.
+        """
+        await self.signals.stop(state)
+        taken = await self.store().take(self.runner, state.task_id)
+        if taken is not None:
+            running = await self.bench.take_up(*taken, is_restart=False)
+            running.started.set()
+            self.run(running, anyio.lowlevel.checkpoint)
 
     def discard(self, running: StoredExecution) -> None:
         """The store did not take it."""
         running.lose()
 
-    async def _run_again(self, claim: Claim, stored: StoredTask) -> None:
-        """Run a task that another process has begun, or this one before its lease ended."""
-        state = state_of(stored)
-        state.status = Status.RUNNING
-        state.prompts = {name: p for name, p in state.prompts.items() if name.startswith(f"{state.task_id}/")}
-        journal = None
-        if not state.owner.startswith(STATE_ONLY):
-            journal = await self.shelf.open(stored.channel, principal_of(stored.principal), "")
-        self.registry.adopt(state)
-        holders = holders_of(principal_of(stored.principal), None if journal is None else journal.key)
-        running = self._execute(state, journal, holders, stored.checkpoint if stored.on_interrupt == "resume" else None)
-        running.line.claim = claim
-        running.may_run_again = True
-        running.outlet.shown = set(state.prompts)
-        if journal is None:
-            running.line.change()
-        else:
-            told = {"task_id": state.task_id, "attempt": stored.attempt}
-            event = MCPCMessage(type="server_event", event=RESTARTED, session_id=state.session_id, result=told)
-            running.line.put(encode_message(event))
-        await self.signals.listen(running)  # answers first: what was asked with a key is not asked again
+    async def run_taken(self, claim: Claim, stored: StoredTask) -> None:
+        """Run a task that was claimed: one that waited for a worker, or that another process has begun before."""
+        if self.shutting_down:
+            await self.store().release(claim)
+            return
+        running = await self.bench.take_up(claim, stored)
         running.started.set()
-        self.run(running, lambda: self.again[state.tool_name](running, state.arguments or {}))
-
-
-def _nothing_landed(first: int, messages: list[bytes], is_end: bool) -> None:
-    """A task that is followed by its state has no messages."""
+        self.run(running, lambda: self.duties.run(running))

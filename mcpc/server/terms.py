@@ -1,4 +1,4 @@
-"""On which terms a task is begun: what becomes of it if its process dies. Plain values."""
+"""On which terms a task is begun: where it runs, and what becomes of it if its process dies. Plain values."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,9 @@ class Terms:
     """What a store is told of a new task."""
 
     arguments: dict[str, Any] | None = None
-    """What its tool is called with, as JSON values; None where it never runs again."""
+    """What its tool is called with, as JSON values; None where it never runs again or elsewhere."""
     on_interrupt: OnInterrupt = "fail"
     max_attempts: int = 3
     """How often it is begun at the most."""
+    is_elsewhere: bool = False
+    """Whether a worker process runs it, and not the server that was called."""

@@ -15,10 +15,12 @@ from mcpc.server.call import current_call, current_principal
 from mcpc.server.entrance import Entrance
 from mcpc.server.execution import Execution
 from mcpc.server.invocation import Invocation
+from mcpc.server.options import RunsWhere
 from mcpc.server.outlets import ProgressOutlet
+from mcpc.server.relay import relay
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.terms import Terms
-from mcpc.server.work import run_worker
+from mcpc.server.worker import run_worker
 from mcpc.stored import OnInterrupt
 
 __all__ = ["BackgroundTool"]
@@ -40,6 +42,8 @@ class BackgroundTool:
         """What becomes of a task whose process dies, where there is a store."""
         self.max_attempts: int = 3
         """How often a task is begun at the most."""
+        self.run: RunsWhere = "here"
+        """Where its tasks run."""
 
     async def call(self, arguments: dict[str, Any]) -> Any:
         """Run the worker as a task, and return what it returns: the server makes the result of it.
@@ -49,7 +53,8 @@ class BackgroundTool:
             Exception: what the worker raised.
         """
         call = current_call.get()
-        worker = partial(run_worker, self.signature, arguments, self.binding.workshop.threads)
+        work = partial(run_worker, self.signature, arguments, self.binding.workshop.threads)
+        worker = work if self.run == "here" else partial(relay, self.binding.workshop, self._terms(arguments))
         if call is None or call.entrance is None or call.entrance.running is not None:
             return await self._run_alone(worker)
         return await call.entrance.work(self.name, worker, self._terms(arguments))
@@ -79,8 +84,10 @@ class BackgroundTool:
         return running
 
     def _terms(self, arguments: dict[str, Any]) -> Terms:
-        kept = None if self.on_interrupt == "fail" else to_jsonable_python(arguments)
-        return Terms(kept, self.on_interrupt, self.max_attempts)
+        is_elsewhere = self.run == "worker"
+        is_kept = is_elsewhere or self.on_interrupt != "fail"
+        kept = to_jsonable_python(arguments) if is_kept else None
+        return Terms(kept, self.on_interrupt, self.max_attempts, is_elsewhere)
 
     async def work(self, running: Execution, arguments: dict[str, Any]) -> Any:
         """Run the worker for a task, with checked arguments."""

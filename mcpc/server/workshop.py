@@ -16,6 +16,7 @@ from mcpc.clock import SYSTEM_CLOCK, Clock
 from mcpc.errors import MCPCError, TaskEnded, TooManyTasks
 from mcpc.messages import MCPCMessage
 from mcpc.server.answers import timestamp
+from mcpc.server.duties import Duties
 from mcpc.server.execution import Execution
 from mcpc.server.failures import ABANDONED
 from mcpc.server.holders import Bound, holders_of
@@ -96,8 +97,8 @@ class Workshop:
         """Who is there for the tasks that belong to no channel."""
         self.listeners = 0
         """How many of our listeners serve it."""
-        self.again: dict[str, Callable[[Execution, dict[str, Any]], Awaitable[Any]]] = {}
-        """How to run the tools whose tasks may run again, by name, with the arguments that were kept."""
+        self.duties: Duties = Duties()
+        """What it takes from its store, if it has one."""
         self._executions: dict[str, Execution] = {}
         """What runs, by the ids of its tasks."""
         self._telemetry = Telemetry()

@@ -235,9 +235,13 @@ class _Faulty:
         await self._plan.call("beat")
         return await self._inner.beat(runner, ttl, claims)
 
-    async def release(self, claim: Claim) -> None:
+    async def take(self, runner: str, task_id: str) -> tuple[Claim, StoredTask] | None:
+        await self._plan.call("take")
+        return await self._inner.take(runner, task_id)
+
+    async def release(self, claim: Claim, *, handed: bool = False) -> None:
         await self._plan.call("release")
-        await self._inner.release(claim)
+        await self._inner.release(claim, handed=handed)
 
     async def reap(self) -> list[StoredTask]:
         await self._plan.call("reap")

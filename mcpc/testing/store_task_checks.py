@@ -139,6 +139,35 @@ async def one_of_many_gets_a_queued_task(subject: StoreSubject) -> None:
         expect(order == entered, "queued tasks are not claimed in the order in which they came")
 
 
+@_check(4)
+async def a_task_handed_off_goes_to_who_knows_its_id(subject: StoreSubject) -> None:
+    """A task that was handed off is claimed by nobody, and taken by its id, once; so is a queued one."""
+    async with subject.handles() as stores:
+        channel = await subject.channel(stores[0])
+        claim = await subject.claimed(stores[0], channel)
+        tool = (await _stored(stores[0], claim.task_id)).tool_name
+        expect(await stores[1].take("r", claim.task_id) is None, "a running task was taken")
+        await stores[0].release(claim, handed=True)
+        expect((await _stored(stores[1], claim.task_id)).status == "handed", "a task handed off is not `handed`")
+        expect(await stores[1].claim("r", [tool]) is None, "a task handed off was claimed by its tool")
+        queued = (await stores[0].enter(subject.task(channel), runner=None)).task_id
+        for task_id in (claim.task_id, queued):
+            taken: list[Claim] = []
+
+            async def take(store: Store, runner: str, wanted: str, won: list[Claim]) -> None:
+                found = await store.take(runner, wanted)
+                if found is not None:
+                    won.append(found[0])
+
+            async with anyio.create_task_group() as group:
+                for n in range(10):
+                    group.start_soon(take, stores[n % 2], f"r{n}", task_id, taken)
+            expect([won.task_id for won in taken] == [task_id], f"ten that took a task got {taken}")
+            await subject.writer(stores[0], channel).must_write(b"mine", claim=taken[0])
+        expect(await stores[0].claim("r", [tool]) is None, "a task that was taken is claimed")
+        expect(await stores[0].take("r", "no such task") is None, "an unknown task was taken")
+
+
 @_check(5)
 async def a_task_ends_once(subject: StoreSubject) -> None:
     """Of two ends at once one lands. After it appends are `Ended`, signals refused; `stop` does nothing."""

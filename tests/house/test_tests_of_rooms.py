@@ -39,7 +39,7 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "server.task": ("server/test_workers.py",),
     "server.task_session": ("server/test_context.py",),
     "server.tools": ("server/test_workers.py", "server/test_server_kinds.py"),
-    "server.work": ("server/test_workers.py",),
+    "server.worker": ("server/test_workers.py",),
     # The tasks extension is what its methods answer: both sides are asked as a stranger would.
     "server.sep2663_extension": ("server/test_tasks_extension.py",),
     "server.sep2663_push": ("server/test_tasks_push.py",),
@@ -50,6 +50,11 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "client.sep2663_tasks": ("client/test_tasks_client.py",),
     # With a store: what each keeps shows when another process goes on with it.
     "server.recovery": ("server/test_stored_server.py",),
+    "server.bench": ("server/test_stored_server.py", "server/test_working.py"),
+    "server.errand": ("server/test_working.py",),
+    "server.relay": ("server/test_working.py",),
+    "server.duties": ("server/test_working.py",),
+    "server.intake": ("server/test_working.py", "server/test_stored_server.py"),
     "server.shelf": ("server/test_stored_server.py",),
     "server.signals": ("server/test_stored_server.py",),
     "server.store_option": ("server/test_stored_server.py",),

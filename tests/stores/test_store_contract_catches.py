@@ -230,8 +230,13 @@ class LeasesForEver(Wrapped):
 
 
 class KeepsWhatIsGivenBack(Wrapped):
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim, *, handed: bool = False) -> None:
         pass
+
+
+class HandsOffToAll(Wrapped):
+    async def release(self, claim: Claim, *, handed: bool = False) -> None:
+        await self.inner.release(claim)
 
 
 CASES = [
@@ -257,6 +262,7 @@ CASES = [
     ("a_start_key_is_one_task", BrokenStores(KnowsNoKeys), "again"),
     ("an_old_token_is_fenced", BrokenStores(TakesOldTokens), "an old token gave"),
     ("one_of_many_gets_a_queued_task", BrokenStores(GivesToAll), "twenty claims"),
+    ("a_task_handed_off_goes_to_who_knows_its_id", BrokenStores(HandsOffToAll), "not `handed`"),
     ("a_task_ends_once", BrokenStores(NeverEnds), "four ends"),
     ("a_terminal_message_outlives_its_neighbours", BrokenStores(DropsTerminals), "first comes"),
     ("tasks_of_a_channel_are_bounded", BrokenStores(Wrapped, max_tasks_per_channel=3), "one task more"),

@@ -176,10 +176,16 @@ class MemoryStore:
         self._seen(runner)
         return self._tasks.claim(runner, tools)
 
-    async def release(self, claim: Claim) -> None:
+    async def take(self, runner: str, task_id: str) -> tuple[Claim, StoredTask] | None:
+        """See `Store.take`."""
+        await checkpoint()
+        self._seen(runner)
+        return self._tasks.take(runner, task_id)
+
+    async def release(self, claim: Claim, *, handed: bool = False) -> None:
         """See `Store.release`."""
         await checkpoint()
-        self._tasks.release(claim)
+        self._tasks.release(claim, handed=handed)
 
     # --- who is alive ---
 

@@ -195,7 +195,14 @@ class Tasks:
         queued = [t for t in self._data.tasks.values() if t.stored.status == "queued" and t.stored.tool_name in tools]
         if not queued:
             return None
-        task = min(queued, key=lambda task: task.stored.updated_at)
+        return self._take(min(queued, key=lambda task: task.stored.updated_at), runner)
+
+    def take(self, runner: str, task_id: str) -> tuple[Claim, StoredTask] | None:
+        """See `Store.take`."""
+        task = self._data.tasks.get(task_id)
+        return self._take(task, runner) if task is not None and task.stored.status in ("queued", "handed") else None
+
+    def _take(self, task: Task, runner: str) -> tuple[Claim, StoredTask]:
         task.runner, task.read = runner, task.stored.taken
         self._change(task, status="running", token=task.stored.token + 1, attempt=task.stored.attempt + 1)
         return Claim(task.stored.task_id, task.stored.channel, task.stored.token), task.stored
@@ -208,14 +215,14 @@ class Tasks:
             if self._barred(claim, claim.channel) is None and self._data.tasks[claim.task_id].runner == runner
         }
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim, *, handed: bool) -> None:
         """See `Store.release`."""
         if self._barred(claim, claim.channel) is None:
-            self._queue(self._data.tasks[claim.task_id])
+            self._queue(self._data.tasks[claim.task_id], "handed" if handed else "queued")
 
-    def _queue(self, task: Task) -> None:
+    def _queue(self, task: Task, status: str = "queued") -> None:
         task.runner = None
-        self._change(task, status="queued", token=task.stored.token + 1)
+        self._change(task, status=status, token=task.stored.token + 1)
 
     def orphans(self) -> list[StoredTask]:
         """End or queue the running tasks of runners that are gone; those that ended."""

@@ -39,14 +39,30 @@ class RedisRunners:
         await self.lease(runner, FIRST_LEASE, first=True)
         for tool, member in await self._waiting(tools):
             channel, _, task_id = member.partition(" ")
-            await self.hold(runner, channel, task_id)
-            found = await self._engine.run("claim", self._keys.channel(channel, task_id), [runner])
+            claimed = await self._claim(runner, channel, task_id, handed=False)
             # Taken by us, or by another before: either way it does not wait any more.
             await self._engine.command("zrem", self._keys.queue(tool), [member])
-            if found:
-                stored = stored_task(task_id, channel, dict(zip(found[::2], found[1::2], strict=True)))
-                return Claim(task_id, channel, stored.token), stored
-            await self._engine.command("srem", self._keys.held(runner), [member])
+            if claimed is not None:
+                return claimed
+        return None
+
+    async def take(self, runner: str, channel: str, task_id: str) -> tuple[Claim, StoredTask] | None:
+        """See `Store.take`."""
+        taken = await self._claim(runner, channel, task_id, handed=True)
+        if taken is not None:
+            await self._engine.command("zrem", self._keys.queue(taken[1].tool_name), [f"{channel} {task_id}"])
+        return taken
+
+    async def _claim(self, runner: str, channel: str, task_id: str, *, handed: bool) -> tuple[Claim, StoredTask] | None:
+        """Take one task, if it waits; with `handed`, also one that was handed off."""
+        await self.hold(runner, channel, task_id)
+        found = await self._engine.run("claim", self._keys.channel(channel, task_id), [runner, int(handed)])
+        if found:
+            stored = stored_task(task_id, channel, dict(zip(found[::2], found[1::2], strict=True)))
+            return Claim(task_id, channel, stored.token), stored
+        holder = await self._engine.command("hget", self._keys.task(channel, task_id), "runner")
+        if holder != runner.encode():  # else it is held from before
+            await self._engine.command("srem", self._keys.held(runner), [f"{channel} {task_id}"])
         return None
 
     async def _waiting(self, tools: Collection[str]) -> list[tuple[str, str]]:
@@ -75,19 +91,20 @@ class RedisRunners:
             if (status, holder) == mine and int(token) == claim.token
         }
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim, *, handed: bool) -> None:
         """See `Store.release`."""
         tool = await self._engine.run(
             "release",
             self._keys.channel(claim.channel, claim.task_id),
-            [self._keys.prefix, claim.task_id, claim.token],
+            [self._keys.prefix, claim.task_id, claim.token, "handed" if handed else "queued"],
         )
         if tool is not None:
             await self.queue(tool.decode(), claim.channel, claim.task_id)
 
     async def queue(self, tool: str, channel: str, task_id: str) -> None:
-        """Let a task wait for somebody who serves its tool."""
+        """Let a task wait for somebody who serves its tool; who heard the bell before it stood here hears another."""
         await self._engine.run("queue", [self._keys.queue(tool)], [f"{channel} {task_id}"])
+        await self._engine.command("publish", self._keys.ring, f"t{task_id}")
 
     async def reap(self) -> list[StoredTask]:
         """See `Store.reap`."""

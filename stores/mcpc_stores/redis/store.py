@@ -164,9 +164,20 @@ class RedisStore:
                 self._holders.pop(claim.task_id, None)
         return mine
 
-    async def release(self, claim: Claim) -> None:
+    async def take(self, runner: str, task_id: str) -> tuple[Claim, StoredTask] | None:
+        """See `Store.take`."""
+        self._note_runner(runner)
+        stored = await self._tasks.task(task_id)
+        if stored is None or stored.status not in ("queued", "handed"):
+            return None
+        taken = await self._running.take(runner, stored.channel, task_id)
+        if taken is not None:
+            self._holders[task_id] = runner
+        return taken
+
+    async def release(self, claim: Claim, *, handed: bool = False) -> None:
         """See `Store.release`."""
-        await self._running.release(claim)
+        await self._running.release(claim, handed=handed)
         self._holders.pop(claim.task_id, None)
 
     async def reap(self) -> list[StoredTask]:

@@ -157,7 +157,7 @@ def _signal(entry: Any) -> Signal:
     )
 
 
-Status = Literal["queued", "running", "complete", "failed"]
+Status = Literal["queued", "handed", "running", "complete", "failed"]
 
 
 def stored_task(task_id: str, channel: str, found: Mapping[bytes, bytes]) -> StoredTask:

@@ -257,9 +257,18 @@ class SqliteStore:
 
         return await self._do(claimed)
 
-    async def release(self, claim: Claim) -> None:
+    async def take(self, runner: str, task_id: str) -> tuple[Claim, StoredTask] | None:
+        """See `Store.take`."""
+
+        def taken() -> tuple[Claim, StoredTask] | None:
+            self._presence.seen(runner)
+            return self._tasks.take(runner, task_id, self._file.now())
+
+        return await self._do(taken)
+
+    async def release(self, claim: Claim, *, handed: bool = False) -> None:
         """See `Store.release`."""
-        await self._do(lambda: self._tasks.release(claim, self._file.now()))
+        await self._do(lambda: self._tasks.release(claim, self._file.now(), handed=handed))
 
     async def beat(self, runner: str, ttl: float, claims: Collection[Claim]) -> set[str]:
         """See `Store.beat`."""

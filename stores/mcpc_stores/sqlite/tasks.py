@@ -98,11 +98,24 @@ class Tasks:
     def claim(self, runner: str, tools: Collection[str], now: float) -> tuple[Claim, StoredTask] | None:
         """See `Store.claim`."""
         marks = ", ".join("?" * len(tools))
+        oldest = (
+            "SELECT id FROM tasks WHERE status = 'queued' AND expires_at IS NULL"
+            f" AND tool_name IN ({marks}) ORDER BY updated_at, id LIMIT 1"
+        )
+        return self._take(runner, now, oldest, *tools)
+
+    def take(self, runner: str, task_id: str, now: float) -> tuple[Claim, StoredTask] | None:
+        """See `Store.take`."""
+        return self._take(
+            runner, now, "SELECT id FROM tasks WHERE task_id = ? AND status IN ('queued', 'handed')", task_id
+        )
+
+    def _take(self, runner: str, now: float, which: str, *args: str) -> tuple[Claim, StoredTask] | None:
+        """Take the task that a query finds."""
         row = self._db.execute(
             "UPDATE tasks SET status = 'running', token = token + 1, attempt = attempt + 1, runner = ?, updated_at = ?,"
-            " read = taken WHERE id = (SELECT id FROM tasks WHERE status = 'queued' AND expires_at IS NULL"
-            f" AND tool_name IN ({marks}) ORDER BY updated_at, id LIMIT 1) RETURNING task_id",
-            (runner, now, *tools),
+            f" read = taken WHERE id = ({which}) RETURNING task_id",
+            (runner, now, *args),
         ).fetchone()
         if row is None:
             return None
@@ -111,12 +124,12 @@ class Tasks:
         assert task is not None
         return Claim(task.task_id, task.channel, task.token), task
 
-    def release(self, claim: Claim, now: float) -> None:
+    def release(self, claim: Claim, now: float, *, handed: bool) -> None:
         """See `Store.release`."""
         released = self._db.execute(
-            "UPDATE tasks SET status = 'queued', token = token + 1, runner = NULL, updated_at = ?"
+            "UPDATE tasks SET status = ?, token = token + 1, runner = NULL, updated_at = ?"
             " WHERE task_id = ? AND token = ? AND status = 'running'",
-            (now, claim.task_id, claim.token),
+            ("handed" if handed else "queued", now, claim.task_id, claim.token),
         )
         if released.rowcount:
             self._changed("task", claim.task_id)

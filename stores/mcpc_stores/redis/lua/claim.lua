@@ -1,5 +1,6 @@
--- ARGV: runner
-if redis.call('HGET', TASK, 'status') ~= 'queued' then return nil end
+-- ARGV: runner, may it be one that was handed off
+local status = redis.call('HGET', TASK, 'status')
+if status ~= 'queued' and not (status == 'handed' and ARGV[2] == '1') then return nil end
 redis.call('HSET', TASK, 'status', 'running', 'runner', ARGV[1], 'updated', int(now()))
 redis.call('HINCRBY', TASK, 'attempt', 1)
 redis.call('HINCRBY', TASK, 'token', 1)
