@@ -25,6 +25,7 @@ from mcpc.errors import (
     ChannelClosed,
     ChannelEnded,
     ChannelFileRefused,
+    ConfigError,
     ConnectFailed,
     ConnectionLost,
     ConnectRefused,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
         TaskHandle,
         connect,
     )
+    from mcpc.config import NamedServer, named_server, named_servers
     from mcpc.ending import ProcessEnd
     from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt, TaskInfo
     from mcpc.options import ConnectOptions, ListenOptions, MountOptions
@@ -126,6 +128,10 @@ __all__ = [
     "SyncTaskHandle",
     "connect",
     "MCPCHandler",
+    # servers by name
+    "NamedServer",
+    "named_server",
+    "named_servers",
     # agents
     "agents",
     # messages
@@ -153,6 +159,7 @@ __all__ = [
     "URIError",
     "UnknownScheme",
     "UnknownOption",
+    "ConfigError",
     "MissingExtra",
     "TransportError",
     "ConnectFailed",
@@ -200,6 +207,7 @@ _ROOMS = {
         "TaskHandle",
         "connect",
     ),
+    "mcpc.config": ("NamedServer", "named_server", "named_servers"),
     "mcpc.ending": ("ProcessEnd",),
     "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt", "TaskInfo"),
     "mcpc.options": ("ConnectOptions", "ListenOptions", "MountOptions"),

@@ -51,6 +51,7 @@ __all__ = [
     "ChannelClosed",
     "ChannelEnded",
     "ChannelFileRefused",
+    "ConfigError",
     "ConnectFailed",
     "ConnectRefused",
     "ConnectionLost",
@@ -109,6 +110,10 @@ class UnknownOption(URIError, TypeError):
 
 class MissingExtra(URIError):
     """The transport needs a package that is not installed."""
+
+
+class ConfigError(MCPCError, ValueError):
+    """A configuration of servers by name cannot be used; nothing was opened. The message says where the mistake is."""
 
 
 class TransportError(MCPCError):

@@ -318,6 +318,8 @@ class Traits:
     """An address on this machine to dial, for help and completion; `{scheme}` stands for the scheme."""
     mounted_as: str = ""
     """The word for it in `mcpc.asgi_app(transports=…)`: it has `mount`, too (see `mcpc.mount`). Empty: it has not."""
+    named: tuple[str, ...] = ()
+    """The words for it in a configuration file (`type`, `transport`), where an address has another scheme or none."""
     place: str | None = None
     """An address to serve at that nobody else has, for tests and demonstrations; `{directory}` stands for a folder of
     the caller's. None where there is none without preparation (a certificate, say)."""

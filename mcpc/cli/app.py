@@ -14,6 +14,7 @@ from mcpc.cli.commands.call import call
 from mcpc.cli.commands.demo import demo
 from mcpc.cli.commands.send import send
 from mcpc.cli.commands.serve import serve
+from mcpc.cli.commands.servers import servers
 from mcpc.cli.commands.status import status
 from mcpc.cli.commands.stop import stop
 from mcpc.cli.commands.tools import tools
@@ -78,5 +79,20 @@ def _root(
 
 
 app.callback(help=_as_written(_root.__doc__ or ""))(_root)
-for command in (serve, worker, call, tools, watch, status, answer, send, stop, bridge, transports, bench, demo):
+for command in (
+    serve,
+    worker,
+    call,
+    tools,
+    watch,
+    status,
+    answer,
+    send,
+    stop,
+    servers,
+    bridge,
+    transports,
+    bench,
+    demo,
+):
     _add(command)

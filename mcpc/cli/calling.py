@@ -12,7 +12,7 @@ import mcpc
 from mcpc.cli.arguments import Arguments
 from mcpc.cli.connecting import Place, connected
 from mcpc.cli.following import Follower, Interruption
-from mcpc.cli.mistakes import COMPLETE, FAILED, UserMistake, mistakes_told
+from mcpc.cli.mistakes import COMPLETE, FAILED, UserMistake, mistakes_told, the_one
 from mcpc.cli.outcome import put_result
 from mcpc.cli.remembered import Remembered
 from mcpc.cli.resuming import KEY, Resumable
@@ -34,6 +34,8 @@ class Manner:
     follow: bool
     as_json: bool
     resume: bool = False
+    timeout: float | None = None
+    max_timeout: float | None = None
 
 
 def call(where: Callable[[], Place], what: Callable[[], Arguments], manner: Manner) -> None:
@@ -90,6 +92,14 @@ class _Caller:
             self._view.note("connected again")
 
     async def _call(self, client: mcpc.Client) -> int:
+        code = FAILED
+        try:
+            code = await self._to_the_end(client)
+        except* mcpc.TimedOut as group:
+            say_error(f"{self._manner.tool} was stopped: {the_one(group)}")
+        return code
+
+    async def _to_the_end(self, client: mcpc.Client) -> int:
         tools = await _tools_of(client)
         handle = await self._start(client, tools)
         if not self._manner.follow:
@@ -109,7 +119,13 @@ class _Caller:
         key = None if self._resumable is None else KEY
         try:
             handle = await client.start_task(
-                manner.tool, arguments, session_id=manner.session, key=key, overflow=overflow
+                manner.tool,
+                arguments,
+                session_id=manner.session,
+                key=key,
+                timeout=manner.timeout,
+                max_timeout=manner.max_timeout,
+                overflow=overflow,
             )
         except MCPError:
             check_known(manner.tool, tools)
@@ -122,9 +138,10 @@ class _Caller:
             handle.task_id,
             handle.tool_name,
             handle.session_id,
-            self._place.uri,
+            self._place.name or self._place.uri,
             self._place.token_env,
             client.channel if client.supports_mcpc else None,
+            self._place.config,
         ).save()
         if self._manner.as_json:
             put(compact({"task_id": handle.task_id, "tool_name": handle.tool_name, "session_id": handle.session_id}))

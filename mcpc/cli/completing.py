@@ -9,13 +9,14 @@ from mcpc.later import later
 
 if TYPE_CHECKING:
     from mcpc import uri
-    from mcpc.cli import offering, schemas
+    from mcpc.cli import naming, offering, schemas
 else:
     uri = later("mcpc.uri")
+    naming = later("mcpc.cli.naming")
     offering = later("mcpc.cli.offering")
     schemas = later("mcpc.cli.schemas")
 
-__all__ = ["complete_address", "complete_call", "complete_scheme"]
+__all__ = ["complete_address", "complete_call", "complete_scheme", "complete_server"]
 
 BREAKS = (":", "=")
 """Where bash breaks words; the signs are words of their own then."""
@@ -35,9 +36,16 @@ def complete_address(incomplete: str) -> list[str]:
     return [address for known in meant if (address := uri.example_of(known)).startswith(incomplete)]
 
 
+def complete_server(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The servers of the configuration, and addresses."""
+    names = naming.known_names(ctx.params.get("config"))
+    return [*(name for name in names if name.startswith(incomplete)), *complete_address(incomplete)]
+
+
 def complete_call(ctx: typer.Context, incomplete: str) -> list[str]:
     """The tools of the server at the address that was typed; after the tool, its arguments."""
-    before = [ctx.params.get("uri"), ctx.params.get("tool"), *(ctx.params.get("arguments") or ())]
+    typed = [ctx.params.get("uri"), ctx.params.get("tool"), *(ctx.params.get("arguments") or ())]
+    before = [ctx.params.get("server"), *typed]
     words = _rejoined([word for word in (*before, incomplete) if isinstance(word, str)])
     if words[-1] != incomplete or len(words) < 2:
         return []  # within a word that bash has broken

@@ -5,12 +5,13 @@ import tempfile
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
 
 import mcpc
-from mcpc.cli.addresses import address_of
+from mcpc.cli.naming import meant
 from mcpc.cli.option_types import check_types
 from mcpc.cli.speech import say
 from mcpc.cli.values import assignments, read_value, token_from
@@ -38,27 +39,39 @@ class Place:
     """Whether the server is a process that is started for us, and ends with us."""
     keeps_errlog: bool = False
     """Whether what it writes to stderr can be sent elsewhere."""
+    name: str | None = None
+    """Its name in a configuration, where it was named."""
+    config: str | None = None
+    """The configuration."""
 
     @classmethod
     def wanted(
-        cls, uri: str, headers: Sequence[str] | None, token_env: str | None, options: Sequence[str] | None
+        cls,
+        typed: str,
+        headers: Sequence[str] | None,
+        token_env: str | None,
+        options: Sequence[str] | None,
+        config: "Path | str | None" = None,
     ) -> "Place":
-        """Read what the command line says.
+        """Read what the command line says; what is typed wins over what a configuration says.
 
         Raises:
             UserMistake: it cannot be read.
+            ConfigError: a server is named, and the configuration cannot be read or does not know it.
             URIError: the address cannot be used, or its transport does not take one of the options.
         """
-        uri = address_of(uri)
-        chosen: dict[str, Any] = {name: read_value(text) for name, text in assignments(options, "--option").items()}
+        uri, chosen, path = meant(typed, config)
+        chosen |= {name: read_value(text) for name, text in assignments(options, "--option").items()}
         if headers:
-            chosen["headers"] = assignments([_header(text) for text in headers], "--header", secret=True)
+            asked = assignments([_header(text) for text in headers], "--header", secret=True)
+            chosen["headers"] = chosen.get("headers", {}) | asked
         if token_env is not None:
             chosen["token"] = token_from(token_env)
         _, transport = prepare(uri, "connect", chosen)
         check_types(transport, "connect", chosen)
         errlog = "errlog" in transport_options(transport, "connect") and "errlog" not in chosen
-        return cls(uri, chosen, token_env, traits_of(transport).spawns, errlog)
+        named = (None, None) if path is None else (typed, str(path))
+        return cls(uri, chosen, token_env, traits_of(transport).spawns, errlog, *named)
 
 
 def _header(text: str) -> str:

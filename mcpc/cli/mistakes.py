@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     sdk = later("mcp.shared.exceptions")
 
-__all__ = ["COMPLETE", "FAILED", "MISTAKE", "UserMistake", "exit_code_of", "mistakes_told"]
+__all__ = ["COMPLETE", "FAILED", "MISTAKE", "UserMistake", "exit_code_of", "mistakes_told", "the_one"]
 
 logger: logging.Logger = logger_of(__name__)
 
@@ -46,7 +46,7 @@ def mistakes_told() -> Generator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(exit_code_of(signal.SIGINT)) from None
     except Exception as exc:
-        cause = _the_one(exc)
+        cause = the_one(exc)
         if isinstance(cause, typer.Exit):
             raise cause from None
         if isinstance(cause, OutputEnded):
@@ -61,7 +61,7 @@ def mistakes_told() -> Generator[None]:
         raise typer.Exit(MISTAKE) from None
 
 
-def _the_one(exc: BaseException) -> BaseException:
+def the_one(exc: BaseException) -> BaseException:
     """The one error inside nested groups of one."""
     while isinstance(exc, BaseExceptionGroup):
         inside = cast("tuple[BaseException, ...]", exc.exceptions)

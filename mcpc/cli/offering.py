@@ -32,7 +32,9 @@ def tools_at(uri: str, params: Mapping[str, Any]) -> list[Tool]:
     found: list[Tool] = []
 
     async def ask() -> None:
-        place = Place.wanted(uri, params.get("header"), params.get("token_env"), params.get("option"))
+        place = Place.wanted(
+            uri, params.get("header"), params.get("token_env"), params.get("option"), params.get("config")
+        )
         with anyio.move_on_after(PATIENCE):
             async with connected(place, reconnect=False) as client:
                 found.extend(await list_tools(client))

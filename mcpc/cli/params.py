@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
-from mcpc.cli.completing import complete_address, complete_call
+from mcpc.cli.completing import complete_address, complete_call, complete_server
 
 __all__ = [
     "AllowRemote",
     "AsJson",
     "Cert",
+    "Config",
     "Headers",
     "Key",
     "MaybeUri",
+    "Named",
     "Options",
     "Pairs",
     "Server",
@@ -51,8 +53,13 @@ def _set_verbose(wanted: bool) -> bool:
 # --- a server ---
 
 Uri = Annotated[
-    str,
-    typer.Argument(metavar="URI", help="Where the server is.", show_default=False, autocompletion=complete_address),
+    str | None,
+    typer.Argument(
+        metavar="URI",
+        help="Where the server is, or its name in a configuration.",
+        show_default=False,
+        autocompletion=complete_server,
+    ),
 ]
 MaybeUri = Annotated[
     str | None,
@@ -67,9 +74,27 @@ Server = Annotated[
     str | None,
     typer.Option(
         "--server",
-        metavar="URI",
+        metavar="URI|NAME",
         help="Where the server is; for a task that was left here, it is remembered.",
-        autocompletion=complete_address,
+        autocompletion=complete_server,
+    ),
+]
+Named = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="NAME",
+        help="A server of the configuration, in place of the URI.",
+        autocompletion=complete_server,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Servers by name (mcpServers). [default: $MCPC_CONFIG, or mcp.json here]",
+        show_default=False,
     ),
 ]
 TaskId = Annotated[
@@ -101,7 +126,7 @@ Options = Annotated[
 # --- a call ---
 
 ToolName = Annotated[
-    str, typer.Argument(metavar="TOOL", help="The tool.", show_default=False, autocompletion=complete_call)
+    str | None, typer.Argument(metavar="TOOL", help="The tool.", show_default=False, autocompletion=complete_call)
 ]
 Pairs = Annotated[
     list[str] | None,

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mcpc.cli.mistakes import UserMistake
@@ -31,6 +31,8 @@ class Remembered:
     token_env: str | None
     channel: str | None
     """The key of its channel; None where the server has none."""
+    config: str | None = None
+    """The configuration in which `uri` is a server's name; None where it is an address."""
 
     def save(self) -> None:
         """Keep it.
@@ -74,7 +76,7 @@ def find(task_id: str) -> Remembered | None:
         return None  # of another version, or torn
 
 
-def recall(task_id: str, uri: str | None, token_env: str | None) -> Remembered:
+def recall(task_id: str, uri: str | None, token_env: str | None, config: str | None = None) -> Remembered:
     """The task of that id; where it is not remembered, as much as the command line says of it.
 
     Raises:
@@ -84,9 +86,10 @@ def recall(task_id: str, uri: str | None, token_env: str | None) -> Remembered:
     if found is None and uri is None:
         raise UserMistake(f"no task {task_id!r} was left here by mcpc call --no-follow; say where it is: --server URI")
     if found is None:
-        return Remembered(task_id, "", "", uri or "", token_env, None)
-    about = asdict(found) | ({"uri": uri} if uri else {}) | ({"token_env": token_env} if token_env else {})
-    return Remembered(**about)
+        return Remembered(task_id, "", "", uri or "", token_env, None, config)
+    if uri:
+        found = replace(found, uri=uri, config=config)
+    return replace(found, token_env=token_env) if token_env else found
 
 
 def _directory() -> Path:

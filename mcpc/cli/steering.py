@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mcpc
@@ -29,6 +30,7 @@ class Where:
     headers: Sequence[str] | None
     token_env: str | None
     options: Sequence[str] | None
+    config: "Path | None" = None
 
     def known(self) -> tuple[Remembered, Place]:
         """The task, and how its server is dialled.
@@ -36,8 +38,8 @@ class Where:
         Raises:
             UserMistake, URIError: see `recall` and `Place.wanted`.
         """
-        task = recall(self.task_id, self.uri, self.token_env)
-        return task, Place.wanted(task.uri, self.headers, task.token_env, self.options)
+        task = recall(self.task_id, self.uri, self.token_env, str(self.config) if self.config else None)
+        return task, Place.wanted(task.uri, self.headers, task.token_env, self.options, task.config)
 
 
 @asynccontextmanager

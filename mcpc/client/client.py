@@ -17,6 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from mcpc.client.backoff import Backoff
+from mcpc.client.configured import Configured
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form, shake_hands
 from mcpc.client.heartbeat import HEARTBEAT, Heartbeat
@@ -50,7 +51,7 @@ __all__ = ["Client"]
 logger: logging.Logger = logger_of(__name__)
 
 
-class Client(ReconnectingClient):
+class Client(Configured, ReconnectingClient):
     """An MCP client with callbacks.
 
     Args:

@@ -18,6 +18,7 @@ from mcp_types import CallToolResult, ListToolsResult
 
 from mcpc.client.backoff import Backoff
 from mcpc.client.client import Client
+from mcpc.client.configured import Configured
 from mcpc.client.handle import HandleStatus, TaskHandle
 from mcpc.client.life import ConnectionState
 from mcpc.client.options import ClientOptions
@@ -143,7 +144,7 @@ class SyncTaskHandle:
         return repr(self._handle)
 
 
-class SyncClient:
+class SyncClient(Configured):
     """A client whose calls block: `with mcpc.SyncClient(uri) as client`, or `open()` and `close()` in a notebook.
 
     Listeners and prompt handlers that are plain functions run in threads: they may block, and call the client. Ctrl-C

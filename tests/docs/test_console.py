@@ -17,6 +17,8 @@ def test_the_sessions_of_a_page_are_what_happens(page: str, tmp_path: Path) -> N
     saved_files(page, tmp_path)
     with warm(tmp_path) as started, ExitStack() as stack:
         story = Story(started, tmp_path, stack)
+        for block in blocks(page, "json"):
+            story.save(block)
         for block in blocks(page, "console"):
             story.run(block)
 

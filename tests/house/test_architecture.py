@@ -36,7 +36,7 @@ LAYERS: list[set[str]] = [
     {"taps"},
     {"frame_streams"},
     {"framing", "uri", "pair", "mount"},
-    {"store_uri"},
+    {"config", "store_uri"},
     {"bridge", "server", "testing"},
     {"client"},
     {"agents"},
@@ -67,7 +67,7 @@ ADAPTERS_MAY_USE = {
     "mcpc_stores": {"logs", "errors", "transport", "store", "stored"},
 }
 
-PUBLIC_ROOMS = {"", "logs", "errors", "messages", "transport", "uri", "later"}
+PUBLIC_ROOMS = {"", "config", "logs", "errors", "messages", "transport", "uri", "later"}
 """What a user of the library may know."""
 
 SHARED = {

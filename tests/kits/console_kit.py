@@ -43,6 +43,9 @@ VARIES = (
     (r"\bmcpc \d+\.[\w.]+", "mcpc <version>"),
 )
 
+SLOW = ((r"(?m)^still waiting for an MCP server's answer .*\n", ""),)
+"""What is said only where the machine is busy."""
+
 NUMBERS = ((r"[━╸╺]+", "<bar>"), (r"\d[\d,.]*", "<n>"), (r" +", " "))
 
 CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|[\r\n\b]|[^\x1b\r\n\b]")
@@ -228,6 +231,11 @@ class Story:
         ids = re.compile(rf"^{UUID}$", re.MULTILINE)
         self.renamed.update(zip(ids.findall("\n".join(step.expected)), ids.findall(text), strict=True))
 
+    def save(self, block: Block) -> None:
+        """Save a block that has a name, with the ports that are used here."""
+        if block.file is not None:
+            (self.directory / block.file).write_text(self._here(block.code), encoding="utf-8")
+
     def _pattern(self, block: Block, lines: list[str]) -> str:
         """What must be there, as a regular expression."""
         patterns = [
@@ -240,7 +248,7 @@ class Story:
 
     def _plain(self, block: Block, text: str) -> str:
         """Text without what differs from run to run."""
-        for pattern, name in (*VARIES, *(NUMBERS if "numbers" in block.words else ())):
+        for pattern, name in (*SLOW, *VARIES, *(NUMBERS if "numbers" in block.words else ())):
             text = re.sub(pattern, name, text)
         return text
 

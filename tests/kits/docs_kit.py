@@ -30,7 +30,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The name it is saved under."""
-        return next((word for word in self.words if word.endswith(".py")), None)
+        return next((word for word in self.words if word.endswith((".py", ".json"))), None)
 
 
 def blocks(page: str, *languages: str) -> list[Block]:

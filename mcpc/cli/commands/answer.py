@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcpc.cli.params import Headers, Options, Server, TaskId, TokenEnv, Verbose
+from mcpc.cli.params import Config, Headers, Options, Server, TaskId, TokenEnv, Verbose
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def answer(
     text: Value = None,
     prompt: PromptId = None,
     server: Server = None,
+    config: Config = None,
     header: Headers = None,
     token_env: TokenEnv = None,
     option: Options = None,
@@ -44,4 +45,4 @@ def answer(
       mcpc answer 5d2c6a01 2
       mcpc answer 5d2c6a01-... --server ws://127.0.0.1:8765/mcp
     """
-    steering.answer(steering.Where(task, server, header, token_env, option), text, prompt)
+    steering.answer(steering.Where(task, server, header, token_env, option, config), text, prompt)

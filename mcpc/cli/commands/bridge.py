@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcpc.cli.completing import complete_address
-from mcpc.cli.params import AllowRemote, Cert, Headers, Key, Options, TokenEnv, Verbose
+from mcpc.cli.params import AllowRemote, Cert, Config, Headers, Key, Options, TokenEnv, Verbose
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def bridge(
     ssl_cert: Cert = None,
     ssl_key: Key = None,
     listen_option: ListenOptions = None,
+    config: Config = None,
     header: Headers = None,
     token_env: TokenEnv = None,
     option: Options = None,
@@ -74,6 +75,6 @@ def bridge(
         lambda: bridging.Listening.wanted(
             allow_remote, listen_token_env, ssl_cert, ssl_key, listen_option, "--listen-"
         ),
-        lambda: bridging.Place.wanted(connect_uri, header, token_env, option),
+        lambda: bridging.Place.wanted(connect_uri, header, token_env, option, config),
         shared=shared,
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcpc.cli.params import Headers, Options, Server, TaskId, TokenEnv, Verbose
+from mcpc.cli.params import Config, Headers, Options, Server, TaskId, TokenEnv, Verbose
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def send(
     task: TaskId,
     value: Words,
     server: Server = None,
+    config: Config = None,
     header: Headers = None,
     token_env: TokenEnv = None,
     option: Options = None,
@@ -37,4 +38,4 @@ def send(
       mcpc send 5d2c6a01 focus=recent
       mcpc send 5d2c6a01 '["a", "b"]'
     """
-    steering.send(steering.Where(task, server, header, token_env, option), value)
+    steering.send(steering.Where(task, server, header, token_env, option, config), value)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from mcpc.cli.params import AsJson, Headers, Options, Server, TaskId, TokenEnv, Verbose
+from mcpc.cli.params import AsJson, Config, Headers, Options, Server, TaskId, TokenEnv, Verbose
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ __all__ = ["status"]
 def status(
     task: TaskId,
     server: Server = None,
+    config: Config = None,
     header: Headers = None,
     token_env: TokenEnv = None,
     option: Options = None,
@@ -28,4 +29,4 @@ def status(
       mcpc status 5d2c6a01
       mcpc status 5d2c6a01-... --server ws://127.0.0.1:8765/mcp --json
     """
-    steering.status(steering.Where(task, server, header, token_env, option), as_json=as_json)
+    steering.status(steering.Where(task, server, header, token_env, option, config), as_json=as_json)

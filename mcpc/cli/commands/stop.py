@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from mcpc.cli.params import Headers, Options, Server, TaskId, TokenEnv, Verbose
+from mcpc.cli.params import Config, Headers, Options, Server, TaskId, TokenEnv, Verbose
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ __all__ = ["stop"]
 def stop(
     task: TaskId,
     server: Server = None,
+    config: Config = None,
     header: Headers = None,
     token_env: TokenEnv = None,
     option: Options = None,
@@ -27,4 +28,4 @@ def stop(
       mcpc stop 5d2c6a01
       mcpc stop 5d2c6a01-... --server ws://127.0.0.1:8765/mcp
     """
-    steering.stop(steering.Where(task, server, header, token_env, option))
+    steering.stop(steering.Where(task, server, header, token_env, option, config))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcpc.cli.params import AsJson, Headers, MaybeUri, Options, TokenEnv, Verbose
+from mcpc.cli.params import AsJson, Config, Headers, MaybeUri, Named, Options, TokenEnv, Verbose
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def watch(
     uri: MaybeUri = None,
     session: OnlySession = None,
     task: OneTask = None,
+    server: Named = None,
+    config: Config = None,
     header: Headers = None,
     token_env: TokenEnv = None,
     option: Options = None,
@@ -47,7 +49,7 @@ def watch(
       mcpc watch unix:///tmp/app.sock --json
       mcpc watch --task 5d2c6a01-...
     """
-    if uri is None and task is None:
+    if uri is None and server is None and task is None:
         raise typer.BadParameter("say where the server is, or give --task", param_hint="URI")
-    where = watching.Where(task or "", uri, header, token_env, option)
+    where = watching.Where(task or "", server or uri, header, token_env, option, config)
     watching.watch(where, session, is_task=task is not None, as_json=as_json)

@@ -42,6 +42,7 @@ class SseTransport:
         mounted_as="sse",
         listener_loops=frozenset(("asyncio",)),
         example=examples.SSE,
+        named=("sse",),
         place="{scheme}://127.0.0.1:0/sse",
     )
 

@@ -46,6 +46,7 @@ class StreamableHttpTransport:
         mounted_as="http",
         listener_loops=frozenset(("asyncio",)),
         example=examples.STREAMABLE_HTTP,
+        named=("http", "streamable-http", "streamable_http", "streamableHttp"),
         place="{scheme}://127.0.0.1:0/mcp",
     )
 

@@ -55,7 +55,13 @@ class StdioTransport:
     """Serves `stdio:`."""
 
     traits: Traits = Traits(
-        heartbeat=True, redialled=False, guarded=True, spawns=True, example=examples.STDIO, place="{scheme}:"
+        heartbeat=True,
+        redialled=False,
+        guarded=True,
+        spawns=True,
+        example=examples.STDIO,
+        named=("stdio",),
+        place="{scheme}:",
     )
 
     def connect(

@@ -75,7 +75,9 @@ _AS_IS = "/%?:@!$&'()*+,;=~[]"
 class WebSocketTransport:
     """Serves `ws://` and `wss://`."""
 
-    traits: Traits = Traits(mounted_as="ws", example=examples.WEBSOCKET, place="{scheme}://127.0.0.1:0/mcp")
+    traits: Traits = Traits(
+        mounted_as="ws", example=examples.WEBSOCKET, named=("ws", "websocket"), place="{scheme}://127.0.0.1:0/mcp"
+    )
 
     def connect(
         self,
