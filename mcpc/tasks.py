@@ -67,6 +67,10 @@ TRANSITIONS: dict[Status, dict[Move, Status]] = {
 """
 
 
+MAX_HEARD = 256
+"""Keys of inputs that a task remembers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A question of a task, as data."""
@@ -107,6 +111,8 @@ class TaskState:
     """The JSON-RPC error that its worker raised: `code`, `message` and perhaps `data`."""
     answer: dict[str, Any] | None = None
     """What an ordinary call answers, in wire form, where the server has made it; else it is made of the ending."""
+    heard: dict[str, int] = field(default_factory=dict[str, int])
+    """The numbers of the newest inputs, by the key that each came with: one that is sent again is known."""
     kept_for: float | None = None
     """Seconds for which it is remembered after its end; None while it runs."""
 
@@ -114,6 +120,15 @@ class TaskState:
     def ended(self) -> bool:
         """Whether it has reached a final status."""
         return self.status in FINAL
+
+    def hear(self, key: str | None, number: int) -> bool:
+        """Know an input by its key from now on; whether it is none that was heard under another number."""
+        if key is None:
+            return True
+        is_new = self.heard.setdefault(key, number) == number
+        if len(self.heard) > MAX_HEARD:
+            del self.heard[next(iter(self.heard))]
+        return is_new
 
     @property
     def last_message(self) -> bytes | None:

@@ -30,6 +30,7 @@ from mcpc.client.options import OWN, SDK_OPTIONS, CallOptions, ClientOptions, sp
 from mcpc.client.patience import Patience
 from mcpc.client.questions import Questions
 from mcpc.client.reconnecting import ReconnectingClient
+from mcpc.client.repeater import Repeater
 from mcpc.client.router import PromptHandler, Router
 from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
@@ -91,6 +92,7 @@ class Client(Configured, ReconnectingClient):
         sdk_options, dialling = split(options, transport_options)
         opening = opening_of(server, dialling, {*OWN, *SDK_OPTIONS})
         self._flow = Flow()
+        self._repeater = Repeater(lambda: self.session)
         self._router = Router(self._spawn, self._flow, self._steer, sdk_options.get("logging_callback"))
         self._inbox = Inbox(self._router.deliver, self._flow)
         self._inbox.on_lost_tasks = self._router.lose_unknown
@@ -126,6 +128,7 @@ class Client(Configured, ReconnectingClient):
 
     async def _begin(self, group: anyio.abc.TaskGroup) -> None:
         self._form, self.server_information = await shake_hands(self.session, self.provider)
+        self._repeater.connected()
         if self._form != "meta":
             self._inbox.caught_up.set()
             return
@@ -143,6 +146,7 @@ class Client(Configured, ReconnectingClient):
 
     def _lost(self, failure: Exception, *, tell: bool) -> None:
         self._router.lose_all(failure, tell=tell)
+        self._repeater.closed(failure)
 
     @property
     def channel(self) -> str:
@@ -297,7 +301,7 @@ class Client(Configured, ReconnectingClient):
         return await patience.during(self._life.explaining(self._questions.during(call_as_asked(call, progress))))
 
     def _steer(self, task_id: str) -> ChannelSteering:
-        return ChannelSteering(lambda: self.session, self._listening.channel, task_id)
+        return ChannelSteering(self._repeater, self._listening.channel, task_id)
 
 
 async def _listen(listening: Listening, session: ClientSession, end_connection: Callable[[], None]) -> None:

@@ -254,7 +254,7 @@ class TaskHandle:
             TaskEnded: it has ended.
             InputRefused: too many wait already.
             UnknownTask: the server does not know it.
-            ConnectionLost: the connection is gone.
+            ConnectionLost: the connection is gone for good; one that comes back is waited for.
         """
         await self.steering.send_input(value)
 

@@ -6,16 +6,16 @@ tasks extension has its own (`mcpc.client.sep2663_tasks.RemoteTask`). A handle h
 one and does not know which. Knows nothing of messages.
 """
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, Protocol
 
 import anyio
-from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp_types import METHOD_NOT_FOUND
 
-from mcpc.client.requests import ask_server
-from mcpc.errors import PromptError, UnknownTask
+from mcpc.client.repeater import Repeater
+from mcpc.errors import PromptError, TaskEnded, UnknownTask
 from mcpc.wire.names import SEND_METHOD, STOP_METHOD, TASK_METHOD
 from mcpc.wire.requests import about_task, input_params
 
@@ -26,7 +26,7 @@ class Steering(Protocol):
     """Reaches one task.
 
     Every method raises `UnknownTask` where the server does not know the task, or cannot be asked about one, and
-    `ConnectionLost` where there is no connection.
+    `ConnectionLost` where there is no connection: `state` at once, the others when there will be no other.
     """
 
     @property
@@ -57,33 +57,36 @@ class ChannelSteering:
     """A task on our channel of a server that speaks MCPC.
 
     Args:
-        session: Gives the session of the present connection.
+        server: Asks the server.
         channel: The channel's key.
         task_id: The task.
     """
 
     on_channel = True
 
-    def __init__(self, session: Callable[[], ClientSession], channel: str, task_id: str) -> None:
-        self._session = session
+    def __init__(self, server: Repeater, channel: str, task_id: str) -> None:
+        self._server = server
         self._channel = channel
         self._task_id = task_id
 
     async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
-        """`mcpc/send`."""
-        await self._ask(SEND_METHOD, input_params(self._channel, self._task_id, value, prompt_id))
+        """`mcpc/send`, again where the connection went away: a question takes one answer, a key one input."""
+        key = secrets.token_hex(8) if prompt_id is None else None
+        params = input_params(self._channel, self._task_id, value, prompt_id, key)
+        arrived = () if prompt_id is None else (PromptError, TaskEnded)
+        await self._typed(self._server.ask(SEND_METHOD, params, arrived=arrived))
 
     async def stop(self) -> None:
-        """`mcpc/stop`."""
-        await self._ask(STOP_METHOD, about_task(self._channel, self._task_id))
+        """`mcpc/stop`, again where the connection went away."""
+        await self._typed(self._server.ask(STOP_METHOD, about_task(self._channel, self._task_id)))
 
     async def state(self) -> dict[str, Any]:
         """`mcpc/task`."""
-        return await self._ask(TASK_METHOD, about_task(self._channel, self._task_id))
+        return await self._typed(self._server.ask_once(TASK_METHOD, about_task(self._channel, self._task_id)))
 
-    async def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def _typed(self, asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         try:
-            return await ask_server(self._session(), method, params)
+            return await asked
         except MCPError as exc:
             if exc.code != METHOD_NOT_FOUND:
                 raise

@@ -98,13 +98,15 @@ class Desk:
             self._keys = {name: found for name, found in self._keys.items() if registry.find(found) is not None}
         self._keys[channel, key.name] = task_id
 
-    async def send_input(self, state: TaskState, value: Any) -> None:
-        """An input for a running task.
+    async def send_input(self, state: TaskState, value: Any, key: str | None = None) -> None:
+        """An input for a running task; one whose key is known was sent before, and is left out.
 
         Raises:
             TaskEnded, InputRefused: it takes none.
         """
-        self.workshop.execution(state).give(value)
+        if key not in state.heard:
+            self.workshop.execution(state).give(value)
+            state.hear(key, len(state.heard))
 
     async def answer(self, state: TaskState, prompt_id: str, answer: Any) -> None:
         """The answer to one of a task's questions.

@@ -36,7 +36,7 @@ from mcpc.wire.names import (
     TASK_METHOD,
 )
 from mcpc.wire.reasons import reason_to
-from mcpc.wire.requests import MAX_MESSAGE_SIZE, PROMPT_ID, TASK_ID
+from mcpc.wire.requests import INPUT_KEY, MAX_MESSAGE_SIZE, PROMPT_ID, TASK_ID
 
 __all__ = ["add_methods", "open_journal"]
 
@@ -78,6 +78,7 @@ class _SendParams(_TaskParams):
 
     input: Any = None
     prompt_id: str | None = Field(default=None, alias=PROMPT_ID, max_length=1024)
+    key: str | None = Field(default=None, alias=INPUT_KEY, min_length=1, max_length=256)
 
 
 def add_methods(lowlevel: Server[Any], desk: Desk, reception: Reception, direct: DirectForm) -> None:
@@ -133,7 +134,7 @@ class _Methods:
             if params.prompt_id is not None:
                 await self._desk.answer(state, params.prompt_id, params.input)
             else:
-                await self._desk.send_input(state, params.input)
+                await self._desk.send_input(state, params.input, params.key)
         except TaskError as exc:
             raise _refusal(exc) from exc
         return {}

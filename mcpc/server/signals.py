@@ -35,14 +35,14 @@ class Signals:
         self._store = store
         self._running = running
 
-    async def send_input(self, state: TaskState, value: Any) -> None:
-        """An input for a running task.
+    async def send_input(self, state: TaskState, value: Any, key: str | None = None) -> None:
+        """An input for a running task. One that was sent before with the same key is left out where the task runs.
 
         Raises:
             TaskEnded, InputRefused, UnknownTask: it takes none.
             StoreError: it could not be kept.
         """
-        encoded = encode_json(value)
+        encoded = encode_json([key, value])
         running = self._running(state.task_id)
         if running is not None:
             running.inputs.check(len(encoded))

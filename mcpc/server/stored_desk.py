@@ -121,13 +121,12 @@ class StoredDesk(Desk):
         assert key is not None, "without one every task is new"
         return _same(key, sent)
 
-    async def send_input(self, state: TaskState, value: Any) -> None:
+    async def send_input(self, state: TaskState, value: Any, key: str | None = None) -> None:
         """See `Desk.send_input`."""
-        await (
-            super().send_input(state, value)
-            if self._is_local(state)
-            else self.workshop.signals.send_input(state, value)
-        )
+        if self._is_local(state):
+            await super().send_input(state, value, key)
+        elif key not in state.heard:
+            await self.workshop.signals.send_input(state, value, key)
 
     async def answer(self, state: TaskState, prompt_id: str, answer: Any) -> None:
         """See `Desk.answer`."""

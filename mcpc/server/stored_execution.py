@@ -97,9 +97,9 @@ class _StoredInputs(Inputs):
         self._line = line
         self._numbers: deque[int] = deque()
 
-    def put_numbered(self, number: int, value: bytes) -> None:
+    def put_numbered(self, number: int, value: Any, size: int) -> None:
         """An input that the store has taken."""
-        self.add(from_json(value), len(value))
+        self.add(value, size)
         self._numbers.append(number)
 
     async def next(self) -> tuple[Any] | None:
@@ -209,7 +209,10 @@ class StoredExecution(Execution):
         if signal.kind == "stop":
             self.stops()
         elif signal.kind == "input":
-            self._stored_inputs.put_numbered(signal.number, signal.value or b"null")
+            key, value = from_json(signal.value or b"[null, null]")
+            if self.state.hear(key, signal.number):
+                self._stored_inputs.put_numbered(signal.number, value, len(signal.value or b""))
+                self.line.change()  # what was heard is known, too, to whoever runs it next
         elif signal.prompt_id is not None:
             self._answers[signal.prompt_id] = signal
             self._settle(signal.prompt_id)

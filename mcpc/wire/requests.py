@@ -8,6 +8,7 @@ from typing import Any
 from mcpc.wire.names import HEADS_FORM
 
 __all__ = [
+    "INPUT_KEY",
     "LAST_MESSAGE",
     "MAX_MESSAGE_SIZE",
     "PROMPT_ID",
@@ -26,6 +27,7 @@ TASK_ID = "taskId"
 TOOL_NAME = "toolName"
 SESSION_ID = "sessionId"
 PROMPT_ID = "promptId"
+INPUT_KEY = "key"
 LAST_MESSAGE = "lastMessage"
 MAX_MESSAGE_SIZE = "maxMessageSize"
 
@@ -67,10 +69,16 @@ def about_task(channel: str, task_id: str) -> dict[str, Any]:
     return {"channel": channel, TASK_ID: task_id}
 
 
-def input_params(channel: str, task_id: str, value: Any, prompt_id: str | None) -> dict[str, Any]:
-    """The params of `mcpc/send`: an input, or the answer to a prompt."""
-    answer = {} if prompt_id is None else {PROMPT_ID: prompt_id}
-    return {**about_task(channel, task_id), "input": value, **answer}
+def input_params(
+    channel: str, task_id: str, value: Any, prompt_id: str | None, key: str | None = None
+) -> dict[str, Any]:
+    """The params of `mcpc/send`: an input, or the answer to a prompt; with a key it may be sent again."""
+    named = {PROMPT_ID: prompt_id, INPUT_KEY: key}
+    return {
+        **about_task(channel, task_id),
+        "input": value,
+        **{name: given for name, given in named.items() if given is not None},
+    }
 
 
 def task_description(

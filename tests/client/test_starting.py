@@ -14,6 +14,7 @@ from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, CallToolResult, Result,
 import mcpc
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form
+from mcpc.client.repeater import Repeater
 from mcpc.client.router import Router
 from mcpc.client.sep2663_extension import RemoteTasks
 from mcpc.client.starting import Starter
@@ -68,7 +69,7 @@ class Client:
         self.seen.append(message)
 
     def steer(self, task_id: str) -> ChannelSteering:
-        return ChannelSteering(lambda: cast("ClientSession", self), "key", task_id)
+        return ChannelSteering(Repeater(lambda: cast("ClientSession", self)), "key", task_id)
 
     async def send_request(self, request: Any, result_type: type[Result]) -> Result:
         """Stands for the session: takes what a task is asked."""

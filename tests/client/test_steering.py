@@ -8,6 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, Result
 
 import mcpc
+from mcpc.client.repeater import Repeater
 from mcpc.client.steering import CallSteering, ChannelSteering, Unsteered
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +30,9 @@ class Asked:
 
 
 def reached(session: Any) -> ChannelSteering:
-    return ChannelSteering(lambda: session, "the-channel", "t")
+    server = Repeater(lambda: session)
+    server.closed(mcpc.ConnectionLost("there is one connection only"))
+    return ChannelSteering(server, "the-channel", "t")
 
 
 async def test_a_task_on_a_channel_is_given_inputs_and_answers_stopped_and_asked_about() -> None:
@@ -40,6 +43,7 @@ async def test_a_task_on_a_channel_is_given_inputs_and_answers_stopped_and_asked
     await task.stop()
     assert await task.state() == {"status": "running", "taskId": "t"}
     about = {"channel": "the-channel", "taskId": "t"}
+    assert len(session.requests[0][1].pop("key")) == 16
     assert session.requests == [
         ("mcpc/send", {**about, "input": {"focus": 1}}),
         ("mcpc/send", {**about, "input": "yes", "promptId": "p"}),
@@ -70,7 +74,7 @@ async def test_what_a_server_refuses_is_the_error_that_it_names(error: MCPError,
 async def test_the_session_is_that_of_the_present_connection() -> None:
     sessions = [Asked(), Asked()]
     present: list[Any] = [sessions[0]]
-    task = ChannelSteering(lambda: present[0], "c", "t")
+    task = ChannelSteering(Repeater(lambda: present[0]), "c", "t")
     await task.stop()
     present[0] = sessions[1]
     await task.stop()

@@ -53,6 +53,8 @@ class Relay:
         """What came from the server, by connection."""
         self.refusing = False
         """Whether new connections are dropped at once."""
+        self.cuts_next = False
+        """Whether the next that comes from the server is swallowed, and its connection cut."""
         self._listener = listener
         self._dial = dial
         self._cuts = cuts
@@ -100,6 +102,10 @@ class Relay:
         passed = self.received[number]
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if self.cuts_next:
+                    self.cuts_next = False
+                    self.cut_count += 1
+                    break
                 room = _room(cut, bytes(passed), data)
                 target.sendall(data[:room])
                 passed += data[:room]
