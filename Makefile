@@ -19,7 +19,7 @@ help:
 	@echo "make bench        the benchmark (see docs/performance.md)"
 	@echo "make conformance  the official suite: tasks, and through the bridge"
 	@echo "make soak         200 clients and faults at random, 10 minutes, then each parser under fuzz; SECONDS=20 SEED=7"
-	@echo "make kills        kill -9 of a server at each step of its store; SEEDS=1 for a short run"
+	@echo "make kills        kill -9 of a server at each step of its store; SEEDS=1 for a short run; goes on where it was broken off"
 	@echo "make clean        remove everything that was made here"
 
 $(READY): requirements-dev.lock pyproject.toml

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import wraps
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -37,11 +37,13 @@ from mcpc.transport import URI
 
 __all__ = ["STEPS", "FaultyStore", "Step"]
 
-Step = Literal["before append", "after append", "receipt", "checkpoint", "end", "enter", "claim"]
-STEPS: tuple[Step, ...] = ("before append", "after append", "receipt", "checkpoint", "end", "enter", "claim")
+Step = Literal[
+    "before append", "after append", "receipt", "checkpoint", "end", "enter", "before signal", "signal", "claim", "reap"
+]
+STEPS: tuple[Step, ...] = get_args(Step)
 """Where a test may stop: before an append has begun; after it has landed and before that is known; when the receipts
-are looked at; the same as `after append` for a batch with a checkpoint, or an end; after a task was entered or claimed,
-and before that is known."""
+are looked at; the same as `after append` for a batch with a checkpoint, or an end; after a task was entered, signalled
+to or claimed, or orphans were looked after, and before that is known; before a signal is kept."""
 
 
 class FaultyStore:
@@ -225,7 +227,10 @@ class _Faulty:
 
     async def signal(self, task_id: str, signal: Signal) -> int:
         await self._plan.call("signal")
-        return await self._inner.signal(task_id, signal)
+        self._plan.reach("before signal")
+        number = await self._inner.signal(task_id, signal)
+        self._plan.reach("signal")
+        return number
 
     async def signals(self, claim: Claim, after: int) -> list[Signal]:
         await self._plan.call("signals")
@@ -245,7 +250,9 @@ class _Faulty:
 
     async def reap(self) -> list[StoredTask]:
         await self._plan.call("reap")
-        return await self._inner.reap()
+        reaped = await self._inner.reap()
+        self._plan.reach("reap")
+        return reaped
 
     async def sweep(self) -> Counts:
         await self._plan.call("sweep")

@@ -1,5 +1,11 @@
-"""A server that kills itself at the n-th time that its store comes to a step: `killed_server.py URI STORE STEP N`."""
+"""Servers that kill themselves at the n-th time that their store comes to a step.
 
+`python killed_server.py` imports all and forks a server for each line of its input
+(address, store, step and n, as JSON), and writes its process id: a matrix of a
+thousand kills has no time for imports.
+"""
+
+import json
 import os
 import signal
 import sys
@@ -8,14 +14,18 @@ from typing import Any
 from mcp.server import MCPServer
 
 import mcpc
+from mcpc.store_uri import resolve_store
 from mcpc.testing import FaultyStore
+from mcpc.uri import resolve
 
 LAST = 12
+ASKS_AT = 6
+"""Before which number the worker asks whether it shall go on."""
 
 
-def main(uri: str, path: str, step: str, n: str) -> None:
+def main(uri: str, path: str, step: str, n: int) -> None:
     """Serve until the step."""
-    left = int(n)
+    left = n
 
     def reached() -> None:
         nonlocal left
@@ -30,6 +40,8 @@ def main(uri: str, path: str, step: str, n: str) -> None:
 
     async def count(task: mcpc.Task) -> str:
         for number in range(task.resumed or 0, LAST):
+            if number == ASKS_AT:
+                assert await task.ask("Go on?", choices=["yes", "no"], key="on") == "yes"
             await task.update(number)
             await task.checkpoint(number + 1)
         return "done"
@@ -40,5 +52,20 @@ def main(uri: str, path: str, step: str, n: str) -> None:
     mcpc.run(server, uri)
 
 
+def fork_for_ever() -> None:
+    """A server for each line."""
+    resolve("tcp")
+    resolve_store("sqlite")
+    mcpc.MCPCHelper(MCPServer[Any]("warm"), store="memory:warm")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            main(*json.loads(line))
+            os._exit(0)
+        print(child, flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    fork_for_ever()
