@@ -6,8 +6,7 @@ messages nor what it means to take none: who does is told.
 """
 
 import weakref
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sized
 
 import anyio
 
@@ -24,22 +23,28 @@ class Flow:
         """Called when the first place is full."""
         self.on_room: Callable[[], None] | None = None
         """Called when the last full place has room again, before those who `wait`; it may find one full again."""
-        self._full: dict[weakref.ref[Any], None] = {}
+        self._full: dict[weakref.ref[Sized], None] = {}
         self._room = anyio.Event()
         self._later: Callable[[Callable[[], None]], object] | None = None
+
+    @property
+    def level(self) -> int:
+        """How many messages wait in the places that are full. It changes while their readers are at work."""
+        places = [place() for place in self._full]
+        return sum(len(place) for place in places if place is not None)
 
     @property
     def stopped(self) -> bool:
         """Whether a place is full."""
         return bool(self._full)
 
-    def full(self, place: object) -> None:
+    def full(self, place: Sized) -> None:
         """`place` had no room for a message. It is full until `drained`, or until nobody holds it any more."""
         if not self._full:
             self._stop()
         self._full.setdefault(weakref.ref(place, self._gone))
 
-    def drained(self, place: object) -> None:
+    def drained(self, place: Sized) -> None:
         """`place` has room again. Does nothing where it was not full."""
         if self._full:
             self._forget(weakref.ref(place))
@@ -56,12 +61,12 @@ class Flow:
         if self.on_stop is not None:
             self.on_stop()
 
-    def _gone(self, place: weakref.ref[Any]) -> None:
+    def _gone(self, place: weakref.ref[Sized]) -> None:
         """A place was dropped, perhaps by the garbage collector, in the middle of anything: so nothing is done yet."""
         if self._later is not None:
             self._later(lambda: self._forget(place))
 
-    def _forget(self, place: weakref.ref[Any]) -> None:
+    def _forget(self, place: weakref.ref[Sized]) -> None:
         if place not in self._full:
             return
         del self._full[place]

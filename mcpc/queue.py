@@ -21,7 +21,7 @@ Overflow = Literal["coalesce", "block", "drop_oldest", "disconnect"]
 """What a full queue does with the next message:
 
 - `coalesce`: of each task keep the newest waiting update, and all else. Where that frees nothing, as `block`.
-- `block`: take no more from the server for this channel until there is room; it keeps them for us, within its bounds.
+- `block`: have the server send no more on this channel until there is room; it keeps them for us, and its tasks wait.
 - `drop_oldest`: the oldest waiting message goes.
 - `disconnect`: the listener is removed.
 """

@@ -6,19 +6,20 @@ and reports what is missing as a `gap`.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import anyio
 from mcp_types import RequestId
 
+from mcpc.client.backlog import Backlog
+from mcpc.client.open_calls import OpenCalls
+from mcpc.client.under_way import Row, UnderWay
 from mcpc.flow import Flow
 from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY
-from mcpc.wire.callbacks import decode_messages, known_messages, known_runs, messages_in_content, messages_of
+from mcpc.wire.callbacks import decode_messages, known_messages, known_runs, messages_of
 from mcpc.wire.message import METHOD, PARAMS, RESULT, meta_of
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
 from mcpc.wire.originals import decode_direct
@@ -29,24 +30,18 @@ __all__ = ["EVERY_SESSION", "GAP_EVENT", "Inbox"]
 logger: logging.Logger = logger_of(__name__)
 
 GAP_EVENT = "gap"
-MAX_BACKLOG = 100_000
-"""Messages without a number that wait for room at the most."""
 EVERY_SESSION = "*"
 
 Deliver = Callable[[Sequence[MCPCMessage]], int]
 """Takes messages, in order; says how many. The next one, where there is one, had no room, and the flow was told so."""
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class _OpenCall:
-    """A tool call whose answer is not in yet."""
-
-    task_id: str
-    held: list[MCPCMessage] = field(default_factory=list[MCPCMessage])
-
-
 def _nothing(_: bool) -> None:
     """Nobody wants to know."""
+
+
+def _nowhere() -> None:
+    """Nobody wants to know that either."""
 
 
 class Inbox:
@@ -54,7 +49,7 @@ class Inbox:
 
     Args:
         deliver: Takes the messages, in order, as many as there is room for.
-        flow: What is numbered is not taken while it is stopped; what is not waits here. Both go on when there is room.
+        flow: What comes while it is stopped waits here, and goes on when there is room.
     """
 
     def __init__(self, deliver: Deliver, flow: Flow) -> None:
@@ -63,8 +58,6 @@ class Inbox:
         self.epoch: str | None = None
         self.bad_messages: int = 0
         """What came in a callback and was not an MCPC message."""
-        self.dropped: int = 0
-        """Messages without a number (the original's form) for which there was no room for too long."""
         self.gaps: int = 0
         self.caught_up: anyio.Event = anyio.Event()
         """Set once we have what the server had when it first let us listen."""
@@ -76,16 +69,19 @@ class Inbox:
         """Called when the server's log was lost, with the ids of the tasks that it still knows."""
         self.on_gap: Callable[[bool], None] = _nothing
         """Called when messages were missed; True where the server's log was lost."""
+        self.on_overrun: Callable[[], None] = _nowhere
+        """Called when so much waits here that no more is taken: what follows comes again when we listen again."""
         self._deliver = deliver
         self._flow = flow
-        flow.on_room = self._deliver_backlog
+        flow.on_room = self._go_on
+        self._goes_on = False
+        self._under_way = UnderWay()
+        """What came when there was no more room. Empty while there is."""
         self._listen_id: RequestId | None = None
         self._reported = 0
         """Up to where missing numbers have been reported."""
-        self._calls: dict[RequestId, _OpenCall] = {}
-        self._holds: dict[str, _OpenCall] = {}
-        self._backlog: deque[MCPCMessage] = deque()
-        """What cannot come again (it has no number) and had no room yet."""
+        self._calls = OpenCalls()
+        self._backlog = Backlog()
 
     def take(self, message: dict[str, Any]) -> None:
         """A callback, as a decoded JSON-RPC message. Never raises for what the peer sent."""
@@ -103,7 +99,8 @@ class Inbox:
             if self._head:
                 self._look_whether_caught_up()
         elif method == LISTENING_METHOD:
-            self._listening(cast("dict[str, Any]", params))
+            announcement = Row(0, (), cast("dict[str, Any]", params))  # it concerns what comes after it
+            (self._keep if self._under_way else self._hand_over)(announcement)
 
     def _is_stale(self, params: dict[str, Any]) -> bool:
         """Whether it belongs to a listen request that has ended: the present one brings it again."""
@@ -117,14 +114,14 @@ class Inbox:
         if not found:
             self.bad_messages += 1
         for message in found:
-            call = self._call_of(message)
+            call = self._calls.of(message)
             if call is None:
                 self._pass_on(message)
                 continue
             call.held.append(message)
             if len(call.held) > DEFAULT_CAPACITY:
                 del call.held[0]
-                self.dropped += 1
+                self._backlog.dropped += 1
 
     # --- numbers ---
 
@@ -136,15 +133,15 @@ class Inbox:
         if type(first) is not int or first < 1 or values is None:
             self.bad_messages += 1
             return
-        if self._flow.stopped:
-            self._refuse()
+        if self._flow.stopped or self._under_way:
+            self._keep(Row(first, decode_messages(values) if made is None else made))
             return
         news = values[max(0, self.last + 1 - first) :]
         number = max(first, self.last + 1)
         if not news:
             return
-        if first > self.last + 1 and first - 1 > self._reported:
-            self._gap(self.last + 1, first - 1, None)
+        if first > self.last + 1:
+            self._report_missing(first)
         messages = news if made is not None else None if holds_back else known_messages(news)
         if messages is None:
             self._one_by_one(number, decode_messages(news))
@@ -152,26 +149,66 @@ class Inbox:
         taken = self._deliver(messages)
         self.last = number + taken - 1
         if taken < len(messages):
-            self._refuse()
+            self._put_back(number + taken, messages[taken:])
 
-    def _refuse(self) -> None:
-        """There was no room for a message: it, and what this stream still brings, comes again when we listen again.
-
-        There may be room before the stream has ended. To take what follows then would leave a hole.
-        """
-        self._listen_id = None
+    def _report_missing(self, first: int) -> None:
+        if first > self.last + 1 and first - 1 > self._reported:
+            self._gap(self.last + 1, first - 1, None)
 
     def _one_by_one(self, number: int, messages: Sequence[MCPCMessage | None]) -> None:
         """Messages from `number` on, some of which may be bad, or have to wait."""
-        for message in messages:
+        for place, message in enumerate(messages):
             if message is None:
                 self.bad_messages += 1
                 logger.warning("message %d of the channel was not an MCPC message", number)
             elif not self._hand_on(message):
-                self._refuse()
+                self._put_back(number, messages[place:])
                 return
             self.last = number
             number += 1
+
+    # --- what comes when there is no room ---
+
+    @property
+    def under_way(self) -> int:
+        """How many messages wait here that came when there was no more room."""
+        return len(self._under_way)
+
+    def _keep(self, row: Row) -> None:
+        """There is no room, or something waits that came before. Beyond the bound the stream is not taken any further.
+
+        There may be room before it has ended. To take what follows then would leave a hole.
+        """
+        if not self._under_way.put(row):
+            self._listen_id = None
+            self.on_overrun()
+
+    def _put_back(self, number: int, messages: Sequence[MCPCMessage | None]) -> None:
+        """There was no room for these messages of a row."""
+        self._under_way.put_back(Row(number, messages))
+        self._go_on()  # where there is some again by now
+
+    def _go_on(self) -> None:
+        """There may be room again for what waits here."""
+        if self._goes_on:  # a listener changed something that leads here again
+            return
+        self._goes_on = True
+        try:
+            while not self._flow.stopped and (self._backlog or self._under_way):
+                self._backlog.deliver(self._deliver)
+                if self._under_way and not self._flow.stopped:
+                    self._hand_over(self._under_way.take())
+        finally:
+            self._goes_on = False
+        if self._head:
+            self._look_whether_caught_up()
+
+    def _hand_over(self, row: Row) -> None:
+        if row.announcement is not None:
+            self._listening(row.announcement)
+            return
+        self._report_missing(row.first)
+        self._one_by_one(max(row.first, self.last + 1), row.messages[max(0, self.last + 1 - row.first) :])
 
     def _listening(self, params: dict[str, Any]) -> None:
         epoch, oldest = params.get("epoch"), params.get("oldest")
@@ -204,20 +241,19 @@ class Inbox:
     @property
     def holds_back(self) -> bool:
         """Whether messages wait here for room, or for the answer to their call."""
-        return bool(self._holds or self._backlog)
+        return bool(self._calls or self._backlog)
 
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""
         self.gaps += 1
         self._reported = max(self._reported, last or 0)
-        result: dict[str, Any] = {"first": first, "last": last, "epoch": self.epoch, "tasks": None}
-        if isinstance(tasks, list):
-            result["tasks"] = cast("list[Any]", tasks)
+        listed: Any = cast("list[Any]", tasks) if isinstance(tasks, list) else None
+        result = {"first": first, "last": last, "epoch": self.epoch, "tasks": listed}
         self._pass_on(MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result))
 
     def _hand_on(self, message: MCPCMessage) -> bool:
         """Deliver or hold a message that can come again; False where there is no room."""
-        call = self._call_of(message)
+        call = self._calls.of(message)
         if call is None:
             return not self._backlog and self._deliver((message,)) == 1
         if len(call.held) >= DEFAULT_CAPACITY:
@@ -229,18 +265,7 @@ class Inbox:
     def _pass_on(self, message: MCPCMessage) -> None:
         """Deliver a message that cannot come again: where there is no room it waits, ahead of all that follows."""
         if self._backlog or not self._deliver((message,)):
-            self._backlog.append(message)
-            if len(self._backlog) > MAX_BACKLOG:
-                self._backlog.popleft()
-                self.dropped += 1
-
-    def _deliver_backlog(self) -> None:
-        """There may be room again for what waits here."""
-        while self._backlog:
-            message = self._backlog.popleft()  # first: a listener may change something that leads here again
-            if not self._deliver((message,)):
-                self._backlog.appendleft(message)
-                return
+            self._backlog.add(message)
 
     def listen_sent(self, request_id: RequestId) -> None:
         """A listen request is on its way: from now on only what belongs to it counts."""
@@ -256,30 +281,19 @@ class Inbox:
 
     def call_sent(self, request_id: RequestId, task_id: str | None) -> None:
         """A tool call is on its way; messages of its task wait for the answer, so that `created` is the first."""
-        if task_id is not None and task_id not in self._holds:
-            self._calls[request_id] = self._holds[task_id] = _OpenCall(task_id)
+        self._calls.sent(request_id, task_id)
 
     def call_answered(self, request_id: RequestId, result: Mapping[str, Any] | None) -> None:
         """The answer is in: hand on the messages in it, then those that waited. None where the call failed."""
-        call = self._calls.pop(request_id, None)
-        if call is None:
-            return
-        del self._holds[call.task_id]
-        for message in messages_in_content(None if result is None else result.get("content")):
-            if message.event != "created" or message.task_id == call.task_id:  # else it was told of when it was begun
+        if (call := self._calls.close(request_id)) is not None:
+            for message in call.answered(result):
                 self._pass_on(message)
-        for message in call.held:
-            self._pass_on(message)
-        self._flow.drained(call)
+            self._flow.drained(call)
 
     def abandon_calls(self) -> None:
         """The connection is gone: no answer will come."""
-        for request_id in list(self._calls):
+        for request_id in self._calls.requests:
             self.call_answered(request_id, None)
-
-    def _call_of(self, message: MCPCMessage) -> _OpenCall | None:
-        """The call that a message has to wait for."""
-        return self._holds.get(message.task_id) if self._holds and message.task_id is not None else None
 
 
 def _ids(tasks: Any) -> set[str]:

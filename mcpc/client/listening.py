@@ -5,6 +5,8 @@ of who gets them.
 """
 
 import logging
+import secrets
+from functools import partial
 
 import anyio
 from mcp.client import ClientSession
@@ -13,11 +15,12 @@ from mcp_types import CONNECTION_CLOSED
 
 from mcpc.client.backoff import Backoff
 from mcpc.client.inbox import Inbox
-from mcpc.client.requests import ask_to_listen
+from mcpc.client.pausing import Pausing
+from mcpc.client.requests import ask_server, ask_to_listen
 from mcpc.errors import ConnectFailed, ConnectionLost
 from mcpc.flow import Flow
 from mcpc.logs import logger_of
-from mcpc.wire.requests import listen_params
+from mcpc.wire.requests import about_listening, listen_params
 
 __all__ = ["Listening"]
 
@@ -34,7 +37,7 @@ class Listening:
 
     Args:
         inbox: Where the messages go.
-        flow: While it is stopped we do not listen; what is sent meanwhile stays with the server.
+        flow: While it is stopped the server is to pause; what is sent meanwhile stays with it.
         channel: The channel's key.
         max_message_size: Bytes of the largest message that we take, where the server is to know.
     """
@@ -44,8 +47,8 @@ class Listening:
         self._max_message_size = max_message_size
         self._inbox = inbox
         self._flow = flow
+        inbox.on_overrun = self._cut
         self._stream: anyio.CancelScope | None = None
-        flow.on_stop = self._cut
 
     async def run(self, session: ClientSession) -> None:
         """Listen until the connection is gone.
@@ -77,20 +80,36 @@ class Listening:
             raise ConnectFailed(f"the server did not confirm that it lets us listen within {PATIENCE:g} seconds")
 
     async def _listen_once(self, session: ClientSession) -> None:
-        """One stream, to its end."""
-        inbox = self._inbox
+        """One stream, to its end.
+
+        Raises:
+            MCPError: the server refused.
+        """
+        inbox, name, refusal = self._inbox, secrets.token_hex(8), None
         params = listen_params(
-            self.channel, after=inbox.last, epoch=inbox.epoch, max_message_size=self._max_message_size
+            self.channel,
+            after=inbox.last,
+            epoch=inbox.epoch,
+            max_message_size=self._max_message_size,
+            listen_id=name,
         )
-        with anyio.CancelScope() as self._stream:
+        ask = partial(ask_server, session, params=about_listening(self.channel, name))
+        pausing = Pausing(self._flow, inbox, ask, self._cut)
+        async with anyio.create_task_group() as tasks:
+            self._stream = tasks.cancel_scope
+            self._flow.on_stop = lambda: pausing.begin(tasks.start_soon)
             try:
                 await ask_to_listen(session, params)
             except MCPError as exc:
-                if exc.code != CONNECTION_CLOSED:
-                    raise
-                logger.debug("the listen stream was cut: %s", exc)
+                refusal = exc
             finally:
-                self._stream = None
+                self._flow.on_stop = self._stream = None
+                tasks.cancel_scope.cancel()
+        if refusal is None:
+            return
+        if refusal.code != CONNECTION_CLOSED:
+            raise refusal
+        logger.debug("the listen stream was cut: %s", refusal)
 
     def _cut(self) -> None:
         if self._stream is not None:

@@ -30,13 +30,15 @@ from mcpc.wire.names import (
     LISTEN_METHOD,
     LISTENING_METHOD,
     MESSAGES_METHOD,
+    PAUSE_METHOD,
+    RESUME_METHOD,
     SEND_METHOD,
     STOP_METHOD,
     SUBSCRIPTION_META,
     TASK_METHOD,
 )
 from mcpc.wire.reasons import reason_to
-from mcpc.wire.requests import INPUT_KEY, MAX_MESSAGE_SIZE, PROMPT_ID, TASK_ID
+from mcpc.wire.requests import INPUT_KEY, LISTEN_ID, MAX_MESSAGE_SIZE, PROMPT_ID, TASK_ID
 
 __all__ = ["add_methods", "open_journal"]
 
@@ -64,6 +66,14 @@ class _ListenParams(_Params):
     epoch: str | None = Field(default=None, max_length=256)
     max_message_size: int | None = Field(default=None, alias=MAX_MESSAGE_SIZE, ge=1, strict=True)
     forms: list[Any] = Field(default_factory=list[Any], max_length=64)
+    listen_id: str | None = Field(default=None, alias=LISTEN_ID, max_length=256)
+
+
+class _PauseParams(_Params):
+    """Of `mcpc/pause` and `mcpc/resume`."""
+
+    channel: str = ChannelKey
+    listen_id: str = Field(alias=LISTEN_ID, min_length=1, max_length=256)
 
 
 class _TaskParams(_Params):
@@ -90,6 +100,8 @@ def add_methods(lowlevel: Server[Any], desk: Desk, reception: Reception, direct:
 
     add(INFO_METHOD, _InfoParams, methods.info)
     add(LISTEN_METHOD, _ListenParams, methods.listen)
+    add(PAUSE_METHOD, _PauseParams, methods.pause)
+    add(RESUME_METHOD, _PauseParams, methods.resume)
     add(TASK_METHOD, _TaskParams, methods.task)
     add(SEND_METHOD, _SendParams, methods.send)
     add(STOP_METHOD, _TaskParams, methods.stop)
@@ -151,6 +163,24 @@ class _Methods:
         except UnknownTask as exc:
             raise _refusal(exc) from exc
 
+    async def pause(self, ctx: Context, params: _PauseParams) -> dict[str, Any]:
+        """Send the listener nothing until it resumes; senders wait for it meanwhile, as for one that reads."""
+        self._stream(params).pause()
+        return {}
+
+    async def resume(self, ctx: Context, params: _PauseParams) -> dict[str, Any]:
+        """Send the listener what has come meanwhile, and go on."""
+        self._stream(params).resume()
+        return {}
+
+    def _stream(self, params: _PauseParams) -> ListenStream:
+        """The caller's listening. A request that comes late must not pause the one after it."""
+        journal = self._reception.known_journal(params.channel, current_principal())
+        stream = None if journal is None else journal.reader
+        if not isinstance(stream, ListenStream) or stream.name != params.listen_id:
+            raise MCPError(INVALID_PARAMS, "nobody of that listenId listens to this channel here")
+        return stream
+
     async def listen(self, ctx: Context, params: _ListenParams) -> dict[str, Any]:
         """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
         journal = await open_journal(self._reception, params.channel, client=client_of(ctx.request))
@@ -163,6 +193,7 @@ class _Methods:
             params.epoch,
             max_message_size=params.max_message_size,
             heads=HEADS_FORM in params.forms,
+            name=params.listen_id,
         )
         journal.listen(stream)
         connection = current_connection.get()

@@ -20,6 +20,10 @@ class ReaderState(StrEnum):
     """There may be something to send: the announcement, at first."""
     CAUGHT_UP = "caught up"
     """All has been sent."""
+    PAUSED = "paused"
+    """It asked to be sent nothing until it has room; it is waited for all the same."""
+    PAUSED_STALLED = "paused, stalled"
+    """The same, and it has given no sign for too long."""
     STALLED = "stalled"
     """It has not read for too long: nobody waits for it, until it reads again."""
     FINISHING = "finishing"
@@ -39,6 +43,10 @@ class ReaderEvent(StrEnum):
     """It was sent something, and there is more."""
     DRAIN = "drain"
     """It has been sent all that there is."""
+    PAUSE = "pause"
+    """It has no room, and is at work on what it has."""
+    RESUME = "resume"
+    """It has room again."""
     STALL = "stall"
     """Whoever waits for it has waited long enough."""
     FINISH = "finish"
@@ -48,19 +56,26 @@ class ReaderEvent(StrEnum):
 
 
 _B, _C, _S = ReaderState.BEHIND, ReaderState.CAUGHT_UP, ReaderState.STALLED
+_P, _PS = ReaderState.PAUSED, ReaderState.PAUSED_STALLED
 _F, _FS, _E = ReaderState.FINISHING, ReaderState.FINISHING_STALLED, ReaderState.ENDED
 _POST, _SEND, _DRAIN = ReaderEvent.POST, ReaderEvent.SEND, ReaderEvent.DRAIN
 _STALL, _FINISH, _LEAVE = ReaderEvent.STALL, ReaderEvent.FINISH, ReaderEvent.LEAVE
+_PAUSE, _RESUME = ReaderEvent.PAUSE, ReaderEvent.RESUME
 
 TRANSITIONS: Mapping[ReaderState, Mapping[ReaderEvent, ReaderState]] = {
-    _B: {_POST: _B, _SEND: _B, _DRAIN: _C, _STALL: _S, _FINISH: _F, _LEAVE: _E},
-    _C: {_POST: _B, _SEND: _B, _DRAIN: _C, _STALL: _C, _FINISH: _F, _LEAVE: _E},
-    _S: {_POST: _S, _SEND: _B, _DRAIN: _C, _STALL: _S, _FINISH: _FS, _LEAVE: _E},
-    _F: {_POST: _F, _SEND: _F, _DRAIN: _E, _STALL: _FS, _FINISH: _F, _LEAVE: _E},
-    _FS: {_POST: _FS, _SEND: _F, _DRAIN: _E, _STALL: _FS, _FINISH: _FS, _LEAVE: _E},
-    _E: {_POST: _E, _STALL: _E, _FINISH: _E, _LEAVE: _E},
+    _B: {_POST: _B, _SEND: _B, _DRAIN: _C, _PAUSE: _P, _RESUME: _B, _STALL: _S, _FINISH: _F, _LEAVE: _E},
+    _C: {_POST: _B, _SEND: _B, _DRAIN: _C, _PAUSE: _P, _RESUME: _C, _STALL: _C, _FINISH: _F, _LEAVE: _E},
+    _P: {_POST: _P, _PAUSE: _P, _RESUME: _B, _STALL: _PS, _FINISH: _F, _LEAVE: _E},
+    _PS: {_POST: _PS, _PAUSE: _P, _RESUME: _B, _STALL: _PS, _FINISH: _FS, _LEAVE: _E},
+    _S: {_POST: _S, _SEND: _B, _DRAIN: _C, _PAUSE: _P, _RESUME: _S, _STALL: _S, _FINISH: _FS, _LEAVE: _E},
+    _F: {_POST: _F, _SEND: _F, _DRAIN: _E, _PAUSE: _F, _RESUME: _F, _STALL: _FS, _FINISH: _F, _LEAVE: _E},
+    _FS: {_POST: _FS, _SEND: _F, _DRAIN: _E, _PAUSE: _FS, _RESUME: _FS, _STALL: _FS, _FINISH: _FS, _LEAVE: _E},
+    _E: {_POST: _E, _PAUSE: _E, _RESUME: _E, _STALL: _E, _FINISH: _E, _LEAVE: _E},
 }
-"""From each state, what can happen and where it leads. Who has ended is sent nothing."""
+"""From each state, what can happen and where it leads. Who has ended or paused is sent nothing.
+
+Who finishes is sent the rest even though it paused: there will be no later.
+"""
 
 
 class Reader:
@@ -79,6 +94,8 @@ class Reader:
         """When it was last sent something while somebody waited for room, on the loop's clock."""
         self.awake: bool = True
         """Whether there may be something to take, as far as the taker knows. Of the state, at hand for each message."""
+        self.paused: bool = False
+        """Whether it is to be sent nothing until it resumes. Of the state, too."""
         self._state = ReaderState.BEHIND
         self._wake: Callable[[], None] | None = None
         self._ready: anyio.Event | None = None
@@ -91,7 +108,7 @@ class Reader:
     @property
     def stalled(self) -> bool:
         """Whether it has not read for too long: nobody waits for it, until it reads again."""
-        return self._state is _S or self._state is _FS
+        return self._state is _S or self._state is _FS or self._state is _PS
 
     def bind(self, wake: Callable[[], None]) -> None:
         """Call `wake` when there is something to take."""
@@ -103,7 +120,7 @@ class Reader:
 
     async def ready(self) -> None:
         """Wait until there may be something to take, or there will be nothing more."""
-        if self._state is _C:
+        if not self.awake and self._state is not _E:
             self._ready = anyio.Event()
             await self._ready.wait()
             self._ready = None
@@ -115,6 +132,16 @@ class Reader:
             RuntimeError: it has ended.
         """
         self._move(_SEND if more else _DRAIN)
+
+    def pause(self) -> None:
+        """It has no room: it is sent nothing until `resume`. Said again it is a sign of life: it is waited for anew."""
+        self.progressed_at = anyio.current_time()
+        self._move(_PAUSE)
+
+    def resume(self) -> None:
+        """It has room again."""
+        self.progressed_at = anyio.current_time()
+        self._move(_RESUME)
 
     def stall(self) -> None:
         """It has not read for too long."""
@@ -131,7 +158,8 @@ class Reader:
     def _move(self, event: ReaderEvent) -> None:
         was_awake = self.awake
         self._state = state = step(TRANSITIONS, self._state, event)
-        self.awake = state is not _C and state is not _E
+        self.paused = state is _P or state is _PS
+        self.awake = state is not _C and state is not _E and not self.paused
         if state is _E:
             self.ended.set()
             if self._ready is not None:

@@ -35,6 +35,10 @@ class Reception:
             journal.name_session(session_id)
         return journal
 
+    def known_journal(self, key: str, principal: Hashable | None) -> Journal | None:
+        """The journal of that channel key here; None where there is none, or it is another principal's."""
+        return self.workshop.journals.find(key, principal)
+
     async def expect_listener(self, journal: Journal, after: int, epoch: str | None) -> None:
         """Somebody is about to listen after that number of that epoch."""
 

@@ -30,6 +30,10 @@ class StoredReception(Reception):
         """See `Reception.open_journal`."""
         return await self.workshop.shelf.open(channel_id(key), principal, session_id, client)
 
+    def known_journal(self, key: str, principal: Hashable | None) -> Journal | None:
+        """See `Reception.known_journal`."""
+        return self.workshop.journals.find(channel_id(key), principal)
+
     async def expect_listener(self, journal: Journal, after: int, epoch: str | None) -> None:
         """See `Reception.expect_listener`."""
         if isinstance(journal, StoredJournal):

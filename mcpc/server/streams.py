@@ -38,6 +38,7 @@ class ListenStream(Reader):
         epoch: The journal's, as the listener knows it.
         max_message_size: Bytes of the largest frame that the listener takes; None where it does not say.
         heads: Whether it takes the form with heads once.
+        name: What the listener calls this stream, where it may pause it.
     """
 
     def __init__(
@@ -49,9 +50,11 @@ class ListenStream(Reader):
         *,
         max_message_size: int | None = None,
         heads: bool = False,
+        name: str | None = None,
     ) -> None:
         self.journal = journal
         self.listen_id = listen_id
+        self.name = name
         fresh = (epoch is not None and epoch != journal.epoch) or after > journal.mailbox.head
         if not fresh:
             journal.mailbox.acknowledge(after)  # who listens after a number has had what came before it
@@ -70,7 +73,7 @@ class ListenStream(Reader):
 
     def next(self) -> dict[str, Any] | Batch | None:
         """What to send next: an announcement (its params), a batch, or nothing for now."""
-        if self._state is ReaderState.ENDED:
+        if self._state is ReaderState.ENDED or self.paused:
             return None
         journal = self.journal
         mailbox = journal.mailbox

@@ -11,7 +11,9 @@ __all__ = [
     "LISTEN_METHOD",
     "MESSAGES_METHOD",
     "NOTIFICATION_PREFIX",
+    "PAUSE_METHOD",
     "REFUSAL_META",
+    "RESUME_METHOD",
     "SEND_METHOD",
     "SESSION_META",
     "STOP_METHOD",
@@ -23,6 +25,8 @@ __all__ = [
 
 INFO_METHOD = "mcpc/info"
 LISTEN_METHOD = "mcpc/listen"
+PAUSE_METHOD = "mcpc/pause"
+RESUME_METHOD = "mcpc/resume"
 SEND_METHOD = "mcpc/send"
 STOP_METHOD = "mcpc/stop"
 TASK_METHOD = "mcpc/task"

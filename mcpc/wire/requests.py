@@ -10,11 +10,13 @@ from mcpc.wire.names import HEADS_FORM
 __all__ = [
     "INPUT_KEY",
     "LAST_MESSAGE",
+    "LISTEN_ID",
     "MAX_MESSAGE_SIZE",
     "PROMPT_ID",
     "SESSION_ID",
     "TASK_ID",
     "TOOL_NAME",
+    "about_listening",
     "about_task",
     "input_params",
     "is_listen_to",
@@ -30,11 +32,14 @@ PROMPT_ID = "promptId"
 INPUT_KEY = "key"
 LAST_MESSAGE = "lastMessage"
 MAX_MESSAGE_SIZE = "maxMessageSize"
+LISTEN_ID = "listenId"
 
 # --- listening --------------------------------------------------------------------------------------------------
 
 
-def listen_params(channel: str, *, after: int, epoch: str | None, max_message_size: int | None) -> dict[str, Any]:
+def listen_params(
+    channel: str, *, after: int, epoch: str | None, max_message_size: int | None, listen_id: str
+) -> dict[str, Any]:
     """The params of `mcpc/listen`.
 
     Args:
@@ -42,13 +47,19 @@ def listen_params(channel: str, *, after: int, epoch: str | None, max_message_si
         after: The last number that is here already.
         epoch: Of the log that it is a number of; None where none was heard of.
         max_message_size: Bytes of the largest message that is taken, where the server is to know.
+        listen_id: What this listening is called when it is to pause.
     """
-    params: dict[str, Any] = {"channel": channel, "after": after, "forms": [HEADS_FORM]}
+    params: dict[str, Any] = {"channel": channel, "after": after, "forms": [HEADS_FORM], LISTEN_ID: listen_id}
     if max_message_size is not None:
         params[MAX_MESSAGE_SIZE] = max_message_size
     if epoch is not None:
         params["epoch"] = epoch
     return params
+
+
+def about_listening(channel: str, listen_id: str) -> dict[str, Any]:
+    """The params of `mcpc/pause` and `mcpc/resume`."""
+    return {"channel": channel, LISTEN_ID: listen_id}
 
 
 def is_listen_to(params: dict[str, Any] | None, channel: str | None) -> bool:

@@ -6,10 +6,10 @@ from typing import Any
 import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, EmptyResult
+from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, EmptyResult, Result
 
 import mcpc
-from mcpc.client import backoff
+from mcpc.client import backoff, pausing
 from mcpc.client.inbox import Inbox
 from mcpc.client.listening import MAX_REFUSALS, Listening
 from mcpc.flow import Flow
@@ -22,18 +22,34 @@ Answer = Callable[[int], Awaitable[None]]
 class Place:
     """Something that may be full."""
 
+    waiting = 1
+
+    def __len__(self) -> int:
+        return self.waiting
+
 
 class Server:
-    """A session whose server answers each listen request by calling `answer` with its number."""
+    """A session whose server answers each listen request by calling `answer` with its number.
 
-    def __init__(self, answer: Answer) -> None:
+    It does not know `mcpc/pause`, unless `tell` takes it, with its params.
+    """
+
+    def __init__(self, answer: Answer, tell: Callable[[str, dict[str, Any]], None] | None = None) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.names: list[str] = []
         self._answer = answer
+        self._tell = tell
 
-    async def send_request(self, request: Any, *_: Any, **options: Any) -> EmptyResult:
-        assert request.method == "mcpc/listen"
+    async def send_request(self, request: Any, *_: Any, **options: Any) -> Any:
+        if request.method != "mcpc/listen":
+            if self._tell is None:
+                raise MCPError(METHOD_NOT_FOUND, "Method not found")
+            self._tell(request.method, request.params.model_dump(by_alias=True, exclude_none=True))
+            return Result()
         assert options["request_read_timeout_seconds"] > 1e6, "a listen request has no answer until it ends"
-        self.asked.append(request.params.model_dump(by_alias=True, exclude_none=True))
+        asked = request.params.model_dump(by_alias=True, exclude_none=True)
+        self.names.append(asked.pop("listenId"))
+        self.asked.append(asked)
         await self._answer(len(self.asked))
         return EmptyResult()
 
@@ -80,6 +96,7 @@ async def test_it_listens_again_after_the_last_number_when_the_stream_ends() -> 
         {**usual, "after": 10, "epoch": "e"},
         {**usual, "after": 20, "epoch": "e"},
     ]
+    assert len(set(server.names)) == 3
 
 
 async def test_a_stream_that_was_cut_is_no_error_as_long_as_it_had_begun() -> None:
@@ -124,7 +141,7 @@ async def test_a_stream_that_had_begun_sets_the_count_back() -> None:
     assert len(server.asked) == MAX_REFUSALS + MAX_REFUSALS + 1
 
 
-async def test_while_a_place_is_full_it_does_not_listen_and_goes_on_at_once_when_it_has_room(
+async def test_a_server_that_cannot_pause_is_not_listened_to_while_a_place_is_full(
     waits: list[float],
 ) -> None:
     listens, inbox, flow = listening()
@@ -151,3 +168,69 @@ async def test_while_a_place_is_full_it_does_not_listen_and_goes_on_at_once_when
             assert waits == []
             group.cancel_scope.cancel()
     assert len(server.asked) == 2
+
+
+async def test_while_a_place_is_full_the_server_pauses_and_is_told_of_what_is_worked_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pausing, "RENEWAL", 0.01)
+    listens, inbox, flow = listening()
+    place, streaming, told = Place(), anyio.Event(), list[str]()
+
+    def tell(method: str, params: dict[str, Any]) -> None:
+        assert params == {"channel": "the-channel", "listenId": server.names[0]}
+        told.append(method)
+
+    async def answer(count: int) -> None:
+        inbox.listening.set()
+        streaming.set()
+        await anyio.sleep_forever()
+
+    server: Any = Server(answer, tell)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(listens.run, server)
+            await streaming.wait()
+            for round_ in (1, 2):
+                flow.full(place)
+                while told.count("mcpc/pause") < 2 * round_:  # once more, as something was taken meanwhile
+                    place.waiting += 1
+                    await anyio.lowlevel.checkpoint()
+                flow.drained(place)
+                while told.count("mcpc/resume") < round_:
+                    await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+    assert told[0] == "mcpc/pause"
+    assert told[-1] == "mcpc/resume"
+    assert len(server.asked) == 1
+
+
+async def test_a_server_that_does_not_answer_whether_it_pauses_is_not_listened_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pausing, "PATIENCE", 0.01)
+    listens, inbox, flow = listening()
+    place, streaming = Place(), [anyio.Event(), anyio.Event()]
+
+    class Silent(Server):
+        async def send_request(self, request: Any, *args: Any, **options: Any) -> Any:
+            if request.method != "mcpc/listen":
+                await anyio.sleep_forever()
+            return await super().send_request(request, *args, **options)
+
+    async def answer(count: int) -> None:
+        inbox.listening.set()
+        streaming[count - 1].set()
+        await anyio.sleep_forever()
+
+    server: Any = Silent(answer)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(listens.run, server)
+            await streaming[0].wait()
+            flow.full(place)
+            while inbox.listening.is_set():
+                await anyio.lowlevel.checkpoint()
+            flow.drained(place)
+            await streaming[1].wait()
+            group.cancel_scope.cancel()

