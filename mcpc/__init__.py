@@ -48,6 +48,7 @@ from mcpc.errors import (
     TaskEnded,
     TaskError,
     TaskFailed,
+    TaskHeld,
     TaskInterrupted,
     TaskStopped,
     TimedOut,
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt, TaskInfo
     from mcpc.options import ConnectOptions, ListenOptions, MountOptions
     from mcpc.server import (
+        AttachedTask,
         LimitOptions,
         Limits,
         MCPCHelper,
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
         WebApp,
         Working,
         asgi_app,
+        attach,
         is_server,
         listen,
         run,
@@ -111,6 +114,8 @@ __all__ = [
     "run",
     "work",
     "Working",
+    "attach",
+    "AttachedTask",
     "Served",
     "ServerStats",
     "asgi_app",
@@ -184,6 +189,7 @@ __all__ = [
     "TaskStopped",
     "TaskInterrupted",
     "TaskEnded",
+    "TaskHeld",
     "UnknownTask",
     "DuplicateTask",
     "TooManyTasks",
@@ -212,6 +218,7 @@ _ROOMS = {
     "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt", "TaskInfo"),
     "mcpc.options": ("ConnectOptions", "ListenOptions", "MountOptions"),
     "mcpc.server": (
+        "AttachedTask",
         "LimitOptions",
         "Limits",
         "MCPCHelper",
@@ -223,6 +230,7 @@ _ROOMS = {
         "WebApp",
         "Working",
         "asgi_app",
+        "attach",
         "is_server",
         "listen",
         "run",

@@ -33,6 +33,7 @@
         │   └── TooManyTasks             … before it began: a limit on tasks is reached (also LimitReached)
         ├── TaskEnded                it has ended already; nothing can be sent to it
         ├── UnknownTask              no such task on this channel
+        ├── TaskHeld                 another process has it, and has not handed it off
         ├── DuplicateTask            the id of a new task is in use
         ├── KeyRefused               the key of a start is another start's, or the server knows no keys
         ├── InputRefused             no more inputs may wait (also LimitReached)
@@ -76,6 +77,7 @@ __all__ = [
     "TaskEnded",
     "TaskError",
     "TaskFailed",
+    "TaskHeld",
     "TaskInterrupted",
     "TaskStopped",
     "TimedOut",
@@ -294,6 +296,10 @@ class TaskEnded(TaskError):
 
 class UnknownTask(TaskError, LookupError):
     """No such task on this channel. Another channel's task looks just the same."""
+
+
+class TaskHeld(TaskError):
+    """Another process has the task, and did not hand it off in time."""
 
 
 class DuplicateTask(TaskError):

@@ -1,5 +1,6 @@
 """The server's side: background tools, their channels, and serving them at a URI."""
 
+from mcpc.server.attaching import AttachedTask, attach
 from mcpc.server.helper import MCPCHelper
 from mcpc.server.kinds import is_server
 from mcpc.server.limits import Limits
@@ -13,6 +14,7 @@ from mcpc.server.web import WebApp, asgi_app
 from mcpc.server.working import Working, work
 
 __all__ = [
+    "AttachedTask",
     "LimitOptions",
     "Limits",
     "MCPCHelper",
@@ -24,6 +26,7 @@ __all__ = [
     "WebApp",
     "Working",
     "asgi_app",
+    "attach",
     "is_server",
     "listen",
     "run",

@@ -3,7 +3,7 @@
 Knows nothing of who may take a task (`recovery`), nor of what its worker does.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 
 from mcpc.messages import MCPCMessage
 from mcpc.server.execution import Execution
@@ -38,6 +38,7 @@ class Bench:
         signals: What is said to tasks.
         following: Who follows the state of tasks.
         on_end: Called once for each, with whom it was counted for.
+        let_go: Gives one back.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Bench:
         signals: Signals,
         following: Following,
         on_end: OnEnd,
+        let_go: Callable[..., Awaitable[None]],
     ) -> None:
         self._workshop = workshop
         self._note = note
@@ -55,6 +57,7 @@ class Bench:
         self._signals = signals
         self._following = following
         self._on_end = on_end
+        self._let_go = let_go
 
     def make(
         self,
@@ -88,6 +91,7 @@ class Bench:
             resumed,
         )
         running.stops = lambda: workshop.stop(state)
+        running.let_go = lambda: self._let_go(running, handed=True)
         return workshop.enter_execution(running, holders)
 
     async def take_up(self, claim: Claim, stored: StoredTask, *, is_restart: bool = True) -> StoredExecution:

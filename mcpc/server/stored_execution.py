@@ -5,13 +5,13 @@ since, and the answers to questions that were asked with a key.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, cast
 
 from anyio.lowlevel import checkpoint
 from pydantic_core import from_json
 
-from mcpc.errors import PromptError, TaskEnded, TaskError
+from mcpc.errors import MCPCError, PromptError, TaskEnded, TaskError
 from mcpc.server.execution import Execution
 from mcpc.server.inputs import Inputs
 from mcpc.server.limits import Limits
@@ -23,7 +23,7 @@ from mcpc.stored import Signal
 from mcpc.tasks import Status, TaskRegistry, TaskState
 from mcpc.wire.jsontext import encode_json
 
-__all__ = ["StoredExecution", "StoredOutlet"]
+__all__ = ["StoredExecution", "StoredOutlet", "hand_off"]
 
 
 class StoredOutlet:
@@ -147,6 +147,8 @@ class StoredExecution(Execution):
         self.resumed: Any = None if resumed is None else from_json(resumed)
         self.stops: Callable[[], None] = lambda: None
         """Called when somebody asks the task to stop."""
+        self.let_go: Callable[[], Awaitable[None]] | None = None
+        """Hands the task off."""
         self._answers: dict[str, Signal] = {}
         """Answers that nobody waits for yet: a keyed question may be asked again."""
         self.observers.append(lambda state: line.change())
@@ -247,3 +249,17 @@ class StoredExecution(Execution):
 
     def _prompt_id(self, key: str | None) -> str:
         return super()._prompt_id(key) if key is None else f"{self.state.task_id}/{key}"
+
+
+async def hand_off(running: Execution) -> None:
+    """Leave a task to who knows its id. Its worker is cancelled.
+
+    Raises:
+        MCPCError: it is in no store: it has none, or its caller waits for it.
+    """
+    if not isinstance(running, StoredExecution) or running.let_go is None:
+        raise MCPCError(
+            "this task is in no store that processes share, so it cannot be handed off: "
+            "the server has none, or the caller speaks plain MCP and waits for its result"
+        )
+    await running.let_go()

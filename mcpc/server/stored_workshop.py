@@ -4,6 +4,7 @@ What a client is shown is what the store has acknowledged. Tasks that live on on
 request or one connection (progress, the originals' direct form) are not stored.
 """
 
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,8 @@ from typing import Any
 import anyio
 
 from mcpc.clock import SYSTEM_CLOCK, Clock
-from mcpc.errors import MCPCError, StoreError, StoreRefused
+from mcpc.errors import MCPCError, StoreError, StoreRefused, StoreUnavailable
+from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
 from mcpc.server.bench import Bench
 from mcpc.server.execution import Execution
@@ -44,6 +46,10 @@ from mcpc.wire.callbacks import encode_message
 
 __all__ = ["StoredWorkshop"]
 
+logger: logging.Logger = logger_of(__name__)
+
+RETRY = 0.5
+"""Seconds before a task is given back again where the store was not reached."""
 SWEEP_INTERVAL = 15.0
 """Seconds between two sweeps of the store."""
 DIRECT = "direct:"
@@ -69,7 +75,9 @@ class StoredWorkshop(Workshop):
         self.shelf: Shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn)
         self.signals: Signals = Signals(self.store, self._stored)
         self.following: Following = Following(self._look_up)
-        self.bench: Bench = Bench(self, self._log.note, self.shelf, self.signals, self.following, self._ended)
+        self.bench: Bench = Bench(
+            self, self._log.note, self.shelf, self.signals, self.following, self._ended, self.let_go
+        )
         self.intake: Intake = Intake(self, self.store, self.runner)
         self._recovery: Recovery | None = None
         self._far = FarLines(self._log.note)
@@ -149,6 +157,30 @@ class StoredWorkshop(Workshop):
                 with anyio.move_on_after(self.limits.shutdown_grace), suppress(MCPCError):
                     await running.line.flushed()
                     await self.store().release(claim)
+
+    async def let_go(self, running: StoredExecution, *, handed: bool = False) -> None:
+        """Give one task back while the others go on; what was said of it so far lands before.
+
+        Args:
+            running: The task, whose worker is cancelled.
+            handed: It waits for who knows its id.
+
+        Raises:
+            StoreRefused: it is handed off, and no other process could have it.
+        """
+        if handed and not self.store().shared:
+            raise StoreRefused(f"no other process can have the tasks of this store: {SHARED}")
+        claim = running.line.claim
+        assert claim is not None
+        running.lose()
+        with anyio.move_on_after(self.limits.lease, shield=True):
+            await running.line.flushed()
+            while True:
+                try:
+                    return await self.store().release(claim, handed=handed)
+                except StoreUnavailable as exc:
+                    logger.warning("a task could not be given back; trying again: %s", exc)
+                await anyio.sleep(RETRY)
 
     async def _flush(self) -> None:
         with anyio.move_on_after(max(0.1, self.limits.shutdown_grace)):

@@ -3,13 +3,15 @@
 import concurrent.futures
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+import anyio
 import anyio.from_thread
 import anyio.lowlevel
 
 from mcpc.errors import MCPCError, TaskStopped
 from mcpc.server.execution import Execution
+from mcpc.server.stored_execution import hand_off
 from mcpc.server.thread_updates import ThreadUpdates
 
 __all__ = ["SyncTask", "Task"]
@@ -134,6 +136,18 @@ class Task(_Handle):
         """Wait until the task shall stop."""
         await self._running.stop.wait()
 
+    async def hand_off(self) -> NoReturn:
+        """Leave the task to another process, which attaches to it by its id (`mcpc.attach`); the worker ends here.
+
+        Who is to attach must know the id: tell them before. Does not return: the worker is cancelled.
+
+        Raises:
+            MCPCError: the task is in no store, so no other process can have it.
+        """
+        await hand_off(self._running)
+        await anyio.sleep_forever()
+        raise AssertionError("the worker was cancelled")
+
 
 class SyncTask(_Handle):
     """A running task, in the hands of its worker in a thread: the same names, blocking.
@@ -188,6 +202,15 @@ class SyncTask(_Handle):
     def stopping(self) -> None:
         """Wait until the task shall stop."""
         self._run(self._running.stop.wait)
+
+    def hand_off(self) -> NoReturn:
+        """Leave the task to another process; see `Task.hand_off`.
+
+        Raises:
+            TaskStopped: always. Let it pass: the worker ends here.
+        """
+        self._run(hand_off, self._running)
+        raise TaskStopped("the task was handed off", task_id=self.task_id)
 
     def _run(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
         """Run `function` in the event loop, and wait for it."""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -90,8 +90,9 @@ def worker(app: Path, store: str, concurrency: int = 10) -> Generator[Program]:
 async def begun(task: mcpc.TaskHandle) -> int:
     """The process that runs a task."""
     async for message in task:
-        if isinstance(message.result, dict) and "process" in message.result:
-            return message.result["process"]
+        result: Any = message.result
+        if isinstance(result, dict) and "process" in result:
+            return int(cast("Any", result)["process"])
     raise AssertionError("it did not begin")
 
 
