@@ -56,7 +56,7 @@ class ConnectOptions(TypedDict, total=False):
     cwd: "str | PathLike[str] | None"
     """The directory that the server runs in (stdio)."""
     errlog: HasFileno | int | None
-    """Where the server's stderr goes: an open file, its descriptor, or None to discard it (stdio)."""
+    """Where the server's stderr is passed on to: an open file, its descriptor, or None for nowhere (stdio)."""
     terminate_timeout: float
     """Seconds that each step of stopping the server may take (stdio)."""
     buffer: int

@@ -1,9 +1,8 @@
 """A connection to a server, as the commands make one."""
 
 import logging
-import tempfile
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,20 +95,15 @@ async def connected(place: Place, **options: Any) -> AsyncGenerator[mcpc.Client]
     async with anyio.create_task_group() as tasks:
         waiting = anyio.CancelScope()
         tasks.start_soon(_tell_of_waiting, place.uri, waiting)
-        with _held_back(place) as errlog:
-            async with mcpc.Client(place.uri, provider="mcpc-cli", **place.options, **errlog, **options) as client:
-                waiting.cancel()
-                yield client
+        chosen = {**place.options, **_held_back(place), **options}
+        async with mcpc.Client(place.uri, provider="mcpc-cli", **chosen) as client:
+            waiting.cancel()
+            yield client
 
 
-@contextmanager
-def _held_back(place: Place) -> Generator[dict[str, Any]]:
+def _held_back(place: Place) -> dict[str, Any]:
     """The option that keeps a server's stderr from ours, unless everything is to be seen."""
-    if not place.keeps_errlog or logger.isEnabledFor(logging.DEBUG):
-        yield {}
-        return
-    with tempfile.TemporaryFile() as log:
-        yield {"errlog": log}
+    return {} if not place.keeps_errlog or logger.isEnabledFor(logging.DEBUG) else {"errlog": None}
 
 
 async def _tell_of_waiting(uri: str, waiting: anyio.CancelScope) -> None:

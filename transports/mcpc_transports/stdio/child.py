@@ -9,7 +9,6 @@ import fcntl
 import logging
 import os
 import signal
-import stat
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,6 +21,7 @@ from anyio.lowlevel import checkpoint
 from mcpc.errors import ConnectFailed
 from mcpc.logs import logger_of
 from mcpc_transports.polled import CHUNK, PolledStream
+from mcpc_transports.stdio.stderr import Stderr
 
 __all__ = ["Child", "Spawn", "has_stderr"]
 
@@ -32,9 +32,6 @@ KILL_TIMEOUT = 2.0
 
 EXIT_TIMEOUT = 0.5
 """Seconds from the end of a server's stdout to its own, where somebody wants to know how that was."""
-
-TAIL, LINES = 8192, 10
-"""Of what a server that died had written to stderr, so many bytes and lines are told."""
 
 POLL = 0.01
 """Seconds between two looks at a process group: nothing tells when one is empty."""
@@ -57,7 +54,8 @@ class Spawn:
     arguments: list[str]
     environment: dict[str, str]
     cwd: str | os.PathLike[str] | None
-    stderr: int
+    errlog: int | None
+    """Where its stderr is passed on to."""
 
     async def start(self) -> "Child":
         """Start it.
@@ -68,18 +66,19 @@ class Spawn:
         with ExitStack() as theirs, ExitStack() as ours:
             stdin, writer = _pipe(theirs, ours)
             reader, stdout = _pipe(ours, theirs)
+            errors, stderr = _pipe(ours, theirs)
             with self._starting():
                 process = await anyio.open_process(
                     self.arguments,
                     stdin=stdin,
                     stdout=stdout,
-                    stderr=self.stderr,
+                    stderr=stderr,
                     env=self.environment,
                     cwd=self.cwd,
                     start_new_session=True,
                 )
             ours.pop_all()
-        return Child(process, reader, writer, self.stderr)
+        return Child(process, reader, writer, Stderr(errors, self.errlog))
 
     @contextmanager
     def _starting(self) -> Generator[None]:
@@ -115,7 +114,7 @@ def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
 class Child(PolledStream):
     """A running server: its stdout to read, its stdin to write. Closing ends only its stdin; then `stop` it."""
 
-    def __init__(self, process: anyio.abc.Process, reader: int, writer: int, stderr: int) -> None:
+    def __init__(self, process: anyio.abc.Process, reader: int, writer: int, stderr: Stderr) -> None:
         super().__init__(reader, writer)
         self._stderr = stderr
         self._process = process
@@ -133,6 +132,7 @@ class Child(PolledStream):
             await self._escalate(timeout)
             tasks.cancel_scope.cancel()
         os.close(self._reader)
+        await self._stderr.end()
 
     async def _escalate(self, timeout: float) -> None:
         if await self._exited(timeout) and not self._group_lives():
@@ -159,13 +159,13 @@ class Child(PolledStream):
     async def ending(self) -> str:
         """How it ended, in words, once its stdout has: its exit status, and the last it wrote to its stderr.
 
-        Empty while it runs. The latter where that is a file that can be read, as the one that a command holds back.
+        Empty while it runs.
         """
         if not await self._exited(EXIT_TIMEOUT):
             return ""
         code = self._process.returncode or 0
         how = f"with exit code {code}" if code >= 0 else f"by signal {-code} ({signal.strsignal(-code)})"
-        said = _last_lines(self._stderr)
+        said = self._stderr.last_lines()
         return f"the server ended {how}" + (f"; the last it wrote to stderr:\n{said}" if said else "")
 
     async def _exited(self, timeout: float) -> bool:
@@ -193,19 +193,3 @@ class Child(PolledStream):
         except PermissionError:
             return True  # somebody is there who became another user
         return True
-
-
-def _last_lines(descriptor: int) -> str:
-    """The end of a file, its control characters escaped; empty for what is no file, or cannot be read."""
-    try:
-        if descriptor < 0 or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
-        size = os.fstat(descriptor).st_size
-        text = os.pread(descriptor, TAIL, max(0, size - TAIL)).decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(f"  {_printable(line)}" for line in text.splitlines()[-LINES:])
-
-
-def _printable(line: str) -> str:
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)

@@ -7,7 +7,6 @@ polled.
 
 import os
 import shlex
-import subprocess
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
@@ -84,7 +83,8 @@ class StdioTransport:
             uri: `stdio:command arg …`, quoted as for a shell.
             env: Variables set for the server, over the few that the SDK lets through (PATH, HOME, …).
             cwd: The directory it runs in.
-            errlog: Where its stderr goes: an open file or its descriptor, None to discard. Default: to our stderr.
+            errlog: Where its stderr is passed on to: an open file or its descriptor, None to discard. Default: our
+                stderr. The last lines of it are in the error where the server dies, whatever this is.
             terminate_timeout: Seconds that each step of stopping it may take.
             max_message_size: Bytes of the largest message accepted.
         """
@@ -147,10 +147,10 @@ def _arguments(uri: URI) -> list[str]:
     return arguments
 
 
-def _errlog(errlog: _HasFileno | int | None) -> int:
-    """The descriptor for a server's stderr."""
+def _errlog(errlog: _HasFileno | int | None) -> int | None:
+    """The descriptor that a server's stderr is passed on to."""
     if errlog is None or (errlog == STDERR and not has_stderr()):
-        return subprocess.DEVNULL
+        return None
     try:
         descriptor = errlog if isinstance(errlog, int) else errlog.fileno()
         os.fstat(descriptor)
