@@ -4,7 +4,7 @@ Knows nothing of JSON-RPC (that is `wire`) and nothing of delivery.
 """
 
 import uuid
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -16,6 +16,7 @@ __all__ = [
     "TASK_EVENTS",
     "TERMINAL_EVENTS",
     "VERSION",
+    "ClientRequest",
     "EventType",
     "MCPCInformation",
     "MCPCMessage",
@@ -26,6 +27,7 @@ __all__ = [
     "TaskStatus",
     "check_message",
     "prompt_of",
+    "request_of",
 ]
 
 PROTOCOL = "mcpc"
@@ -107,6 +109,12 @@ class Prompt(BaseModel):
     tool_name: str | None = None
 
 
+class ClientRequest(Prompt):
+    """What a running task asks of the client's program itself, its model say: a request of the standard."""
+
+    request: dict[str, Any]
+
+
 def check_message(message: MCPCMessage) -> MCPCMessage:
     """Return `message` if it may travel.
 
@@ -128,9 +136,25 @@ def check_message(message: MCPCMessage) -> MCPCMessage:
 
 
 def prompt_of(message: MCPCMessage) -> Prompt | None:
-    """The prompt that `message` carries, or None where it is an ordinary message."""
+    """The prompt that `message` carries, or None where it is an ordinary message, or asks no user."""
     result: Any = message.result
     # Cheapest first: this is asked of every callback.
+    if message.event != "update" or type(result) is not dict or "prompt" not in result:
+        return None
+    found = _asked_in(message, Prompt)
+    return None if found is None or "request" in result["prompt"] else found
+
+
+def request_of(message: MCPCMessage) -> ClientRequest | None:
+    """The request to the client's program that `message` carries; None where it carries none."""
+    return _asked_in(message, ClientRequest)
+
+
+P = TypeVar("P", bound=Prompt)
+
+
+def _asked_in(message: MCPCMessage, kind: type[P]) -> P | None:
+    result: Any = message.result
     if message.event != "update" or type(result) is not dict or "prompt" not in result or message.type != "task":
         return None
     found: Any = result["prompt"]  # pyright: ignore[reportUnknownVariableType]
@@ -138,6 +162,6 @@ def prompt_of(message: MCPCMessage) -> Prompt | None:
         return None
     about = {"task_id": message.task_id, "session_id": message.session_id, "tool_name": message.tool_name}
     try:
-        return Prompt.model_validate({**found, **about})
+        return kind.model_validate({**found, **about})
     except ValueError:
         return None

@@ -81,6 +81,13 @@ class Prompt:
     """The answers that are allowed; None where that is not said."""
     schema: dict[str, Any] | None = None
     """A JSON schema that the answer must fit."""
+    request: dict[str, Any] | None = None
+    """The standard's request that it is, which the client's program answers."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """The same as JSON-able values; versions that know of no requests read all others."""
+        plain = {"prompt_id": self.prompt_id, "message": self.message, "choices": self.choices, "schema": self.schema}
+        return plain if self.request is None else {**plain, "request": self.request}
 
 
 @dataclass(slots=True, eq=False)
@@ -147,10 +154,7 @@ class TaskState:
             value = getattr(self, name)
             plain[name] = value.decode() if isinstance(value, bytes) else value
         plain["status"] = str(self.status)
-        plain["prompts"] = [
-            {"prompt_id": p.prompt_id, "message": p.message, "choices": p.choices, "schema": p.schema}
-            for p in self.prompts.values()
-        ]
+        plain["prompts"] = [prompt.to_plain() for prompt in self.prompts.values()]
         return plain
 
     @classmethod

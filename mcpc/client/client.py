@@ -16,6 +16,7 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
+from mcpc.client.answering import PromptHandler
 from mcpc.client.backoff import Backoff
 from mcpc.client.configured import Configured
 from mcpc.client.handle import TaskHandle
@@ -28,10 +29,11 @@ from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
 from mcpc.client.options import OWN, SDK_OPTIONS, CallOptions, ClientOptions, split
 from mcpc.client.patience import Patience
+from mcpc.client.program import Program
 from mcpc.client.questions import Questions
 from mcpc.client.reconnecting import ReconnectingClient
 from mcpc.client.repeater import Repeater
-from mcpc.client.router import PromptHandler, Router
+from mcpc.client.router import Router
 from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
@@ -63,8 +65,7 @@ class Client(Configured, ReconnectingClient):
         heartbeat: Seconds of silence after which a server that speaks MCPC is asked whether it is there, over tcp, unix
             and stdio; after as many more the connection is lost. Anything it sends counts. None never asks.
         on_connection: Called with `connected`, `lost` and `closed`.
-        channel: The key of an earlier client's channel (a secret), whose tasks are then ours; what the server still
-            keeps of its messages comes again. None for a channel of our own.
+        channel: The key of an earlier client's channel (a secret), whose tasks and kept messages are then ours.
         channel_file: A file (0600; made if need be) for the channel and the last number that listeners have handled:
             the next client that is given it goes on after that.
         transport_options: Options of a transport whose options are not among `ConnectOptions`.
@@ -94,6 +95,7 @@ class Client(Configured, ReconnectingClient):
         self._flow = Flow()
         self._repeater = Repeater(lambda: self.session)
         self._router = Router(self._spawn, self._flow, self._steer, sdk_options.get("logging_callback"))
+        self._router.answering.program = Program.of(sdk_options, lambda: self.session)
         self._inbox = Inbox(self._router.deliver, self._flow)
         self._inbox.on_lost_tasks = self._router.lose_unknown
         self._inbox.on_gap = self._router.look_after_gap
@@ -166,7 +168,7 @@ class Client(Configured, ReconnectingClient):
     @property
     def prompt_handlers(self) -> list[PromptHandler]:
         """What `on_prompt` added; the last one answers."""
-        return self._router.prompt_handlers
+        return self._router.answering.handlers
 
     # --- messages ---
 

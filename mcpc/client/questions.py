@@ -52,7 +52,7 @@ class Questions:
 
     def _answerable(self) -> bool:
         """Whether somebody could answer a question that a call leads to which is made now."""
-        return bool(self.callback is not None or self._router.prompt_handlers or started_call.get() is not None)
+        return bool(self.callback is not None or self._router.answering.handlers or started_call.get() is not None)
 
     async def during(self, call: Awaitable[CallToolResult]) -> CallToolResult:
         """Make a tool call, and know meanwhile that it is open."""
@@ -73,7 +73,7 @@ class Questions:
         call = self._asker(context.session)
         if call is not None and (answer := await self._by_handle(call, request, context, params)) is not None:
             return answer
-        if self._router.prompt_handlers:
+        if self._router.answering.handlers:
             return await self._by_handler(request)
         if self.callback is not None:
             return await self.callback(context, params)
@@ -99,7 +99,7 @@ class Questions:
         with self._shown(call, key, asked) as shown:
             if not shown:
                 return None
-            if self.callback is not None and not self._router.prompt_handlers:
+            if self.callback is not None and not self._router.answering.handlers:
                 return await self.callback(context, params)
             return await asked.answer()
 
@@ -121,7 +121,7 @@ class Questions:
         """What the prompt handler answers; what it cannot answer is declined, as there is nobody else."""
         body = prompt_from_request(str(next(self._numbers)), request)
         try:
-            return _accepted(request, await self._router.ask(Prompt.model_validate(body)))
+            return _accepted(request, await self._router.answering.ask(Prompt.model_validate(body)))
         except PromptError as exc:
             logger.warning("the answer to a question of the server is none, and it was declined: %s", exc)
         except BaseException as exc:

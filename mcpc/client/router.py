@@ -4,7 +4,6 @@ It also makes the messages that stand for what a server says otherwise (an ordin
 result, a progress). Knows nothing of connections and requests.
 """
 
-import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from mcp.client.session import LoggingFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
+from mcpc.client.answering import Answering
 from mcpc.client.handle import TaskHandle, result_value
 from mcpc.client.inbox import EVERY_SESSION
 from mcpc.client.logs import log_teller
@@ -24,9 +24,9 @@ from mcpc.client.steering import Steering
 from mcpc.dispatcher import Dispatcher, Spawn
 from mcpc.errors import ConnectionLost, MCPCError, MessageError, UnknownTask
 from mcpc.flow import Flow
-from mcpc.foreign import hold_back, text_of
+from mcpc.foreign import text_of
 from mcpc.logs import logger_of
-from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, prompt_of
+from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, prompt_of, request_of
 from mcpc.wire.callbacks import decode_message
 from mcpc.wire.prompts import prompt_update
 from mcpc.wire.reasons import refusal_in
@@ -34,7 +34,7 @@ from mcpc.wire.requests import LAST_MESSAGE, SESSION_ID, TOOL_NAME
 from mcpc.wire.results import failure
 from mcpc.wire.standard import PROGRESS_TOKEN
 
-__all__ = ["LOST_EVENT", "PromptHandler", "Router"]
+__all__ = ["LOST_EVENT", "Router"]
 
 LOST_EVENT = "lost"
 """The server event that a client makes when the connection is lost for good."""
@@ -43,12 +43,6 @@ logger: logging.Logger = logger_of(__name__)
 
 FIRST_LOOK, LAST_LOOK = 0.5, 30.0
 """Seconds between two looks at a task of which nothing comes: the first wait, and the longest."""
-
-MAX_ASKED = 10_000
-"""Questions that are remembered as asked."""
-
-PromptHandler = Callable[[Prompt], Any]
-"""Answers a prompt: its return value (or what it awaits to) is the answer."""
 
 
 class Router:
@@ -68,13 +62,11 @@ class Router:
         self.listeners: Dispatcher = Dispatcher(spawn, flow)
         self.handles: WeakValueDictionary[str, TaskHandle] = WeakValueDictionary()
         """The handles of tasks that have not ended, by id. One that nobody holds is gone."""
-        self.prompt_handlers: list[PromptHandler] = []
-        """What answers prompts; the last one does."""
+        self.answering: Answering = Answering(spawn, self._send_answer)
+        """Who answers what tasks ask."""
         self.progress: dict[str, Callable[[dict[str, Any]], None]] = {}
         """What takes the progress of each call that a handle follows, by the call's token."""
         self._steer = steer
-        self._asked: dict[str, None] = {}
-        """The ids of questions that a handler was asked, the newest last."""
         if on_log is not None:
             self.listeners.add(log_teller(on_log), event=LOG_EVENT)
 
@@ -85,17 +77,10 @@ class Router:
         is_run = len(messages) == 1
         deliver = self._deliver_run if is_run else self._deliver_each if self.handles else self.listeners.deliver_all
         taken = deliver(messages)
-        if self.prompt_handlers:
+        if self.answering.is_there:
             for message in islice(messages, taken):
-                self._ask_if_prompt(message)
+                self.answering.take(message)
         return taken
-
-    def _ask_if_prompt(self, message: MCPCMessage) -> None:
-        if self.prompt_handlers and (prompt := prompt_of(message)) is not None:
-            self._asked[prompt.id] = None
-            if len(self._asked) > MAX_ASKED:
-                del self._asked[next(iter(self._asked))]
-            self.spawn(partial(self._answer, prompt))
 
     def _deliver_each(self, messages: Sequence[MCPCMessage]) -> int:
         taken = end = 0
@@ -114,27 +99,13 @@ class Router:
             self.forget(handle)
         return given
 
-    # --- prompts ---
-
-    async def ask(self, prompt: Prompt) -> Any:
-        """What the prompt handler answers."""
-        answer = self.prompt_handlers[-1](prompt)
-        return await answer if inspect.isawaitable(answer) else answer
-
-    async def _answer(self, prompt: Prompt) -> None:
-        try:
-            answer = await self.ask(prompt)
-            assert prompt.task_id is not None
-            handle = self.handles.get(prompt.task_id)
-            steering = self._steer(prompt.task_id) if handle is None else handle.steering
-            await steering.send_input(answer, prompt.id)
-            if handle is not None:
-                handle.closed(prompt.id)
-        except (MCPCError, MCPError) as exc:
-            logger.info("the answer to a prompt of %s came to nothing: %s", prompt.tool_name, exc)
-        except BaseException as exc:
-            await hold_back(exc)
-            logger.error("a prompt of %s was not answered", prompt.tool_name, exc_info=exc)
+    async def _send_answer(self, prompt: Prompt, answer: Any) -> None:
+        assert prompt.task_id is not None
+        handle = self.handles.get(prompt.task_id)
+        steering = self._steer(prompt.task_id) if handle is None else handle.steering
+        await steering.send_input(answer, prompt.id)
+        if handle is not None:
+            handle.closed(prompt.id)
 
     # --- what we make ourselves ---
 
@@ -251,8 +222,7 @@ class Router:
             return
         for asked in _prompts_in(handle, state):
             handle.feed(asked)
-            if asked.result["prompt"]["id"] not in self._asked:
-                self._ask_if_prompt(asked)
+            self.answering.take_once(asked)
 
     async def _look_after(self, handle: TaskHandle, again: bool) -> None:
         heard, wait = handle.heard, FIRST_LOOK
@@ -316,7 +286,7 @@ def _prompts_in(handle: TaskHandle, state: dict[str, Any]) -> list[MCPCMessage]:
         )
         for body in (cast("list[dict[str, Any]]", bodies) if isinstance(bodies, list) else [])
     ]
-    return [message for message in messages if prompt_of(message) is not None]
+    return [message for message in messages if prompt_of(message) or request_of(message)]
 
 
 def _end_of_run(messages: Sequence[MCPCMessage], begin: int) -> int:

@@ -202,7 +202,7 @@ class CalledTask(_Followed):
 
     def _put(self, key: str, request: dict[str, Any]) -> bool:
         body = prompt_from_request(key, request)
-        if body is None or not self._router.prompt_handlers:
+        if body is None or not self._router.answering.handlers:
             self._dispatch_soon(key, request)
         else:
             assert self._follower is not None
@@ -214,7 +214,7 @@ class CalledTask(_Followed):
     async def _answer(self, prompt: Prompt) -> None:
         """Let the client's prompt handler answer. There is nobody else, so what it cannot answer is declined."""
         try:
-            await self.answer(prompt.id, await self._router.ask(prompt))
+            await self.answer(prompt.id, await self._router.answering.ask(prompt))
         except BaseException as exc:
             await hold_back(exc)
             logger.error("a prompt of %s was not answered", self.tool_name or self.task_id, exc_info=exc)
@@ -348,7 +348,7 @@ class RemoteTask(_Followed):
             return True
         if not self._router.emit(self._handle, "update", prompt_update(body)):
             return False
-        if not self._router.prompt_handlers and self.has_callback:
+        if not self._router.answering.handlers and self.has_callback:
             self._dispatch_soon(key, request)
         return True
 

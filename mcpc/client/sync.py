@@ -16,13 +16,13 @@ import anyio.to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp_types import CallToolResult, ListToolsResult
 
+from mcpc.client.answering import PromptHandler
 from mcpc.client.backoff import Backoff
 from mcpc.client.client import Client
 from mcpc.client.configured import Configured
 from mcpc.client.handle import HandleStatus, TaskHandle
 from mcpc.client.life import ConnectionState
 from mcpc.client.options import ClientOptions
-from mcpc.client.router import PromptHandler
 from mcpc.dispatcher import Registration
 from mcpc.matching import Matches
 from mcpc.messages import MCPCMessage, TaskInfo

@@ -2,6 +2,7 @@
 
 import contextvars
 from collections.abc import Callable, Hashable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,16 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import principal_components
 from mcp.server.session import ServerSession
 from mcp_types import RequestId
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcpc.framing import Connection, current_connection
 from mcpc.server.entrance import Entrance
 from mcpc.server.journal import Journal
 from mcpc.server.start_key import StartKey
 from mcpc.wire.calls import CallMetadata
+from mcpc.wire.client_requests import NEEDED
 
-__all__ = ["Call", "client_of", "current_call", "current_principal"]
+__all__ = ["Call", "answered_by", "client_of", "current_call", "current_principal"]
 
 
 @dataclass(eq=False)
@@ -55,6 +58,16 @@ class Call:
 
 current_call: contextvars.ContextVar[Call | None] = contextvars.ContextVar("mcpc_call", default=None)
 """The call being handled, in its tool and in the tasks it started."""
+
+
+def answered_by(call: Call) -> AbstractSet[str]:
+    """The methods of the standard's requests that the caller answers where they come as questions of its task."""
+    if call.journal is not None:
+        return call.metadata.answers
+    session = call.session
+    if session.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        return frozenset()
+    return {method for method, needed in NEEDED.items() if session.check_client_capability(needed)}
 
 
 def current_principal() -> Hashable | None:

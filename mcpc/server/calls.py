@@ -19,7 +19,7 @@ from mcp_types.methods import is_input_required
 from mcpc.errors import MCPCError, MessageError
 from mcpc.framing import Connection, current_connection
 from mcpc.server.answers import on_the_wire
-from mcpc.server.call import Call, client_of, current_call, current_principal
+from mcpc.server.call import Call, answered_by, client_of, current_call, current_principal
 from mcpc.server.callers import Caller, caller_of
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
@@ -171,12 +171,15 @@ class CallReader:
         )
         call.entrance = Entrance(caller.entry.enter)
         invocation = Invocation(call.entrance)
-        run = partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, invocation, caller)))
+        run = partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, call, invocation, caller)))
         return await caller.answer(invocation, partial(self._desk.workshop.host.spawn, run))
 
-    def _as_seen_by_worker(self, ctx: Context, invocation: Invocation, caller: Caller) -> Context:
+    def _as_seen_by_worker(self, ctx: Context, call: Call, invocation: Invocation, caller: Caller) -> Context:
         """The request, whose session is the task's. FastMCP looks at more of it before it tells or asks anything."""
-        session: Any = TaskSession(ctx.session, lambda: invocation.running, caller.log)
+        waits = call.journal is None and not call.task_extension
+        session: Any = TaskSession(
+            ctx.session, lambda: invocation.running, caller.log, answers=answered_by(call), waits=waits
+        )
         if isinstance(self._server, MCPServer | Server):
             return replace(ctx, session=session)
         meta: Any = {"progress_token": PROGRESS_TOKEN, **(ctx.meta or {})}

@@ -24,7 +24,7 @@ from mcpc.server.outlet import Outlet
 from mcpc.server.phrasing import Ending, Phrasing
 from mcpc.server.questions import Questions
 from mcpc.server.stubborn import left_alone_if_stubborn
-from mcpc.tasks import Move, TaskRegistry, TaskState
+from mcpc.tasks import Move, Prompt, TaskRegistry, TaskState
 from mcpc.wire.jsontext import encode_json
 from mcpc.wire.prompts import describe_prompt, prompt_update
 
@@ -149,14 +149,7 @@ class Execution:
             raise TaskEnded(f"the task is {self.state.status}: it takes no input")
         self.inputs.put(value, len(encode_json(value)))
 
-    async def ask(
-        self,
-        message: str,
-        choices: list[Any] | None,
-        schema: dict[str, Any] | None,
-        timeout: float | None,
-        key: str | None = None,
-    ) -> Any:
+    async def ask(self, prompt: Prompt, timeout: float | None = None) -> Any:
         """Ask the client, and wait for the answer.
 
         Raises:
@@ -165,9 +158,9 @@ class Execution:
             PromptError: too many prompts are open, the schema is not one, or the user refused to answer.
         """
         self._check_stopped()
-        asked = self._questions.ask(self._prompt_id(key), message, choices, schema)
+        asked = self._questions.ask(prompt)
         try:
-            shown = self.phrasing.encode("update", prompt_update(describe_prompt(asked.prompt.prompt_id, asked.prompt)))
+            shown = self.phrasing.encode("update", prompt_update(describe_prompt(prompt.prompt_id, prompt)))
             with anyio.fail_after(timeout):
                 await self.outlet.prompt(asked, shown)
                 await asked.answered.wait()
@@ -178,7 +171,7 @@ class Execution:
             raise PromptError(f"the user chose to {asked.refused} the question", action=asked.refused)
         return asked.answer
 
-    def _prompt_id(self, key: str | None) -> str:
+    def prompt_id(self, key: str | None) -> str:
         """The id of a question; its key is for those whose worker may be another's successor."""
         return str(uuid.uuid4())
 

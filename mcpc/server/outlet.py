@@ -11,6 +11,7 @@ import anyio
 from mcpc.errors import PromptError
 from mcpc.later import later
 from mcpc.tasks import Prompt
+from mcpc.wire.client_requests import check_response
 from mcpc.wire.jsontext import is_same_json
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ def check_answer(prompt: Prompt, answer: Any) -> None:
     """Whether `answer` is one.
 
     Raises:
-        PromptError: it is none of the choices, or does not fit the schema.
+        PromptError: it is none of the choices, or does not fit the schema, or is no response to the request.
     """
+    if prompt.request is not None:
+        check_response(prompt.request, answer)
     if prompt.choices is not None and not any(is_same_json(answer, choice) for choice in prompt.choices):
         raise PromptError("the answer is none of the choices")
     if prompt.schema is not None:

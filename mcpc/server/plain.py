@@ -27,9 +27,9 @@ from mcpc.server.outlet import OpenPrompt
 from mcpc.server.outlets import ProgressOutlet, asked_again, can_be_asked
 from mcpc.server.rounds import RoundTable
 from mcpc.server.workshop import Workshop
-from mcpc.tasks import TaskState
+from mcpc.tasks import Prompt, TaskState
 from mcpc.wire.jsontext import as_object
-from mcpc.wire.prompts import answer_from_form, input_request
+from mcpc.wire.prompts import input_request, read_response
 from mcpc.wire.standard import INPUT_REQUESTS, REQUEST_STATE, RESULT_TYPE
 
 __all__ = ["PlainCaller"]
@@ -77,7 +77,7 @@ class _PlainOutlet(ProgressOutlet):
                 finally:
                     self._asking.discard(scope)
                 return
-        if self._news is None:
+        if self._news is None or prompt.prompt.request is not None:
             raise PromptError("this caller cannot be asked")
         self._news.add("question", from_json(data)["result"]["prompt"])
 
@@ -106,12 +106,17 @@ class _RoundsOutlet(_PlainOutlet):
         """Whether the caller declared that it can be asked."""
         self._max_rounds = max_rounds
 
+    def may_be_asked(self, prompt: Prompt) -> bool:
+        """Whether a question may stand in a round. A request of the standard is one for those only who answer it."""
+        return self.askable or prompt.request is not None
+
     async def _ask(self, prompt: OpenPrompt, data: bytes) -> None:
         """Leave the question to the next round."""
-        if not self.askable and self._news is not None:
+        askable = self.may_be_asked(prompt.prompt)
+        if not askable and self._news is not None:
             await prompt.answered.wait()  # its caller gets a handle soon
             return
-        if not self.askable:
+        if not askable:
             raise PromptError("this caller cannot be asked: it speaks no MCPC and declared no elicitation")
         if self.rounds >= self._max_rounds:
             raise PromptError(
@@ -225,9 +230,14 @@ class PlainCaller:
     # --- rounds ---
 
     def _has_questions(self, invocation: Invocation) -> bool:
-        outlet = self._outlet
-        askable = isinstance(outlet, _RoundsOutlet) and outlet.askable
-        return askable and invocation.running is not None and bool(invocation.running.state.prompts)
+        return bool(self._questions(invocation))
+
+    def _questions(self, invocation: Invocation) -> dict[str, Prompt]:
+        """The open questions that a round can carry."""
+        running, outlet = invocation.running, self._outlet
+        if running is None or not isinstance(outlet, _RoundsOutlet):
+            return {}
+        return {key: prompt for key, prompt in running.state.prompts.items() if outlet.may_be_asked(prompt)}
 
     async def _settle(self) -> None:
         for _ in range(SETTLING):
@@ -235,12 +245,11 @@ class PlainCaller:
 
     def _ask(self, invocation: Invocation) -> dict[str, Any]:
         """The answer that asks every open question."""
-        running, outlet = invocation.running, self._outlet
-        assert running is not None
+        outlet = self._outlet
         assert isinstance(outlet, _RoundsOutlet)
         outlet.rounds += 1
         requests: dict[str, Any] = {}
-        for key, prompt in running.state.prompts.items():
+        for key, prompt in self._questions(invocation).items():
             why = self._refusals.get(key)
             requests[key] = input_request(prompt, None if why is None else asked_again(prompt.message, why))
         state = self._rounds.open(self, current_principal(), self._call.tool_name)
@@ -255,7 +264,7 @@ class PlainCaller:
         outlet.session, outlet.request_id = call.session, call.request_id
         self._refusals.clear()
         if invocation.running is not None:
-            for key in list(invocation.running.state.prompts):
+            for key in self._questions(invocation):
                 self._read(invocation.running, key, as_object(responses.get(key)), outlet)
         return await self._wait(invocation)
 
@@ -269,13 +278,11 @@ class PlainCaller:
                 running.refuse(key, "cancel")  # it may not be asked again, and must not be left waiting
 
     def _respond(self, running: Execution, key: str, response: dict[str, Any]) -> None:
-        action = response.get("action")
+        action, answer = read_response(running.state.prompts[key], response)
         if action == "accept":
-            running.answer(key, answer_from_form(running.state.prompts[key], as_object(response.get("content"))))
-        elif action in ("decline", "cancel"):
-            running.refuse(key, action)
+            running.answer(key, answer)
         else:
-            raise PromptError("the question was not answered")
+            running.refuse(key, action)
 
     def abandon(self) -> None:
         """The caller did not come back: the task is stopped, as by a cancelled call."""

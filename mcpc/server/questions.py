@@ -35,22 +35,22 @@ class Questions:
         self._asked: dict[str, OpenPrompt] = {}
         """Those whose worker waits; an answered one is here until it has run on."""
 
-    def ask(self, prompt_id: str, message: str, choices: list[Any] | None, schema: dict[str, Any] | None) -> OpenPrompt:
+    def ask(self, prompt: Prompt) -> OpenPrompt:
         """Open a question.
 
         Raises:
             PromptError: too many are open, this one is, or the schema is not one.
         """
-        if prompt_id in self._asked:
+        if prompt.prompt_id in self._asked:
             raise PromptError("this question is being asked already; give each one that is open a key of its own")
         if len(self._asked) >= self._max_open:
             raise PromptError(f"{self._max_open} prompts are open, which is the limit")
-        if schema is not None:
+        if prompt.schema is not None:
             try:
-                validators.validator_for(schema).check_schema(schema)
+                validators.validator_for(prompt.schema).check_schema(prompt.schema)
             except jsonschema.SchemaError as exc:
                 raise PromptError(f"not a JSON schema: {exc.message}") from exc
-        asked = OpenPrompt(Prompt(prompt_id, message, choices, schema))
+        asked = OpenPrompt(prompt)
         self._registry.move(self._state, Move.ASK)
         self._asked[asked.prompt.prompt_id] = asked
         self._state.prompts[asked.prompt.prompt_id] = asked.prompt

@@ -8,6 +8,7 @@ runs here. Updates may be merged: what is followed is the task's state.
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -121,7 +122,7 @@ class _Relay:
     async def _ask_one(self, prompt: Prompt, scope: anyio.CancelScope) -> None:
         with scope:
             try:
-                answer = await self._running.ask(prompt.message, prompt.choices, prompt.schema, None)
+                answer = await self._running.ask(replace(prompt, prompt_id=self._running.prompt_id(None)))
                 await self._workshop.signals.answer(self._state, prompt.prompt_id, answer)
             except TaskStopped:
                 pass  # the stop is handed on

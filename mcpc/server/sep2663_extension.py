@@ -39,9 +39,10 @@ from mcpc.server.sep2663_push import AcknowledgingSession, TaskStream, notify, s
 from mcpc.server.sep2663_state import created_state, detailed_state
 from mcpc.server.terms import Terms
 from mcpc.tasks import TaskState
+from mcpc.wire.jsontext import as_object
 from mcpc.wire.message import meta_of, with_meta
 from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_META, SUBSCRIPTION_META
-from mcpc.wire.prompts import answer_from_form
+from mcpc.wire.prompts import read_response
 from mcpc.wire.reasons import PROMPT, UNKNOWN_TASK, reason_data
 from mcpc.wire.requests import TASK_ID
 from mcpc.wire.sep2663 import (
@@ -212,15 +213,11 @@ class TasksExtension:
         prompt = state.prompts.get(key)
         if prompt is None:
             return
-        members = cast("dict[str, Any]", response) if isinstance(response, dict) else {}
-        action, content = members.get("action"), members.get("content")
+        action, answer = read_response(prompt, as_object(response))
         if action == "accept":
-            filled = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
-            await self._desk.answer(state, key, answer_from_form(prompt, filled))
-        elif action in ("decline", "cancel"):
-            await self._desk.refuse(state, key, action)
+            await self._desk.answer(state, key, answer)
         else:
-            raise PromptError("a response needs an action: accept, decline or cancel")
+            await self._desk.refuse(state, key, action)
 
     # --- push ---
 

@@ -20,7 +20,7 @@ from mcpc.server.outlet import OpenPrompt
 from mcpc.server.stored_journal import StoredJournal
 from mcpc.server.stored_states import STATE_ONLY, interrupted_message
 from mcpc.stored import Signal
-from mcpc.tasks import Status, TaskRegistry, TaskState
+from mcpc.tasks import Prompt, Status, TaskRegistry, TaskState
 from mcpc.wire.jsontext import encode_json
 
 __all__ = ["StoredExecution", "StoredOutlet", "hand_off"]
@@ -232,23 +232,16 @@ class StoredExecution(Execution):
         except (PromptError, TaskError):
             pass  # nobody asks it now
 
-    async def ask(
-        self,
-        message: str,
-        choices: list[Any] | None,
-        schema: dict[str, Any] | None,
-        timeout: float | None,
-        key: str | None = None,
-    ) -> Any:
-        """See `Execution.ask`. With a key, an answer that was given before is taken, and nobody is asked."""
-        known = None if key is None else self._answers.get(self._prompt_id(key))
+    async def ask(self, prompt: Prompt, timeout: float | None = None) -> Any:
+        """See `Execution.ask`. What has a key and was answered before is taken so, and nobody is asked."""
+        known = self._answers.get(prompt.prompt_id)
         if known is None or known.kind != "answer":
-            return await super().ask(message, choices, schema, timeout, key)
+            return await super().ask(prompt, timeout)
         await checkpoint()
         return from_json(known.value or b"null")
 
-    def _prompt_id(self, key: str | None) -> str:
-        return super()._prompt_id(key) if key is None else f"{self.state.task_id}/{key}"
+    def prompt_id(self, key: str | None) -> str:
+        return super().prompt_id(key) if key is None else f"{self.state.task_id}/{key}"
 
 
 async def hand_off(running: Execution) -> None:

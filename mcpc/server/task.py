@@ -13,6 +13,7 @@ from mcpc.errors import MCPCError, TaskStopped
 from mcpc.server.execution import Execution
 from mcpc.server.stored_execution import hand_off
 from mcpc.server.thread_updates import ThreadUpdates
+from mcpc.tasks import Prompt
 
 __all__ = ["SyncTask", "Task"]
 
@@ -114,7 +115,8 @@ class Task(_Handle):
             TimeoutError: no answer came in time.
             PromptError: the caller cannot be asked, too many prompts are open, or the schema is not one.
         """
-        return await self._running.ask(message, choices, schema, timeout, key)
+        running = self._running
+        return await running.ask(Prompt(running.prompt_id(key), message, choices, schema), timeout)
 
     def inputs(self) -> AsyncIterator[Any]:
         """What the client sends to the running task, in order. Ends when the task shall stop."""
@@ -188,7 +190,8 @@ class SyncTask(_Handle):
         key: str | None = None,
     ) -> Any:
         """Ask the client a question and wait for the answer; see `Task.ask`."""
-        return self._run(self._running.ask, message, choices, schema, timeout, key)
+        asked = Prompt(self._running.prompt_id(key), message, choices, schema)
+        return self._run(self._running.ask, asked, timeout)
 
     def inputs(self) -> Iterator[Any]:
         """What the client sends to the running task, in order. Ends when the task shall stop."""

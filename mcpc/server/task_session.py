@@ -2,10 +2,12 @@
 
 An ordinary tool's session ends with its request, and a worker's `ctx.info`, `ctx.report_progress` and `ctx.elicit`
 may come when the request has long been answered. So they become what a task has: an update, a log entry, a question.
+What it asks of the client's program, its model say, becomes a question too where whoever follows the task answers such.
 All else is the session of the call.
 """
 
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from mcp.server.session import ServerSession
@@ -13,7 +15,11 @@ from mcp_types import ElicitResult, RequestId
 
 from mcpc.errors import PromptError
 from mcpc.server.execution import Execution
+from mcpc.tasks import Prompt
+from mcpc.wire.client_requests import response_value, roots_request, sampling_request
+from mcpc.wire.message import METHOD
 from mcpc.wire.names import WORKER_TOKEN
+from mcpc.wire.standard import ROOTS_METHOD, SAMPLING_METHOD
 
 __all__ = ["PROGRESS_TOKEN", "Log", "TaskSession"]
 
@@ -31,12 +37,24 @@ class TaskSession:
         session: The session of the call.
         task: Gives the task; None before there is one, and then all is the call's own.
         log: Takes a log entry to who follows the task.
+        answers: The methods of the standard's requests that whoever follows the task answers as questions of it.
+        waits: Whether the request of the call is open for as long as the task runs.
     """
 
-    def __init__(self, session: ServerSession, task: Callable[[], Execution | None], log: Log) -> None:
+    def __init__(
+        self,
+        session: ServerSession,
+        task: Callable[[], Execution | None],
+        log: Log,
+        *,
+        answers: AbstractSet[str] = frozenset(),
+        waits: bool = True,
+    ) -> None:
         self._session = session
         self._task = task
         self._log = log
+        self._answers = answers
+        self._waits = waits
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
@@ -95,7 +113,8 @@ class TaskSession:
         if task is None:
             return await self._session.elicit_form(message, requested_schema, related_request_id)
         try:
-            answer = await task.ask(message, None, cast("dict[str, Any]", requested_schema), None)
+            schema = cast("dict[str, Any]", requested_schema)
+            answer = await task.ask(Prompt(task.prompt_id(None), message, schema=schema))
         except PromptError as exc:
             if exc.action is None:
                 raise
@@ -103,8 +122,27 @@ class TaskSession:
         return ElicitResult(action="accept", content=answer)
 
     async def create_message(self, messages: Any, **options: Any) -> Any:
-        """Ask the client's model, over its connection: the request of the call may be over."""
-        if self._task() is not None:
+        """Ask the client's model: by a question of the task, or over the connection that the call came over."""
+        task = self._task()
+        if task is not None and not self._waits:
             options.pop("related_request_id", None)
-        create: Any = self._session.create_message  # pyright: ignore[reportDeprecated]
-        return await create(messages, **options)
+        if task is None or SAMPLING_METHOD not in self._answers:
+            create: Any = self._session.create_message  # pyright: ignore[reportDeprecated]
+            return await create(messages, **options)
+        options.pop("related_request_id", None)
+        return await _request(task, sampling_request(messages, options))
+
+    async def list_roots(self) -> Any:
+        """Ask for the client's roots, in the same ways."""
+        task = self._task()
+        if task is None or ROOTS_METHOD not in self._answers:
+            return await self._session.list_roots()  # pyright: ignore[reportDeprecated]
+        return await _request(task, roots_request())
+
+
+async def _request(task: Execution, request: dict[str, Any]) -> Any:
+    """What whoever follows the task responds."""
+    method = request[METHOD]
+    asked = Prompt(task.prompt_id(None), f"{method}, for the program of the client", request=request)
+    response = await task.ask(asked)
+    return response_value(request, response)

@@ -1,5 +1,6 @@
 """What a `tools/call` says of its session and task, in our form and the originals'."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -7,7 +8,7 @@ from mcp_types import CLIENT_CAPABILITIES_META_KEY
 
 from mcpc.errors import MessageError
 from mcpc.wire.jsontext import as_object
-from mcpc.wire.names import CHANNEL_META, KEY_META, SESSION_META, TASK_META
+from mcpc.wire.names import ANSWERS_META, CHANNEL_META, KEY_META, SESSION_META, TASK_META
 from mcpc.wire.originals import METADATA_ARGUMENT, PARAMETERS_ARGUMENT
 
 __all__ = ["CallMetadata", "call_meta", "read_call", "without_elicitation"]
@@ -24,12 +25,20 @@ class CallMetadata:
     """`meta` (ours), `0.2.6`, `0.2.1`, or `none`: an ordinary call."""
     key: str | None = None
     """Names the start: the same key on the same channel is the same task."""
+    answers: frozenset[str] = frozenset()
+    """The methods of the standard's requests that the client answers where they come as questions of its task."""
 
 
-def call_meta(*, channel: str, session_id: str, task_id: str, key: str | None = None) -> dict[str, Any]:
+def call_meta(
+    *, channel: str, session_id: str, task_id: str, key: str | None = None, answers: Sequence[str] = ()
+) -> dict[str, Any]:
     """The `_meta` members of a tool call in our form."""
-    meta = {CHANNEL_META: channel, SESSION_META: session_id, TASK_META: task_id}
-    return meta if key is None else {**meta, KEY_META: key}
+    meta: dict[str, Any] = {CHANNEL_META: channel, SESSION_META: session_id, TASK_META: task_id}
+    if key is not None:
+        meta[KEY_META] = key
+    if answers:
+        meta[ANSWERS_META] = list(answers)
+    return meta
 
 
 def read_call(params: dict[str, Any]) -> CallMetadata:
@@ -60,7 +69,10 @@ def _read(members: dict[str, Any], form: str, session: str, task: str, channel: 
         return value
 
     key = text(KEY_META) if form == "meta" else None
-    return CallMetadata(text(session) or "default", text(task), text(channel), form, key)
+    listed: Any = members.get(ANSWERS_META)
+    methods = cast("list[Any]", listed) if isinstance(listed, list) else []
+    answers = frozenset(method for method in methods if isinstance(method, str))
+    return CallMetadata(text(session) or "default", text(task), text(channel), form, key, answers)
 
 
 def without_elicitation(params: dict[str, Any] | None) -> dict[str, Any] | None:

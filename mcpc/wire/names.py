@@ -1,6 +1,7 @@
 """The names of our methods, `_meta` keys and extensions."""
 
 __all__ = [
+    "ANSWERS_META",
     "CALLBACKS_EXTENSION",
     "CHANNEL_META",
     "HEADS_FORM",
@@ -39,6 +40,8 @@ CHANNEL_META = "mcpc/channel"
 SESSION_META = "mcpc/sessionId"
 TASK_META = "mcpc/taskId"
 KEY_META = "mcpc/key"
+ANSWERS_META = "mcpc/answers"
+"""Of a call: the methods of the standard's requests that its client answers where they come as questions."""
 HOPS_META = "mcpc/hops"
 """In the first message of a bridged connection: how many bridges it has passed."""
 REFUSAL_META = "mcpc/refusal"

@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 from mcpc.errors import PromptError
 from mcpc.wire.forms import ANSWER, read_form, show_form
 from mcpc.wire.jsontext import as_object
-from mcpc.wire.message import METHOD, PARAMS, params_of
+from mcpc.wire.message import METHOD, PARAMS, RESULT, params_of
 from mcpc.wire.standard import ELICITATION_METHOD
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "input_request",
     "prompt_from_request",
     "prompt_update",
+    "read_response",
     "response_to",
 ]
 
@@ -39,6 +40,11 @@ class Question(Protocol):
         """What the answer must be like (JSON Schema)."""
         ...
 
+    @property
+    def request(self) -> dict[str, Any] | None:
+        """The standard's request that it is, which the client's program answers: `{"method", "params"?}`."""
+        ...
+
 
 # --- ours -------------------------------------------------------------------------------------------------------
 
@@ -50,6 +56,8 @@ def describe_prompt(prompt_id: str, question: Question) -> dict[str, Any]:
         body["choices"] = question.choices
     if question.schema is not None:
         body["schema"] = question.schema
+    if question.request is not None:
+        body["request"] = question.request
     return body
 
 
@@ -73,10 +81,28 @@ def answer_from_form(prompt: Question, content: dict[str, Any]) -> Any:
 
 def input_request(question: Question, message: str | None = None) -> dict[str, Any]:
     """The elicitation that asks `question` (in other words, where `message` is given), as a member of
-    `inputRequests` (SEP-2322, SEP-2663).
+    `inputRequests` (SEP-2322, SEP-2663). One that is a request of the standard goes as it is.
     """
+    if question.request is not None:
+        return question.request
     params = {"mode": "form", "message": message or question.message, "requestedSchema": form_schema(question)}
     return elicitation(params)
+
+
+def read_response(question: Question, response: dict[str, Any]) -> tuple[str, Any]:
+    """What a response to an input request says: `accept` and the answer, or `decline` or `cancel` and None.
+
+    Raises:
+        PromptError: it says nothing of these.
+    """
+    if question.request is not None:
+        return "accept", {RESULT: response}
+    action = response.get("action")
+    if action == "accept":
+        return action, answer_from_form(question, as_object(response.get("content")))
+    if action in ("decline", "cancel"):
+        return action, None
+    raise PromptError("a response needs an action: accept, decline or cancel")
 
 
 # --- as an elicitation, client to server ------------------------------------------------------------------------

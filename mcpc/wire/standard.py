@@ -20,6 +20,8 @@ __all__ = [
     "REQUEST_ID",
     "REQUEST_STATE",
     "RESULT_TYPE",
+    "ROOTS_METHOD",
+    "SAMPLING_METHOD",
     "STRUCTURED_CONTENT",
 ]
 
@@ -30,6 +32,8 @@ PROGRESS_METHOD = "notifications/progress"
 LIST_TOOLS_METHOD = "tools/list"
 CALL_TOOL_METHOD = "tools/call"
 ELICITATION_METHOD = "elicitation/create"
+SAMPLING_METHOD = "sampling/createMessage"
+ROOTS_METHOD = "roots/list"
 
 AUTHORS_METHODS = frozenset((CALL_TOOL_METHOD, "prompts/get", "resources/read", "completion/complete"))
 """Requests that code of the server's author handles."""

@@ -75,7 +75,7 @@ async def test_whatever_leaves_a_prompt_handler_the_next_prompt_is_answered(erro
                 raise error
             return "yes"
 
-        router.prompt_handlers.append(answer)
+        router.answering.handlers.append(answer)
         for number in ("1", "2"):
             router.deliver([message({"prompt": {"id": number, "message": "?"}})])
         while not steering.inputs:

@@ -84,6 +84,7 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "client.heartbeat": ("promises/test_silent_server.py",),
     "server.stats": ("promises/test_bounds_in_bytes.py",),
     "server.tail": ("server/test_stored_server.py",),
+    "client.answering": ("client/test_program.py", "client/test_router.py"),
     "client.logs": ("server/test_context.py",),
     "client.opening": ("client/test_life.py", "client/test_silent_peers.py"),
     "client.requests": ("client/test_steering.py", "client/test_listening.py"),

@@ -17,6 +17,7 @@ from mcp.server import MCPServer
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.resolve import Resolve
+from mcp_types import SamplingMessage, TextContent
 from pydantic import BaseModel
 
 import mcpc
@@ -36,12 +37,15 @@ async def life(server: Any) -> AsyncGenerator[dict[str, int]]:
     yield {"answer": 42}
 
 
-async def tell_and_ask(ctx: Any) -> str:
-    """Say something in each way, then ask; what was answered."""
+async def tell_and_ask(ctx: Any) -> dict[str, Any]:
+    """Say something in each way, then ask the user, the model and the program; what was answered."""
     await ctx.info("hello")
     await ctx.report_progress(1, 2, "half")
     asked = await ctx.elicit("which size?", Size)
-    return asked.data.size
+    question = SamplingMessage(role="user", content=TextContent(type="text", text="which colour?"))
+    sampled = await ctx.session.create_message([question], max_tokens=9)
+    roots = (await ctx.session.list_roots()).roots
+    return {"size": asked.data.size, "colour": sampled.content.text, "roots": [str(root.uri) for root in roots]}
 
 
 def of_sdk() -> MCPServer[Any]:
@@ -65,15 +69,15 @@ def of_sdk() -> MCPServer[Any]:
     async def on_loop(  # pyright: ignore[reportUnusedFunction]
         ctx: Context[Any, Any], task: mcpc.Task, injected: Annotated[str | None, Resolve(team)]
     ) -> dict[str, Any]:
-        size = await tell_and_ask(ctx)
-        return {"size": size, **around(ctx, injected)}
+        told = await tell_and_ask(ctx)
+        return {**told, **around(ctx, injected)}
 
     @callbacks.tool()
     def in_thread(  # pyright: ignore[reportUnusedFunction]
         ctx: Context[Any, Any], task: mcpc.SyncTask, injected: Annotated[str | None, Resolve(team)]
     ) -> dict[str, Any]:
-        size = anyio.from_thread.run(tell_and_ask, ctx)
-        return {"size": size, **around(ctx, injected)}
+        told = anyio.from_thread.run(tell_and_ask, ctx)
+        return {**told, **around(ctx, injected)}
 
     return server
 
@@ -111,13 +115,13 @@ def of_fastmcp() -> FastMCP[Any]:
 
     @callbacks.tool()
     async def on_loop(ctx: FastMCPContext, task: mcpc.Task, opened: Database = injected) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        size = await tell_and_ask(ctx)
-        return {"size": size, **around(ctx, opened)}
+        told = await tell_and_ask(ctx)
+        return {**told, **around(ctx, opened)}
 
     @callbacks.tool()
     def in_thread(ctx: FastMCPContext, task: mcpc.SyncTask, opened: Database = injected) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        size = anyio.from_thread.run(tell_and_ask, ctx)
-        return {"size": size, **around(ctx, opened)}
+        told = anyio.from_thread.run(tell_and_ask, ctx)
+        return {**told, **around(ctx, opened)}
 
     return server
 

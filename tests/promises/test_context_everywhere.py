@@ -10,6 +10,7 @@ import anyio
 import mcp_types as types
 import pytest
 from mcp.server.auth.provider import AccessToken
+from pydantic import FileUrl
 
 import mcpc
 from context_server import KINDS, make_context_server
@@ -73,19 +74,39 @@ async def test_a_worker_tells_asks_and_knows_what_an_ordinary_tool_does(
         if len(logs) in logged:
             logged[len(logs)].set()
 
+    async def sample(context: Any, params: types.CreateMessageRequestParams) -> types.CreateMessageResult:
+        assert params.max_tokens == 9
+        return types.CreateMessageResult(
+            role="assistant", content=types.TextContent(type="text", text="red"), model="m"
+        )
+
+    async def roots(context: Any) -> types.ListRootsResult:
+        return types.ListRootsResult(roots=[types.Root(uri=FileUrl("file:///rows"))])
+
     team, name = ("blue", "ann") if scheme in WITH_REQUESTS else (None, None)
     with anyio.fail_after(60):
-        async with dialled(scheme, kind, tmp_path, certificates, mode=mode, logging_callback=on_log) as client:
+        async with dialled(
+            scheme,
+            kind,
+            tmp_path,
+            certificates,
+            mode=mode,
+            logging_callback=on_log,
+            sampling_callback=sample,
+            list_roots_callback=roots,
+        ) as client:
             for tool in ("on_loop", "in_thread"):
                 task = await client.start_task(tool)
                 async for message in task:  # the call was answered with the first
                     if message.event != "update":
                         continue
                     if "prompt" in message.result:
-                        await task.answer(message.result["prompt"]["id"], {"size": "small"})
+                        for prompt_id in list(task.prompts):
+                            await task.answer(prompt_id, {"size": "small"})
                     else:
                         assert message.result == {"progress": 1, "total": 2, "message": "half"}
-                known = {"size": "small", "client": name, "team": team, "answer": 42, "injected": team}
+                answered = {"size": "small", "colour": "red", "roots": ["file:///rows"]}
+                known = {**answered, "client": name, "team": team, "answer": 42, "injected": team}
                 assert await task.result() == known
             await logged[2].wait()
     assert logs == [("info", "hello")] * 2

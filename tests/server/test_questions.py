@@ -7,7 +7,7 @@ import pytest
 import mcpc
 from mcpc.clock import SYSTEM_CLOCK
 from mcpc.server.questions import Questions
-from mcpc.tasks import Status, TaskRegistry, TaskState
+from mcpc.tasks import Prompt, Status, TaskRegistry, TaskState
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ class Asking:
 
 async def test_a_task_waits_while_a_question_is_open_and_runs_on_when_it_is_answered() -> None:
     task = Asking()
-    asked = task.questions.ask("p", "Which?", ["a", "b"], None)
+    asked = task.questions.ask(Prompt("p", "Which?", ["a", "b"], None))
     assert (task.state.status, list(task.state.prompts)) == (Status.WAITING, ["p"])
     task.questions.answer("p", "a")
     assert asked.answered.is_set()
@@ -37,8 +37,8 @@ async def test_a_task_waits_while_a_question_is_open_and_runs_on_when_it_is_answ
 
 async def test_with_two_open_one_answer_leaves_it_waiting() -> None:
     task = Asking()
-    task.questions.ask("p", "One?", None, None)
-    task.questions.ask("q", "Two?", None, None)
+    task.questions.ask(Prompt("p", "One?"))
+    task.questions.ask(Prompt("q", "Two?"))
     task.questions.answer("p", 1)
     assert (task.state.status, list(task.state.prompts)) == (Status.WAITING, ["q"])
     task.questions.refuse("q", "decline")
@@ -53,7 +53,7 @@ async def test_an_answer_that_does_not_fit_is_refused_and_the_question_stays_ope
     choices: Any, schema: Any, wrong: Any, right: Any
 ) -> None:
     task = Asking()
-    asked = task.questions.ask("p", "Which?", choices, schema)
+    asked = task.questions.ask(Prompt("p", "Which?", choices, schema))
     with pytest.raises(mcpc.PromptError, match="the answer"):
         task.questions.answer("p", wrong)
     assert (task.state.status, asked.answered.is_set()) == (Status.WAITING, False)
@@ -63,7 +63,7 @@ async def test_an_answer_that_does_not_fit_is_refused_and_the_question_stays_ope
 
 async def test_a_second_answer_and_one_to_a_question_that_is_not_open_are_refused() -> None:
     task = Asking()
-    asked = task.questions.ask("p", "Which?", None, None)
+    asked = task.questions.ask(Prompt("p", "Which?"))
     task.questions.answer("p", 1)
     with pytest.raises(mcpc.PromptError, match="has been answered"):
         task.questions.answer("p", 2)
@@ -76,33 +76,33 @@ async def test_a_second_answer_and_one_to_a_question_that_is_not_open_are_refuse
 
 async def test_as_many_are_open_as_may_be_and_an_answered_one_counts_until_its_worker_runs_on() -> None:
     task = Asking(max_open=1)
-    asked = task.questions.ask("p", "Which?", None, None)
+    asked = task.questions.ask(Prompt("p", "Which?"))
     task.questions.answer("p", 1)
     with pytest.raises(mcpc.PromptError, match="1 prompts are open"):
-        task.questions.ask("q", "And?", None, None)
+        task.questions.ask(Prompt("q", "And?"))
     task.questions.close(asked)
-    task.questions.ask("q", "And?", None, None)
+    task.questions.ask(Prompt("q", "And?"))
 
 
 async def test_a_question_that_is_open_is_not_asked_again_and_what_is_no_schema_is_not_asked() -> None:
     task = Asking()
-    task.questions.ask("p", "Which?", None, None)
+    task.questions.ask(Prompt("p", "Which?"))
     with pytest.raises(mcpc.PromptError, match="is being asked already"):
-        task.questions.ask("p", "Which?", None, None)
+        task.questions.ask(Prompt("p", "Which?"))
     with pytest.raises(mcpc.PromptError, match="not a JSON schema"):
-        task.questions.ask("q", "Which?", None, {"type": "nothing"})
+        task.questions.ask(Prompt("q", "Which?", None, {"type": "nothing"}))
     assert list(task.state.prompts) == ["p"]
 
 
 async def test_when_nobody_waits_any_more_the_question_is_closed() -> None:
     task = Asking()
-    task.questions.close(task.questions.ask("p", "Which?", None, None))
+    task.questions.close(task.questions.ask(Prompt("p", "Which?")))
     assert (task.state.status, task.state.prompts, task.changes) == (Status.RUNNING, {}, 2)
 
 
 async def test_when_the_task_shall_stop_whoever_waits_goes_on_without_an_answer() -> None:
     task = Asking()
-    asked = [task.questions.ask(name, "Which?", None, None) for name in "pq"]
+    asked = [task.questions.ask(Prompt(name, "Which?")) for name in "pq"]
     task.questions.end()
     assert all(each.answered.is_set() and each.answer is None for each in asked)
     assert task.state.prompts == {}

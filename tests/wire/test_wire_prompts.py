@@ -29,6 +29,7 @@ class Asked:
     message: str = "Which one?"
     choices: list[Any] | None = None
     schema: dict[str, Any] | None = None
+    request: dict[str, Any] | None = None
 
 
 FLAT = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
