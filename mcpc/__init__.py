@@ -100,7 +100,8 @@ if TYPE_CHECKING:
         serve,
         work,
     )
-    from mcpc.store_uri import open_store, register_store
+    from mcpc.store_uri import inspect_store, open_store, register_store
+    from mcpc.stored import StoreReport
     from mcpc.uri import register_transport
 
 __all__ = [
@@ -158,6 +159,8 @@ __all__ = [
     "ConnectionState",
     # stores
     "open_store",
+    "inspect_store",
+    "StoreReport",
     "register_store",
     # errors
     "MCPCError",
@@ -237,7 +240,8 @@ _ROOMS = {
         "serve",
         "work",
     ),
-    "mcpc.store_uri": ("open_store", "register_store"),
+    "mcpc.store_uri": ("inspect_store", "open_store", "register_store"),
+    "mcpc.stored": ("StoreReport",),
     "mcpc.uri": ("register_transport",),
 }
 """Where a name is at home. A room is entered when something of it is first asked for: with the SDK that takes half a

@@ -227,5 +227,8 @@ class StoreKind(Protocol):
         Raises (on entering):
             URIError: the address cannot be used.
             StoreUnavailable, StoreSchema, StoreRefused: the store cannot.
+
+        A kind may also have `async def inspect(uri, /, *, limits, **options) -> StoreReport`, for `mcpc store check`:
+        what is there, as it is, without making or changing anything.
         """
         ...

@@ -15,11 +15,11 @@ from mcpc.errors import URIError
 from mcpc.keywords import refuse_unknown
 from mcpc.registry import SCHEME, Registry
 from mcpc.store import Store, StoreKind
-from mcpc.stored import StoreLimits
+from mcpc.stored import StoreLimits, StoreReport
 from mcpc.transport import URI
 from mcpc.uri import parse_uri
 
-__all__ = ["STORES", "open_store", "register_store", "resolve_store"]
+__all__ = ["STORES", "inspect_store", "open_store", "register_store", "resolve_store"]
 
 STORES: Registry[StoreKind] = Registry(
     "mcpc.stores", "store", register="mcpc.register_store()", hints={"redis": "pip install 'mcpc[redis]'"}
@@ -59,6 +59,34 @@ def open_store(
     Raises:
         URIError: the address or an option cannot be used. (On entering: `StoreError`.)
     """
+    kind, address, given = _read_address(uri, options)
+    return kind.open(address, limits=limits or StoreLimits(), **given)
+
+
+async def inspect_store(uri: str | URI, **options: Any) -> StoreReport:
+    """What the store at `uri` is like: whether it is set up to keep what it is given, and how much it keeps.
+
+    A store that does not say is opened, to see that it can be.
+
+    Args:
+        uri: The address; its query holds options.
+        options: Further options, by name.
+
+    Raises:
+        URIError: the address or an option cannot be used.
+        StoreError: the store cannot be reached, or is none.
+    """
+    kind, address, given = _read_address(uri, options)
+    inspect_kind = getattr(kind, "inspect", None)
+    if inspect_kind is not None:
+        return await inspect_kind(address, limits=StoreLimits(), **given)
+    async with kind.open(address, limits=StoreLimits(), **given) as store:
+        notes = () if store.shared else ("it lives in one process, and ends with it",)
+        return StoreReport(engine=address.scheme, notes=notes)
+
+
+def _read_address(uri: str | URI, options: Mapping[str, Any]) -> tuple[StoreKind, URI, dict[str, Any]]:
+    """Who serves an address, the address without its query, and the options."""
     parsed = _parse(uri)
     kind = resolve_store(parsed.scheme)
     parameters = inspect.signature(kind.open).parameters.values()
@@ -67,7 +95,7 @@ def open_store(
     given: Mapping[str, Any] = {**dict(parse_qsl(query, keep_blank_values=True)), **options}
     refuse_unknown(f"{parsed.scheme}:", known, given)
     read = {name: _read(parsed.scheme, known[name], value) for name, value in given.items()}
-    return kind.open(replace(parsed, rest=rest, query=""), limits=limits or StoreLimits(), **read)
+    return kind, replace(parsed, rest=rest, query=""), read
 
 
 def _parse(uri: str | URI) -> URI:

@@ -4,8 +4,8 @@ The rules that they follow are in `mcpc.store`.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Refused",
     "Signal",
     "StoreLimits",
+    "StoreReport",
     "StoredTask",
     "channel_id",
 ]
@@ -265,3 +266,21 @@ class Counts:
 
     channels: int = 0
     tasks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What a store is like, for who looks after it."""
+
+    engine: str
+    """What keeps it, with its version."""
+    schema: int | None = None
+    """The number of the layout of what is kept."""
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """How it is set up, as far as that matters here."""
+    problems: tuple[str, ...] = ()
+    """Why it may lose what it is given, or cannot be used."""
+    notes: tuple[str, ...] = ()
+    """What else is good to know."""
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How much of what is kept."""

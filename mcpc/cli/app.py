@@ -17,6 +17,7 @@ from mcpc.cli.commands.serve import serve
 from mcpc.cli.commands.servers import servers
 from mcpc.cli.commands.status import status
 from mcpc.cli.commands.stop import stop
+from mcpc.cli.commands.store import check as check_store
 from mcpc.cli.commands.tools import tools
 from mcpc.cli.commands.transports import transports
 from mcpc.cli.commands.watch import watch
@@ -40,6 +41,11 @@ app: typer.Typer = typer.Typer(
 )
 
 
+store: typer.Typer = typer.Typer(
+    name="store", help="Look after a store of tasks.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"mcpc {version('mcpc')} (wire {messages.VERSION}, mcp {version('mcp')})")
@@ -51,9 +57,9 @@ def _as_written(text: str) -> str:
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in cleandoc(text).split("\n\n"))
 
 
-def _add(command: Callable[..., None]) -> None:
+def _add(command: Callable[..., None], to: typer.Typer = app) -> None:
     text = command.__doc__ or ""
-    app.command(help=_as_written(text), short_help=text.partition("\n")[0])(command)
+    to.command(help=_as_written(text), short_help=text.partition("\n")[0])(command)
 
 
 def _root(
@@ -96,3 +102,5 @@ for command in (
     demo,
 ):
     _add(command)
+app.add_typer(store)
+_add(check_store, store)

@@ -10,19 +10,17 @@ import anyio
 
 from mcpc.errors import StoreError, StoreRefused, URIError
 from mcpc.logs import logger_of
-from mcpc.stored import StoreLimits
+from mcpc.stored import StoreLimits, StoreReport
 from mcpc.transport import URI
 from mcpc_stores.redis.bells import Bells
 from mcpc_stores.redis.engine import Engine, connected
+from mcpc_stores.redis.inspecting import evicts, inspect_server, is_too_old
 from mcpc_stores.redis.keys import PREFIX, Keys
 from mcpc_stores.redis.store import RedisStore
 
 __all__ = ["RedisStores"]
 
 logger: logging.Logger = logger_of(__name__)
-
-OLDEST = (6, 2)
-"""The oldest Redis; Valkey began with 7.2."""
 
 
 class RedisStores:
@@ -55,14 +53,32 @@ class RedisStores:
             URIError: the address or an option cannot be used.
             StoreUnavailable, StoreRefused: (on entering) the server cannot be reached, or is not set up to keep data.
         """
-        if not uri.rest.startswith("//") or not uri.host:
-            raise URIError(f"{uri.scheme}: write {uri.scheme}://host:6379/0; the path is the number of the database")
-        if uri.path.strip("/") and not uri.path.strip("/").isdigit():
-            raise URIError(f"{uri.scheme}: the path is the number of the database, not {uri.path!r}")
+        _check_address(uri)
         if wait < 0 or poll <= 0:
             raise URIError(f"{uri.scheme}: wait must not be negative, and poll must be more than 0")
         options: dict[str, Any] = {} if ssl_context is None else {"ssl_context": ssl_context}
         return self._open(uri, limits, wait, poll, allow_eviction, Keys(prefix), options)
+
+    async def inspect(
+        self,
+        uri: URI,
+        /,
+        *,
+        limits: StoreLimits,
+        allow_eviction: bool = False,
+        prefix: str = PREFIX,
+        ssl_context: ssl.SSLContext | None = None,
+        **options: Any,
+    ) -> StoreReport:
+        """What the server is like as a store; takes what `open` takes, and writes nothing.
+
+        Raises:
+            URIError, StoreError: it cannot be read.
+        """
+        _check_address(uri)
+        given: dict[str, Any] = {} if ssl_context is None else {"ssl_context": ssl_context}
+        async with connected(uri.reveal(), **given) as engine:
+            return await inspect_server(engine, Keys(prefix), allow_eviction=allow_eviction)
 
     @asynccontextmanager
     async def _open(
@@ -84,6 +100,13 @@ class RedisStores:
                 await group.__aexit__(None, None, None)
 
 
+def _check_address(uri: URI) -> None:
+    if not uri.rest.startswith("//") or not uri.host:
+        raise URIError(f"{uri.scheme}: write {uri.scheme}://host:6379/0; the path is the number of the database")
+    if uri.path.strip("/") and not uri.path.strip("/").isdigit():
+        raise URIError(f"{uri.scheme}: the path is the number of the database, not {uri.path!r}")
+
+
 async def _check(engine: Engine, allow_eviction: bool) -> None:
     """Refuse what may forget tasks; warn of what may lose them.
 
@@ -91,14 +114,8 @@ async def _check(engine: Engine, allow_eviction: bool) -> None:
         StoreRefused: it is too old, or it evicts keys.
     """
     about = await engine.command("info")  # more than one section at once is for Redis 7
-    version = str(about.get("valkey_version") or about.get("redis_version") or "0")
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        raise StoreRefused(f"redis {version} is too old: 6.2 or later is needed")
-    policy = str(about.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction" and not allow_eviction:
-        raise StoreRefused(
-            f"this redis may drop tasks when its memory is full (maxmemory-policy {policy}): "
-            "set it to noeviction, or pass allow_eviction=1"
-        )
+    refusal = is_too_old(about) or (None if allow_eviction else evicts(about))
+    if refusal is not None:
+        raise StoreRefused(refusal)
     if not int(about.get("aof_enabled", 0)):
         logger.warning("this redis keeps no append-only file: what is in it is lost when it ends (appendonly yes)")

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from mcpc.errors import StoreError, StoreFull, StoreRefused, StoreSchema, StoreUnavailable
 from mcpc_stores.sqlite.paths import make_private
 
-__all__ = ["SCHEMA_VERSION", "SqliteFile", "Sync"]
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SqliteFile", "Sync", "errors_of"]
 
 APPLICATION_ID = 0x6D637063
 """`mcpc`, in the file's head (PRAGMA application_id), so that no other program's file is taken for a store."""
@@ -45,7 +45,7 @@ class SqliteFile:
         self.path = path
         self._clock = clock
         make_private(path)
-        with _errors(path):
+        with errors_of(path):
             self.db: sqlite3.Connection = sqlite3.connect(
                 path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
             )
@@ -97,7 +97,7 @@ class SqliteFile:
     def transact(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function` in a transaction that may write."""
         db = self.db
-        with _errors(self.path):
+        with errors_of(self.path):
             self._check_there()
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -111,7 +111,7 @@ class SqliteFile:
 
     def look(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function`, which only reads, and sees one state of the file."""
-        with _errors(self.path):
+        with errors_of(self.path):
             self._check_there()
             self.db.execute("BEGIN")
             try:
@@ -143,7 +143,7 @@ class SqliteFile:
 
     def tidy(self, pages: int) -> None:
         """Give free pages back to the file system, so many at the most."""
-        with _errors(self.path):
+        with errors_of(self.path):
             self.db.executescript(f"PRAGMA incremental_vacuum({pages})")  # `execute` frees one page
 
 
@@ -158,7 +158,7 @@ def _statements(text: str) -> Iterator[str]:
 
 
 @contextmanager
-def _errors(path: Path) -> Generator[None]:
+def errors_of(path: Path) -> Generator[None]:
     """What SQLite raises as errors of ours (https://www.sqlite.org/rescode.html)."""
     try:
         yield

@@ -18,7 +18,7 @@ try:
 except ImportError:  # Windows: the lease alone tells who is gone
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["HandleLock", "boot_id", "is_free", "make_private", "path_of"]
+__all__ = ["HandleLock", "boot_id", "check_private", "is_free", "make_private", "path_of"]
 
 READING = (
     "sqlite:///var/lib/tasks.db is the absolute path /var/lib/tasks.db, sqlite:tasks.db a relative one "
@@ -60,12 +60,17 @@ def make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600))
     except FileExistsError:
-        _check_private(path)
+        check_private(path)
     except OSError as exc:
         raise StoreRefused(f"the store {path} cannot be made: {exc.strerror}") from exc
 
 
-def _check_private(path: Path) -> None:
+def check_private(path: Path) -> None:
+    """Whether the file is for its owner alone.
+
+    Raises:
+        StoreRefused: it is not.
+    """
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
         raise StoreRefused(f"{path} is not an ordinary file; it was left alone")

@@ -12,6 +12,7 @@ since they have to survive a reboot.
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
@@ -31,9 +32,11 @@ from mcpc.stored import (
     Signal,
     StoredTask,
     StoreLimits,
+    StoreReport,
 )
 from mcpc.transport import URI
 from mcpc_stores.sqlite.file import SqliteFile, Sync
+from mcpc_stores.sqlite.inspecting import inspect_file
 from mcpc_stores.sqlite.log import Channels
 from mcpc_stores.sqlite.paths import path_of
 from mcpc_stores.sqlite.presence import Bells, Presence
@@ -79,10 +82,23 @@ class SqliteStores:
         Raises:
             URIError: the address names no file, or its folder does not exist.
         """
-        if sync not in ("normal", "full"):
-            raise URIError(f"sqlite: sync is `normal` or `full`, not {sync!r}")
-        path = path_of(uri)
+        path = _path_of(uri, sync)
         return _opened(lambda: SqliteFile(path, sync, busy_timeout, max_size, clock), limits)
+
+    async def inspect(self, uri: URI, /, *, limits: StoreLimits, sync: Sync = "normal", **options: Any) -> StoreReport:
+        """What the store in a file is like; takes what `open` takes, and makes no file.
+
+        Raises:
+            URIError, StoreError: it cannot be read.
+        """
+        path = _path_of(uri, sync)
+        return await anyio.to_thread.run_sync(inspect_file, path, sync)
+
+
+def _path_of(uri: URI, sync: str) -> Path:
+    if sync not in ("normal", "full"):
+        raise URIError(f"sqlite: sync is `normal` or `full`, not {sync!r}")
+    return path_of(uri)
 
 
 @asynccontextmanager
