@@ -162,6 +162,9 @@ class Refused:
     """The entry cannot land, now or later: an unknown channel, or not the next of its writer."""
 
     why: str
+    after: int | None = None
+    """The `seq` of the writer's last entry that the store knows, where this one is not the next. A store that lost its
+    newest entries (9) knows fewer than the writer was told had landed."""
 
 
 Receipt = Appended | Fenced | Ended | Refused

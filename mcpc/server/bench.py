@@ -6,6 +6,7 @@ Knows nothing of who may take a task (`recovery`), nor of what its worker does.
 from collections.abc import Awaitable, Callable, Hashable
 
 from mcpc.messages import MCPCMessage
+from mcpc.server.endings import Endings
 from mcpc.server.execution import Execution
 from mcpc.server.followed import Following
 from mcpc.server.holders import holders_of
@@ -37,6 +38,7 @@ class Bench:
         shelf: The journals.
         signals: What is said to tasks.
         following: Who follows the state of tasks.
+        endings: Told of those that ended, or that the store lets nothing more of through.
         on_end: Called once for each, with whom it was counted for.
         let_go: Gives one back.
     """
@@ -48,6 +50,7 @@ class Bench:
         shelf: Shelf,
         signals: Signals,
         following: Following,
+        endings: Endings,
         on_end: OnEnd,
         let_go: Callable[..., Awaitable[None]],
     ) -> None:
@@ -56,6 +59,7 @@ class Bench:
         self._shelf = shelf
         self._signals = signals
         self._following = following
+        self._endings = endings
         self._on_end = on_end
         self._let_go = let_go
 
@@ -86,13 +90,19 @@ class Bench:
             workshop.registry,
             StoredOutlet(line, journal),
             workshop.limits,
-            lambda ended: self._on_end(ended, holders),
+            lambda ended: self._ended(ended, holders),
             line,
             resumed,
         )
         running.stops = lambda: workshop.stop(state)
+        line.on_lost = lambda: self._endings.lost(running)
         running.let_go = lambda: self._let_go(running, handed=True)
         return workshop.enter_execution(running, holders)
+
+    def _ended(self, execution: Execution, holders: tuple[Hashable, ...]) -> None:
+        if isinstance(execution, StoredExecution):
+            self._endings.note(execution)
+        self._on_end(execution, holders)
 
     async def take_up(self, claim: Claim, stored: StoredTask, *, is_restart: bool = True) -> StoredExecution:
         """What runs a task that was claimed: one that waited for this, or that another process has begun before.

@@ -11,7 +11,7 @@ from typing import Literal
 
 import anyio
 
-from mcpc.stored import Appended, Claim, Entry, Receipt
+from mcpc.stored import Appended, Claim, Entry, Receipt, Refused
 
 __all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "Landed", "Line", "Pool"]
 
@@ -202,11 +202,24 @@ class Line:
                 self._landed(receipt.first, list(entry.messages), entry.end is not None)
             if entry.state is not None:
                 self._on_state()
+        elif isinstance(receipt, Refused) and receipt.after is not None and receipt.after < self._seq:
+            self._begin_anew(entry)
         else:
             self.lose()
         self._settled.set()
         if self.is_dirty and not self.is_lost:
             self._note(self)
+
+    def _begin_anew(self, entry: Entry) -> None:
+        """The store has lost entries of ours that had landed: what did not land is said again, by a new writer."""
+        self._writer, self._seq = secrets.token_hex(8), 0
+        self._messages[:0] = entry.messages
+        self._pool.add(len(entry.messages), sum(map(len, entry.messages)))
+        self.changed: bool = self.changed or entry.state is not None
+        self._checkpoint = entry.checkpoint if self._checkpoint is None else self._checkpoint
+        self._end = entry.end or self._end
+        self._taken_told = 0
+        self._probes = True  # also where the entry had nothing but what it knows
 
     def lose(self) -> None:
         """The store lets nothing more of it through."""

@@ -12,6 +12,7 @@ import anyio
 
 from mcpc.errors import StoreError
 from mcpc.logs import logger_of
+from mcpc.server.endings import Endings
 from mcpc.server.stored_execution import StoredExecution
 from mcpc.store import Store
 from mcpc.stored import Claim, StoredTask
@@ -35,6 +36,7 @@ class Recovery:
         running: Gives what runs here.
         tools: Gives the names of the tools whose tasks may be taken now.
         begin: Runs a task that was taken.
+        endings: What has ended here.
         lease: Seconds for which a process that says nothing is taken to be alive.
     """
 
@@ -45,6 +47,7 @@ class Recovery:
         running: Callable[[], Collection[StoredExecution]],
         tools: Callable[[], Collection[str]],
         begin: Begin,
+        endings: Endings,
         lease: float,
     ) -> None:
         self._store = store
@@ -52,6 +55,7 @@ class Recovery:
         self._running = running
         self._tools = tools
         self._begin = begin
+        self._endings = endings
         self._lease = lease
         self._given_up: list[StoredExecution] = []
         """What was given up here, and perhaps was nobody else's since."""
@@ -82,11 +86,12 @@ class Recovery:
         running = list(self._running())
         began = anyio.current_time()
         claims = {r.line.claim: r for r in running if r.line.claim is not None}
-        held = await self._store().beat(self._runner, self._lease, list(claims))
+        held = await self._store().beat(self._runner, self._lease, [*claims, *self._endings.claims()])
         self._beaten_at = began
         for claim, execution in claims.items():
             if claim.task_id not in held and not execution.ended.is_set():
                 execution.lose()
+        self._endings.told(held)
         await self._settle_given_up()
 
     async def _settle_given_up(self) -> None:

@@ -88,6 +88,11 @@ class Shelf:
             journal.name_session(session_id)
         return journal
 
+    def get(self, channel: str) -> StoredJournal | None:
+        """The journal of a channel, if it is here and has been read."""
+        journal = self._journals.get(channel)
+        return journal if isinstance(journal, StoredJournal) and journal.is_open else None
+
     async def _open(self, journal: StoredJournal, session_id: str | None) -> bool:
         principal = principal_text(journal.principal)
         state = await self._store().open(journal.key, principal=principal, session=session_id)
@@ -142,8 +147,8 @@ class Shelf:
         Raises:
             StoreError: it cannot be read.
         """
-        journal = self._journals.get(channel)
-        if isinstance(journal, StoredJournal) and journal.is_open:
+        journal = self.get(channel)
+        if journal is not None:
             await journal.catch_up(self._store())
             if journal.reader is not None:
                 self._fed[journal] = None
@@ -155,9 +160,31 @@ class Shelf:
         Raises:
             StoreError: it cannot be read.
         """
-        for journal in self._journals:
+        for journal in [each for each in self._journals if each.reader is not None]:
+            if isinstance(journal, StoredJournal) and journal.is_open:
+                await self._compare(journal)
+
+    async def _compare(self, journal: StoredJournal) -> None:
+        """Say again who listens here, and that the store has the numbers that are known here: it may have lost them.
+
+        Raises:
+            StoreError: the store cannot be told.
+        """
+        state = await self._store().open(
+            journal.key,
+            principal=principal_text(journal.principal),
+            listener=self._runner,
+            after=journal.sent,
+            epoch=journal.epoch,
+        )
+        if state is None or state.epoch != journal.epoch:
+            self._journals.drop(journal)
             if journal.reader is not None:
-                await self.look(journal.key)
+                journal.leave(journal.reader)  # its client listens anew, and is told that the log is another
+        elif state.head > journal.mailbox.head:
+            await self.look(journal.key)
+        elif state.head < journal.mailbox.head:
+            journal.line.probe()  # which raises the store's head to the one here
 
     def _fell_behind(self, journal: StoredJournal) -> None:
         if journal not in self._behind:

@@ -196,7 +196,14 @@ class StoredExecution(Execution):
         state = self.state
         state.status, state.ending = Status.FAILED, interrupted_message(state)
         state.prompts.clear()
-        self.line.again().end(None if state.owner.startswith(STATE_ONLY) else state.ending, "failed")
+        self.tell_end()
+
+    def tell_end(self) -> None:
+        """Tell the store how it ended, by a new writer: whatever the one before has told, it may not have landed."""
+        state = self.state
+        self.line = self.line.again()
+        event = "complete" if state.status is Status.COMPLETE else "failed"
+        self.line.end(None if state.owner.startswith(STATE_ONLY) else state.ending, event)
 
     # --- what it hears ---
 

@@ -17,6 +17,7 @@ from mcpc.errors import MCPCError, StoreError, StoreRefused, StoreUnavailable
 from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
 from mcpc.server.bench import Bench
+from mcpc.server.endings import Endings
 from mcpc.server.execution import Execution
 from mcpc.server.far_lines import FarLines
 from mcpc.server.followed import Following
@@ -75,8 +76,9 @@ class StoredWorkshop(Workshop):
         self.shelf: Shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn)
         self.signals: Signals = Signals(self.store, self._stored)
         self.following: Following = Following(self._look_up)
+        self._endings = Endings(self.store, limits.lease, self.shelf.get, self.host.spawn)
         self.bench: Bench = Bench(
-            self, self._log.note, self.shelf, self.signals, self.following, self._ended, self.let_go
+            self, self._log.note, self.shelf, self.signals, self.following, self._endings, self._ended, self.let_go
         )
         self.intake: Intake = Intake(self, self.store, self.runner)
         self._recovery: Recovery | None = None
@@ -108,7 +110,13 @@ class StoredWorkshop(Workshop):
                 f'run="worker" ({", ".join(self.duties.away)}) needs a store that processes share: {SHARED}'
             )
         recovery = self._recovery = Recovery(
-            self.store, self.runner, self._all_stored, self._takeable, self.run_taken, self.limits.lease
+            self.store,
+            self.runner,
+            self._all_stored,
+            self._takeable,
+            self.run_taken,
+            self._endings,
+            self.limits.lease,
         )
         await recovery.beat()
         await store.reap()

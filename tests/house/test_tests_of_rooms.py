@@ -49,6 +49,7 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "client.sep2663_requests": ("client/test_tasks_client.py",),
     "client.sep2663_tasks": ("client/test_tasks_client.py",),
     # With a store: what each keeps shows when another process goes on with it.
+    "server.endings": ("promises/test_redis_failures.py",),
     "server.recovery": ("server/test_stored_server.py",),
     "server.bench": ("server/test_stored_server.py", "server/test_working.py"),
     "server.errand": ("server/test_working.py",),

@@ -4,69 +4,21 @@ One suite, over every store that several processes can share.
 """
 
 import secrets
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from mcp.server import MCPServer
 
 import mcpc
 from mcpc.testing import FaultyStore
 from redis_kit import RedisServer, redis_server
 from relay import relay_to
+from replicas_kit import Collected, Replica, asked_by, caller_without_ears, next_update, served
 from sep2663_kit import by_hand
 
 pytestmark = pytest.mark.anyio
-
-
-class Replica:
-    """One of several servers with the same tools."""
-
-    def __init__(self, store: str, **limits: Any) -> None:
-        self.server = MCPServer[Any]("replica", log_level="WARNING")
-        self.callbacks = mcpc.MCPCHelper(self.server, store=store, **limits)
-        self.uri = ""
-
-        @self.callbacks.tool()
-        async def count(n: int, task: mcpc.Task) -> dict[str, int]:  # pyright: ignore[reportUnusedFunction]
-            for number in range(n):
-                await task.update(number)
-            return {"rows": n}
-
-        @self.callbacks.tool()
-        async def gather(task: mcpc.Task) -> list[Any]:  # pyright: ignore[reportUnusedFunction]
-            got = [await task.ask("Which?", choices=["a", "b"])]
-            async for value in task.inputs():
-                if value == "done":
-                    break
-                got.append(value)
-            return got
-
-        @self.callbacks.tool()
-        async def steps(n: int, task: mcpc.Task) -> int:  # pyright: ignore[reportUnusedFunction]
-            async for number in task.inputs():
-                await task.update(number)
-                if number == n:
-                    break
-            return n
-
-        @self.callbacks.tool()
-        async def wait(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
-            await task.stopping()
-
-
-@asynccontextmanager
-async def served(*replicas: Replica) -> AsyncGenerator[None]:
-    async with mcpc.listen(replicas[0].server, "tcp://127.0.0.1:0") as listener:
-        replicas[0].uri = listener.uri
-        if replicas[1:]:
-            async with served(*replicas[1:]):
-                yield
-        else:
-            yield
 
 
 @pytest.fixture(scope="module")
@@ -81,45 +33,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"{request.param}:{tmp_path}/tasks.db"
     redis: RedisServer = request.getfixturevalue("redis")
     return f"{redis.uri}?prefix={secrets.token_hex(4)}:"
-
-
-class Collected:
-    """What a client's listener was shown, until a task has ended."""
-
-    def __init__(self, client: mcpc.Client) -> None:
-        self.results: list[Any] = []
-        self.ended = anyio.Event()
-        client.add_event_listener(self._listen)
-
-    def _listen(self, message: mcpc.MCPCMessage) -> None:
-        self.results.append(message.result)
-        if message.event == "complete":
-            self.ended.set()
-
-
-async def next_update(task: mcpc.TaskHandle) -> Any:
-    """The result of the next update of a task."""
-    async for message in task:
-        if message.event == "update":
-            return message.result
-    raise AssertionError("it has ended")
-
-
-async def asked_by(task: mcpc.TaskHandle) -> str:
-    """The id of the first question of a task."""
-    return (await next_update(task))["prompt"]["id"]
-
-
-@asynccontextmanager
-async def caller_without_ears(replica: Replica, channel: str) -> AsyncGenerator[Any]:
-    """Calls tools at a replica for a client that listens elsewhere."""
-    async with mcpc.Client(replica.uri) as caller:
-
-        async def call(tool: str, arguments: dict[str, Any], task_id: str) -> None:
-            meta: Any = {"mcpc/channel": channel, "mcpc/taskId": task_id}
-            assert not (await caller.call_tool(tool, arguments, meta=meta)).is_error
-
-        yield call
 
 
 async def test_messages_of_a_task_reach_a_client_that_listens_at_the_other(store: str) -> None:

@@ -1,8 +1,6 @@
 """Redis and Valkey as a store: the contract, its addresses, and what goes wrong with servers. Real servers, always."""
 
-import gc
 from collections.abc import Generator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,7 @@ from mcpc_stores.redis.engine import Engine, script
 from mcpc_stores.redis.keys import Keys
 from redis_kit import ENGINES, RedisServer, redis_server
 
-import_module("tracemalloc")  # pytest does while it tells of what was collected, and may then find half of it
-
-pytestmark = [
-    pytest.mark.anyio,
-    # The client leaves streams of its own open where it cannot connect, or where a call is cancelled; they are
-    # collected in the test's own time.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.anyio
 
 CHANNEL = channel_id("a secret key of a channel")
 
@@ -35,12 +26,6 @@ CHANNEL = channel_id("a secret key of a channel")
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
     with redis_server(request.param, tmp_path_factory.mktemp("redis")) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Generator[None]:
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -11,7 +11,10 @@ from importlib.resources import files
 from typing import Any
 
 import coredis
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from coredis import exceptions as redis_errors
+from coredis.connection import TCPConnection
+from coredis.pool import ConnectionPool
 from coredis.retry import NoRetryPolicy
 from coredis.tokens import PureToken
 
@@ -67,6 +70,25 @@ def _text(exc: BaseException) -> str:
     return text.rpartition("caused error: ")[2][:300]
 
 
+class _Connection(TCPConnection):
+    """A connection that leaves nothing open where it cannot be made."""
+
+    async def run(self, **options: Any) -> None:
+        try:
+            await super().run(**options)
+        finally:
+            for part in vars(self).values():
+                if isinstance(part, MemoryObjectSendStream | MemoryObjectReceiveStream):
+                    part.close()
+
+
+class _Pool(ConnectionPool[Any]):
+    """The client's pool, with connections of ours."""
+
+    def __init__(self, *, connection_class: Any = None, **options: Any) -> None:
+        super().__init__(connection_class=_Connection, **options)
+
+
 @asynccontextmanager
 async def connected(address: str, **options: Any) -> AsyncGenerator["Engine"]:
     """A client for that address, closed at the end.
@@ -75,14 +97,10 @@ async def connected(address: str, **options: Any) -> AsyncGenerator["Engine"]:
         StoreUnavailable: nobody answers there.
         StoreRefused: the server does not let us in.
     """
-    client: Any = coredis.Redis.from_url(
-        address,
-        decode_responses=False,
-        retry_policy=NoRetryPolicy(),
-        connect_timeout=CONNECT_TIMEOUT,
-        stream_timeout=ANSWER_TIMEOUT,
-        **options,
+    pool = _Pool.from_url(
+        address, decode_responses=False, connect_timeout=CONNECT_TIMEOUT, stream_timeout=ANSWER_TIMEOUT, **options
     )
+    client: Any = coredis.Redis(connection_pool=pool, decode_responses=False, retry_policy=NoRetryPolicy())
     with engine_errors():
         await client.__aenter__()
     try:

@@ -187,7 +187,7 @@ def _receipt(answer: Sequence[Any]) -> Receipt:
     if kind == b"A":
         return Appended(int(answer[1]), int(answer[2]), bool(answer[3]))
     if kind == b"R":
-        return Refused(answer[1].decode())
+        return Refused(answer[1].decode(), int(answer[2]) if len(answer) > 2 else None)
     return Fenced() if kind == b"F" else Ended()
 
 

@@ -14,10 +14,10 @@ if found[2] then
   local known_seq, known_first = string.match(found[2], '^(%d+) (%d+)$')
   if tonumber(known_seq) == seq then return {'A', known_first, cursor, listening} end
   if tonumber(known_seq) + 1 ~= seq then
-    return {'R', 'entry ' .. int(seq) .. ' is not the next of its writer after ' .. known_seq}
+    return {'R', 'entry ' .. int(seq) .. ' is not the next of its writer after ' .. known_seq, known_seq}
   end
 elseif seq ~= 1 then
-  return {'R', 'entry ' .. int(seq) .. ' is not the next of its writer after 0'}
+  return {'R', 'entry ' .. int(seq) .. ' is not the next of its writer after 0', '0'}
 end
 if token ~= '' then
   local why = barred(token)
