@@ -1,6 +1,7 @@
 """SQLite as a store: its addresses, its files, and what goes wrong with files."""
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -147,10 +148,11 @@ from mcpc.store_uri import open_store
 async def main():
     opening = open_store("sqlite:" + sys.argv[1])
     await anyio.to_thread.run_sync(lambda: None)
-    os.chmod(sys.argv[1], 0o400)
+    folder = os.path.dirname(sys.argv[1])
+    os.chmod(sys.argv[1], 0o400 if sys.argv[2] == "file" else 0o600)
+    os.chmod(folder, 0o755 if sys.argv[2] == "file" else 0o555)
     if os.geteuid() == 0:  # whoever may do anything becomes somebody who may not
         os.chown(sys.argv[1], 65534, 65534)
-        os.chmod(os.path.dirname(sys.argv[1]), 0o755)
         os.setuid(65534)
     try:
         async with opening:
@@ -162,12 +164,24 @@ anyio.run(main)
 """
 
 
-async def test_a_read_only_file_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("what", "words"), [("file", "cannot be written to by this user"), ("folder", "the folder .* cannot be written to")]
+)
+async def test_a_read_only_file_or_folder_is_refused(what: str, words: str) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         path = Path(folder, "tasks.db")
         await write(f"sqlite:{path}", b"1")
-        done = await anyio.run_process([sys.executable, "-c", READ_ONLY, str(path)], stderr=subprocess.STDOUT)
-    assert "cannot be written to" in done.stdout.decode()
+        done = await anyio.run_process([sys.executable, "-c", READ_ONLY, str(path), what], stderr=subprocess.STDOUT)
+        path.parent.chmod(0o700)
+    assert re.search(words, done.stdout.decode()), done.stdout
+
+
+async def test_options_out_of_range_are_refused(path: Path) -> None:
+    for option in ("busy_timeout=-1", "busy_timeout=nan", "busy_timeout=3601", "max_size=-1"):
+        with pytest.raises(URIError, match=f"sqlite: {option.partition('=')[0]} is a number"):
+            open_store(f"sqlite:{path}?{option}")
+    async with open_store(f"sqlite:{path}?busy_timeout=3600&max_size=0"):
+        pass
 
 
 # --- what goes wrong while it is used ---

@@ -62,6 +62,7 @@ class SqliteFile:
         (application,) = db.execute("PRAGMA application_id").fetchone()
         if tables and application != APPLICATION_ID:
             raise StoreSchema(f"{self.path} is a database of another program; it was left as it is")
+        self._version()  # before anything is changed
         if not tables:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
         db.execute("PRAGMA journal_mode = WAL")
@@ -77,13 +78,16 @@ class SqliteFile:
                 db.execute("ROLLBACK")
             raise
 
-    def _migrate(self) -> None:
+    def _version(self) -> int:
         (version,) = self.db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise StoreSchema(
                 f"{self.path} has schema {version}, and this mcpc knows {SCHEMA_VERSION}: a newer mcpc made it"
             )
-        for step in range(version + 1, SCHEMA_VERSION + 1):
+        return version
+
+    def _migrate(self) -> None:
+        for step in range(self._version() + 1, SCHEMA_VERSION + 1):
             text = (files("mcpc_stores.sqlite") / "schema" / f"{step:04}.sql").read_text(encoding="utf-8")
             for statement in _statements(text):
                 self.db.execute(statement)

@@ -57,6 +57,8 @@ def make_private(path: Path) -> None:
     folder = path.parent.stat()
     if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
         raise StoreRefused(f"everybody may replace files in {path.parent}: keep the store in a folder of its owner's")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StoreRefused(f"the folder {path.parent} cannot be written to by this user, and a store keeps files there")
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600))
     except FileExistsError:

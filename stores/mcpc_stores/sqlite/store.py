@@ -52,6 +52,9 @@ POLL = 0.01
 POLL_ALONE = 1.0
 """The same while there are none."""
 
+LONGEST_TIMEOUT = 3600.0
+"""Seconds of the longest `busy_timeout`: meanwhile nothing else is done with the file."""
+
 T = TypeVar("T")
 
 
@@ -80,9 +83,13 @@ class SqliteStores:
             clock: Gives the time, in seconds since the epoch, in place of SQLite's own clock.
 
         Raises:
-            URIError: the address names no file, or its folder does not exist.
+            URIError: the address names no file, its folder does not exist, or an option is out of range.
         """
         path = _path_of(uri, sync)
+        if not 0 <= busy_timeout <= LONGEST_TIMEOUT:
+            raise URIError(f"sqlite: busy_timeout is a number of seconds up to {LONGEST_TIMEOUT:g}, not {busy_timeout}")
+        if max_size < 0:
+            raise URIError(f"sqlite: max_size is a number of bytes, or 0 for no bound, not {max_size}")
         return _opened(lambda: SqliteFile(path, sync, busy_timeout, max_size, clock), limits)
 
     async def inspect(self, uri: URI, /, *, limits: StoreLimits, sync: Sync = "normal", **options: Any) -> StoreReport:
