@@ -1,7 +1,7 @@
 """Writes `docs/api.md` from the docstrings: `python docs/make_api.py`, or `make docs`.
 
 What is shown is what a module's `__all__` names, in its order, under the headings that stand there as comments. Of a
-class: its public attributes, properties and methods that have a docstring.
+class: its public attributes, properties and methods that have a docstring, those of its unshown bases included.
 """
 
 import ast
@@ -13,6 +13,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import mcpc
 
 __all__ = ["PAGE", "page"]
 
@@ -97,12 +99,23 @@ def _of_class(value: type) -> Iterator[str]:
     bases = ", ".join(ast.unparse(base) for base in node.bases)
     yield _block(f"class {value.__name__}({bases}): ..." if bases else f"class {value.__name__}: ...")
     yield _text(inspect.getdoc(value))
-    attributes = [*_attributes(node), *_properties(node)]
+    nodes = [node, *map(_parsed, _unshown_bases(value))]
+    attributes = [line for one in nodes for line in (*_attributes(one), *_properties(one))]
     if attributes:
         yield "Has:\n"
         yield "\n".join(attributes) + "\n"
-    for method in _methods(node):
-        yield from _of_function(method)
+    told = set[str]() if "__init__" in vars(value) else {"__init__"}
+    for method in (method for one in nodes for method in _methods(one)):
+        if method.name not in told:
+            yield from _of_function(method)
+        told.add(method.name)
+
+
+def _unshown_bases(value: type) -> Iterator[type]:
+    """Bases of ours that are no names of the package: what they have is told with the class."""
+    for base in value.__mro__[1:]:
+        if base.__module__.startswith("mcpc.") and getattr(mcpc, base.__name__, None) is not base:
+            yield base
 
 
 def _attributes(node: ast.ClassDef) -> Iterator[str]:

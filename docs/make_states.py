@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mcpc import dispatcher, tasks
+from mcpc import listener_states, tasks
 from mcpc.server import reader
 from mcpc_transports.websocket import ending
 
@@ -53,8 +53,8 @@ MACHINES: Mapping[str, Machine] = {
         "A listener's registration",
         "What `add_event_listener` returns, on the client; of `mcpc.dispatcher`. "
         "See [a first client](first-client.md).",
-        dispatcher.TRANSITIONS,
-        dispatcher.ListenerState.IDLE,
+        listener_states.TRANSITIONS,
+        listener_states.ListenerState.IDLE,
     ),
     "websocket": Machine(
         "The end of a WebSocket connection",

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         Backoff,
         Client,
         ClientOptions,
+        ClientStats,
         ConnectionState,
         MCPCHandler,
         SyncClient,
@@ -128,6 +129,7 @@ __all__ = [
     "bridging",
     # client
     "Client",
+    "ClientStats",
     "TaskHandle",
     "Backoff",
     "SyncClient",
@@ -208,6 +210,7 @@ _ROOMS = {
         "Backoff",
         "Client",
         "ClientOptions",
+        "ClientStats",
         "ConnectionState",
         "MCPCHandler",
         "SyncClient",

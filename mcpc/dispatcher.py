@@ -8,8 +8,7 @@ is logged, counted, and called again with the next message.
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Unpack
 
 import anyio
@@ -17,17 +16,18 @@ import anyio
 from mcpc.flow import Flow
 from mcpc.foreign import hold_back, hold_back_sync
 from mcpc.keywords import refuse_unknown
+from mcpc.listener_states import TRANSITIONS, ListenerEvent, ListenerState
 from mcpc.logs import logger_of
 from mcpc.machine import step
 from mcpc.matching import Matches, message_filter
 from mcpc.messages import MCPCMessage
-from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, Queue
+from mcpc.queue import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, ListenerStats, Overflow, Queue
 
-__all__ = ["TRANSITIONS", "Dispatcher", "ListenerEvent", "ListenerState", "Registration", "Spawn"]
+__all__ = ["Dispatcher", "Registration", "Spawn"]
 
 logger: logging.Logger = logger_of(__name__)
 
-KEYWORDS = ("capacity", "overflow", *Matches.__annotations__)
+KEYWORDS = ("capacity", "overflow", "capacity_bytes", *Matches.__annotations__)
 """What is given by name when a listener is added."""
 
 ListenerFn = Callable[[MCPCMessage], Any]
@@ -35,52 +35,14 @@ Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 """Runs an async function in the background."""
 
 
-class ListenerState(StrEnum):
-    """Where a listener's registration stands."""
-
-    IDLE = "idle"
-    """Its worker has not begun. A sync listener has none, and is always idle."""
-    WORKING = "working"
-    """Its worker has a message."""
-    WAITING = "waiting"
-    """Its worker waits for the next one."""
-    CLOSING = "closing"
-    """No more messages come: its worker ends once its queue is empty."""
-    CLOSED = "closed"
-    """Its worker has ended. A message that comes all the same gets one of its own."""
-    REMOVED = "removed"
-    """It is called no more."""
-
-
-class ListenerEvent(StrEnum):
-    """What can happen to a listener's registration."""
-
-    OFFER = "offer"
-    """There is a message for it."""
-    EMPTY = "empty"
-    """Its worker finds nothing in its queue."""
-    CLOSE = "close"
-    """The client ends."""
-    LEAVE = "leave"
-    """Its worker is gone, perhaps cancelled."""
-    REMOVE = "remove"
-    """The application, or the policy of its queue, ends it."""
-
-
-_IDLE, _WORKING, _WAITING = ListenerState.IDLE, ListenerState.WORKING, ListenerState.WAITING
-_CLOSING, _CLOSED, _REMOVED = ListenerState.CLOSING, ListenerState.CLOSED, ListenerState.REMOVED
+_IDLE, _WAITING, _CLOSED, _REMOVED = (
+    ListenerState.IDLE,
+    ListenerState.WAITING,
+    ListenerState.CLOSED,
+    ListenerState.REMOVED,
+)
 _OFFER, _EMPTY, _CLOSE = ListenerEvent.OFFER, ListenerEvent.EMPTY, ListenerEvent.CLOSE
 _LEAVE, _REMOVE = ListenerEvent.LEAVE, ListenerEvent.REMOVE
-
-TRANSITIONS: Mapping[ListenerState, Mapping[ListenerEvent, ListenerState]] = {
-    _IDLE: {_OFFER: _WORKING, _CLOSE: _CLOSED, _REMOVE: _REMOVED},
-    _WORKING: {_OFFER: _WORKING, _EMPTY: _WAITING, _CLOSE: _CLOSING, _LEAVE: _IDLE, _REMOVE: _REMOVED},
-    _WAITING: {_OFFER: _WORKING, _CLOSE: _CLOSING, _LEAVE: _IDLE, _REMOVE: _REMOVED},
-    _CLOSING: {_OFFER: _CLOSING, _EMPTY: _CLOSED, _CLOSE: _CLOSING, _LEAVE: _CLOSED, _REMOVE: _REMOVED},
-    _CLOSED: {_OFFER: _CLOSING, _CLOSE: _CLOSED, _LEAVE: _CLOSED, _REMOVE: _REMOVED},
-    _REMOVED: {_OFFER: _REMOVED, _CLOSE: _REMOVED, _LEAVE: _REMOVED, _REMOVE: _REMOVED},
-}
-"""From each state, what can happen and where it leads."""
 
 
 class Registration:
@@ -134,21 +96,20 @@ class Registration:
         stats, given = self._stats, self._given
         return lambda: self._state is _REMOVED or stats.delivered + stats.errors + stats.dropped >= given
 
-    @property
-    def room(self) -> int:
-        """How many messages may be queued before its policy has to decide."""
-        return self._queue.room
+    def room(self, each: int) -> int:
+        """How many messages of `each` bytes may be queued before its policy has to decide."""
+        return self._queue.room(each)
 
-    def takes(self) -> bool:
+    def takes(self, each: int) -> bool:
         """Whether the listener can take a message now; where it cannot, the flow stops until it can."""
-        return not self._is_async or self._queue.takes()
+        return not self._is_async or self._queue.takes(each)
 
-    def offer(self, message: MCPCMessage) -> None:
+    def offer(self, message: MCPCMessage, each: int) -> None:
         """Give the listener a message it wants: call it, or queue it for its worker."""
         if self._state is _REMOVED:
             return
         if self._is_async:
-            self._enqueue(message)
+            self._enqueue(message, each)
         else:
             self.call(message)
 
@@ -185,11 +146,11 @@ class Registration:
                 break
         return given
 
-    def enqueue_row(self, messages: Sequence[MCPCMessage]) -> None:
+    def enqueue_row(self, messages: Sequence[MCPCMessage], each: int) -> None:
         """Queue those that it wants of messages in a row, for which there is `room`."""
         wanted = messages if self.wants is None else list(filter(self.wants, messages))
         if wanted and self._state is not _REMOVED:
-            self._queue.put_row(wanted)
+            self._queue.put_row(wanted, each)
             self._given += len(wanted)
             self._begin_work()
 
@@ -217,10 +178,10 @@ class Registration:
         await self._await(outcome, message)
         await self._work()
 
-    def _enqueue(self, message: MCPCMessage) -> None:
-        if not self._queue.put(message):
+    def _enqueue(self, message: MCPCMessage, each: int) -> None:
+        if not self._queue.put(message, each):
             self._stats.disconnected = True
-            logger.warning("a listener fell %d messages behind and was disconnected", self._queue.capacity)
+            logger.warning("a listener fell %d messages behind and was disconnected", len(self._queue))
             self.remove()
         else:
             self._given += 1
@@ -288,6 +249,7 @@ class Dispatcher:
         *,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
+        capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
         **matches: Unpack[Matches],
     ) -> Registration:
         """Add a listener, sync or async; see `mcpc.queue.Overflow` for the policies.
@@ -296,6 +258,7 @@ class Dispatcher:
             listener: Called with each message that matches.
             capacity: Messages that may wait for an async listener.
             overflow: What happens when that many wait.
+            capacity_bytes: Bytes of messages that may wait for it; a single larger one still may.
             matches: Members (`session_id`, `task_id`, `tool_name`, `type`, `event`) that must be equal.
 
         Raises:
@@ -306,7 +269,7 @@ class Dispatcher:
             getattr(listener, "__call__", None)  # noqa: B004 - an object whose __call__ is async
         )
         wanted = {name: str(value) for name, value in matches.items() if value is not None}
-        queue = Queue(capacity, overflow, self._flow)
+        queue = Queue(capacity, overflow, self._flow, capacity_bytes)
         registration = Registration(self, listener, wanted, queue, is_async)
         self._set((*self._listeners, registration))
         return registration
@@ -331,34 +294,39 @@ class Dispatcher:
         """Forget a registration (`Registration.remove` calls this)."""
         self._set(tuple(r for r in self._listeners if r is not registration))
 
-    def deliver(self, message: MCPCMessage) -> bool:
-        """Give a message to every listener that wants it, or to none: False says that one has no room for it."""
+    def deliver(self, message: MCPCMessage, each: int = 0) -> bool:
+        """Give a message to every listener that wants it, or to none: False says that one has no room for it.
+
+        Args:
+            message: The message.
+            each: The bytes it came in, as far as they are known.
+        """
         wanting = [r for r in self._listeners if r.wants is None or r.wants(message)]
-        if self._queued and not all([r.takes() for r in wanting]):
+        if self._queued and not all([r.takes(each) for r in wanting]):
             return False
         for registration in wanting:
-            registration.offer(message)
+            registration.offer(message, each)
         return True
 
-    def deliver_all(self, messages: Sequence[MCPCMessage]) -> int:
+    def deliver_all(self, messages: Sequence[MCPCMessage], each: int = 0) -> int:
         """`deliver` for messages in a row; how many were given. The next one, where there is one, had no room."""
-        given = 0 if self._queued else self._deliver_row(messages)
+        given = 0 if self._queued else self._deliver_row(messages, each)
         while given < len(messages):
-            room = min([len(messages) - given, *[registration.room for registration in self._queued]])
+            room = min([len(messages) - given, *[registration.room(each) for registration in self._queued]])
             if room > 0:  # the usual case, without a question for each message
-                given += self._deliver_row(messages[given : given + room])
-            elif self.deliver(messages[given]):
+                given += self._deliver_row(messages[given : given + room], each)
+            elif self.deliver(messages[given], each):
                 given += 1
             else:
                 break
         return given
 
-    def _deliver_row(self, row: Sequence[MCPCMessage]) -> int:
+    def _deliver_row(self, row: Sequence[MCPCMessage], each: int) -> int:
         """`deliver` for messages for which every queue has room, until the listeners change; how many."""
         called, queued = self._called, self._queued
-        given = self._call_one(called[0], row) if len(called) == 1 else self._call_each(row)
+        given = self._call_one(called[0], row) if len(called) == 1 else self._call_each(row, each)
         for registration in queued:
-            registration.enqueue_row(row[:given])
+            registration.enqueue_row(row[:given], each)
         return given
 
     def _call_one(self, registration: Registration, row: Sequence[MCPCMessage]) -> int:
@@ -371,7 +339,7 @@ class Dispatcher:
             return len(row)
         return next(number for number, message in enumerate(row, 1) if message is wanted[called - 1])
 
-    def _call_each(self, row: Sequence[MCPCMessage]) -> int:
+    def _call_each(self, row: Sequence[MCPCMessage], each: int) -> int:
         """Call several listeners with each message, in order, until they change; how many messages."""
         calls = [(registration, registration.wants, registration.call) for registration in self._called]
         changes = self.changes
@@ -382,7 +350,7 @@ class Dispatcher:
                 if self.changes == changes:
                     call(message)
                 else:  # this one may be among what has changed
-                    registration.offer(message)
+                    registration.offer(message, each)
             if self.changes != changes:
                 return given
         return len(row)

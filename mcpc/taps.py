@@ -17,12 +17,13 @@ from mcpc.garbage import collection_paused
 from mcpc.sdk import sender_context
 from mcpc.wire.arrivals import callback_in, is_callback
 from mcpc.wire.callbacks import NOTIFICATION_HEAD
+from mcpc.wire.jsontext import json_size
 from mcpc.wire.rpc import decode_frame
 
 __all__ = ["CallbackTap", "InterceptingReader", "Sink", "StreamWrapper", "TappedReader"]
 
-Sink = Callable[[dict[str, Any]], None]
-"""Takes a callback: the decoded JSON-RPC message. Called in the order of arrival; must not block."""
+Sink = Callable[[dict[str, Any], int], None]
+"""Takes a callback: the decoded JSON-RPC message, and its bytes. Called in the order of arrival; must not block."""
 
 
 class CallbackTap:
@@ -54,7 +55,7 @@ class CallbackTap:
             message = decode_frame(frame)
             if self.sink is None or not is_callback(message):
                 return message
-            self.sink(message)
+            self.sink(message, len(frame))
             return None
 
 
@@ -134,7 +135,7 @@ class InterceptingReader(StreamWrapper):
         if callback is None:
             return False
         with collection_paused:
-            self._sink(callback)
+            self._sink(callback, json_size(callback))
         return True
 
     def __aiter__(self) -> Self:

@@ -7,12 +7,14 @@ from mcpc.client.handle import TaskHandle
 from mcpc.client.handler import MCPCHandler
 from mcpc.client.life import ConnectionState
 from mcpc.client.options import ClientOptions
+from mcpc.client.stats import ClientStats
 from mcpc.client.sync import SyncClient, SyncOptions, SyncTaskHandle
 
 __all__ = [
     "Backoff",
     "Client",
     "ClientOptions",
+    "ClientStats",
     "ConnectionState",
     "MCPCHandler",
     "SyncClient",

@@ -3,15 +3,18 @@
 Bounded: beyond it the oldest goes, and is counted. Knows nothing of where messages go.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
+from mcpc.client.held import Held
 from mcpc.messages import MCPCMessage
+from mcpc.queue import DEFAULT_CAPACITY_BYTES
 
-__all__ = ["MAX_BACKLOG", "Backlog"]
+__all__ = ["MAX_BACKLOG", "MAX_BACKLOG_BYTES", "Backlog"]
 
 MAX_BACKLOG = 100_000
 """Messages that wait at the most."""
+MAX_BACKLOG_BYTES = DEFAULT_CAPACITY_BYTES
+"""Bytes of them."""
 
 
 class Backlog:
@@ -20,22 +23,24 @@ class Backlog:
     def __init__(self) -> None:
         self.dropped: int = 0
         """How many were given up for those after them."""
-        self._waiting: deque[MCPCMessage] = deque()
+        self._waiting = Held(MAX_BACKLOG, MAX_BACKLOG_BYTES)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, message: MCPCMessage) -> None:
-        """Let a message wait."""
-        self._waiting.append(message)
-        if len(self._waiting) > MAX_BACKLOG:
-            self._waiting.popleft()
-            self.dropped += 1
+    @property
+    def size(self) -> int:
+        """Bytes of what waits."""
+        return self._waiting.size
 
-    def deliver(self, deliver: Callable[[Sequence[MCPCMessage]], int]) -> None:
+    def add(self, message: MCPCMessage, size: int) -> None:
+        """Let a message of `size` bytes wait."""
+        self.dropped += self._waiting.add(message, size)
+
+    def deliver(self, deliver: Callable[[Sequence[MCPCMessage], int], int]) -> None:
         """Deliver what waits, in order, as far as there is room."""
         while self._waiting:
-            message = self._waiting.popleft()  # first: a listener may change something that leads here again
-            if not deliver((message,)):
-                self._waiting.appendleft(message)
+            message, size = self._waiting.get()  # first: a listener may change something that leads here again
+            if not deliver((message,), size):
+                self._waiting.put_back(message, size)
                 return

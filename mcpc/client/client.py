@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Self, Unpack
-from weakref import WeakValueDictionary
 
 import anyio
 import anyio.abc
@@ -16,7 +15,6 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
-from mcpc.client.answering import PromptHandler
 from mcpc.client.backoff import Backoff
 from mcpc.client.configured import Configured
 from mcpc.client.handle import TaskHandle
@@ -25,13 +23,13 @@ from mcpc.client.heartbeat import HEARTBEAT, Heartbeat
 from mcpc.client.inbox import Inbox
 from mcpc.client.keeping import Keeping
 from mcpc.client.life import ConnectionState
+from mcpc.client.listened import ListenedClient
 from mcpc.client.listening import Listening
 from mcpc.client.opening import opening_of
 from mcpc.client.options import OWN, SDK_OPTIONS, CallOptions, ClientOptions, split
 from mcpc.client.patience import Patience
 from mcpc.client.program import Program
 from mcpc.client.questions import Questions
-from mcpc.client.reconnecting import ReconnectingClient
 from mcpc.client.repeater import Repeater
 from mcpc.client.router import Router
 from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
@@ -39,13 +37,11 @@ from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
 from mcpc.client.watching import Watch
-from mcpc.dispatcher import Registration
 from mcpc.errors import MCPCError
 from mcpc.flow import Flow
 from mcpc.logs import logger_of
-from mcpc.matching import Matches
-from mcpc.messages import MCPCInformation, MCPCMessage
-from mcpc.queue import DEFAULT_CAPACITY, Overflow
+from mcpc.messages import MCPCInformation
+from mcpc.queue import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, Overflow, TaskQueue
 from mcpc.transport import StreamPair
 from mcpc.wire.names import CALLBACKS_EXTENSION
 
@@ -54,7 +50,7 @@ __all__ = ["Client"]
 logger: logging.Logger = logger_of(__name__)
 
 
-class Client(Configured, ReconnectingClient):
+class Client(Configured, ListenedClient):
     """An MCP client with callbacks.
 
     Args:
@@ -160,45 +156,6 @@ class Client(Configured, ReconnectingClient):
         """Whether the server speaks MCPC in any form."""
         return self._form != ""
 
-    @property
-    def tasks(self) -> WeakValueDictionary[str, TaskHandle]:
-        """The handles of tasks that have not ended, by id. One that nobody holds is gone, and keeps no messages."""
-        return self._router.handles
-
-    @property
-    def prompt_handlers(self) -> list[PromptHandler]:
-        """What `on_prompt` added; the last one answers."""
-        return self._router.answering.handlers
-
-    # --- messages ---
-
-    def add_event_listener(
-        self,
-        listener: Callable[[MCPCMessage], Any],
-        *,
-        capacity: int = DEFAULT_CAPACITY,
-        overflow: Overflow = "coalesce",
-        **matches: Unpack[Matches],
-    ) -> Registration:
-        """Call `listener`, sync or async, with every message that matches; server events too.
-
-        Args:
-            listener: The listener.
-            capacity: Messages that may wait for an async listener.
-            overflow: What happens when that many wait; see `mcpc.queue.Overflow`.
-            matches: Members (`session_id`, `task_id`, `tool_name`, `type`, `event`) that must be equal.
-        """
-        return self._router.listeners.add(listener, capacity=capacity, overflow=overflow, **matches)
-
-    def remove_event_listener(self, listener: Callable[[MCPCMessage], Any]) -> None:
-        """Call `listener` no more."""
-        self._router.listeners.remove(listener)
-
-    def on_prompt(self, handler: PromptHandler) -> PromptHandler:
-        """Let `handler`, sync or async, answer what tasks and servers ask (`task.ask`, elicitation). A decorator."""
-        self.prompt_handlers.append(handler)
-        return handler
-
     # --- tasks ---
 
     async def start_task(
@@ -212,6 +169,7 @@ class Client(Configured, ReconnectingClient):
         max_timeout: float | None = None,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
+        capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
     ) -> TaskHandle:
         """Call a tool as a task, and return its handle.
 
@@ -228,6 +186,7 @@ class Client(Configured, ReconnectingClient):
             max_timeout: Seconds after which it is stopped, whatever comes.
             capacity: Messages that wait in the handle until they are iterated over.
             overflow: What happens when that many wait; see `mcpc.queue.Overflow`.
+            capacity_bytes: Bytes of them that may wait; a single larger one still may.
 
         Raises:
             MCPError: the server refused the call.
@@ -236,7 +195,8 @@ class Client(Configured, ReconnectingClient):
             ConnectionLost: there is no connection, or it went away before the answer.
         """
         self.session  # noqa: B018 - raises where there is no connection
-        handle = TaskHandle(str(uuid.uuid4()), tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
+        queue = TaskQueue(capacity, overflow, self._flow, capacity_bytes)
+        handle = TaskHandle(str(uuid.uuid4()), tool_name, session_id, queue)
         patience = Patience(timeout, max_timeout)  # before the coroutine, which is awaited in any case
         start = self._starter.start(self._form, self._listening.channel, handle, dict(arguments or {}), key)
         handle = await patience.during(self._life.explaining(start))
@@ -252,6 +212,7 @@ class Client(Configured, ReconnectingClient):
         session_id: str = "default",
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
+        capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
     ) -> TaskHandle:
         """Attach to a task by its id, also to one that another process began; needs the tasks extension (SEP-2663).
 
@@ -265,6 +226,7 @@ class Client(Configured, ReconnectingClient):
             session_id: The conversation that the task belongs to, as you name it.
             capacity: Messages that wait in the handle until they are iterated over.
             overflow: What happens when that many wait; see `mcpc.queue.Overflow`.
+            capacity_bytes: Bytes of them that may wait; a single larger one still may.
 
         Raises:
             UnknownTask: the server does not speak the extension. (On awaiting the handle: it does not know the task.)
@@ -272,7 +234,8 @@ class Client(Configured, ReconnectingClient):
         """
         if (known := self.tasks.get(task_id)) is not None:
             return known
-        handle = TaskHandle(task_id, tool_name, session_id, self._flow, capacity=capacity, overflow=overflow)
+        queue = TaskQueue(capacity, overflow, self._flow, capacity_bytes)
+        handle = TaskHandle(task_id, tool_name, session_id, queue)
         self._starter.attach(handle, on_channel=self._keeping.resumes)
         return handle
 

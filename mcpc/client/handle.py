@@ -9,9 +9,8 @@ from mcp_types import CallToolResult, TextContent
 
 from mcpc.client.steering import Steering, Unsteered
 from mcpc.errors import TaskFailed, TaskInterrupted, TaskStopped, TooManyTasks
-from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, TaskInfo, prompt_of
-from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow, TaskQueue, is_update
+from mcpc.queue import ListenerStats, TaskQueue, is_update
 from mcpc.wire.reasons import error_of
 
 __all__ = ["HandleStatus", "TaskHandle", "result_value"]
@@ -37,28 +36,17 @@ def result_value(result: CallToolResult) -> Any:
 class TaskHandle:
     """One task. Iterate over it for its messages, `await result()` for its outcome.
 
-    Messages wait here until they are iterated over: `capacity` of them, then `overflow` decides
-    (see `mcpc.queue.Overflow`); `stats` counts.
+    Messages wait here until they are iterated over: `capacity` of them, or `capacity_bytes`, then
+    `overflow` decides (see `mcpc.queue.Overflow`); `stats` counts.
 
     Args:
         task_id: The task.
         tool_name: Its tool.
         session_id: The conversation that it belongs to.
-        flow: Stopped while there is no room here.
-        capacity: Messages that may wait.
-        overflow: What happens when that many wait.
+        queue: Where its messages wait.
     """
 
-    def __init__(
-        self,
-        task_id: str,
-        tool_name: str,
-        session_id: str,
-        flow: Flow,
-        *,
-        capacity: int = DEFAULT_CAPACITY,
-        overflow: Overflow = "coalesce",
-    ) -> None:
+    def __init__(self, task_id: str, tool_name: str, session_id: str, queue: TaskQueue) -> None:
         self.task_id = task_id
         self.tool_name = tool_name
         self.session_id = session_id
@@ -68,7 +56,7 @@ class TaskHandle:
         """The messages that asked something and were not answered by us yet, by prompt id."""
         self.steering: Steering = Unsteered(tool_name)
         """How the task is reached."""
-        self._queue = TaskQueue(capacity, overflow, flow)
+        self._queue = queue
         self._came: anyio.Event | None = None
         """Set when a message comes; there is one where iterations wait, however many."""
         self._awaited = 0
@@ -85,22 +73,21 @@ class TaskHandle:
 
     # --- what it is fed ---
 
-    def takes(self) -> bool:
-        """Whether it can take a message now; where it cannot, the flow stops until it can."""
-        if self._awaited and self._came is None and not self._queue.has_room:
-            self._queue.let_go()
-        return self._queue.takes()
+    def takes(self, each: int = 0) -> bool:
+        """Whether it can take a message of `each` bytes now; where it cannot, the flow stops until it can."""
+        if self._awaited and self._came is None and not self._queue.has_room(each):
+            self._queue.let_go(each)
+        return self._queue.takes(each)
 
-    @property
-    def room(self) -> int:
-        """How many messages it can take before its policy has to decide."""
-        return self._queue.room
+    def room(self, each: int) -> int:
+        """How many messages of `each` bytes it can take before its policy has to decide."""
+        return self._queue.room(each)
 
-    def feed(self, message: MCPCMessage) -> bool:
-        """Take a message of this task; whether it is the last one."""
-        return self.feed_row((message,))
+    def feed(self, message: MCPCMessage, each: int = 0) -> bool:
+        """Take a message of this task, of `each` bytes; whether it is the last one."""
+        return self.feed_row((message,), each)
 
-    def feed_row(self, messages: Sequence[MCPCMessage]) -> bool:
+    def feed_row(self, messages: Sequence[MCPCMessage], each: int = 0) -> bool:
         """Take messages in a row: as many as there is `room` for, or one. Whether the task's last one has come."""
         if self.ended:
             return True
@@ -115,10 +102,10 @@ class TaskHandle:
                     messages = messages[:number]
                     break
         self.heard += len(messages)
-        if self._queue.room >= len(messages):
-            self._queue.put_task_row(messages, firm)
+        if self._queue.room(each) >= len(messages):
+            self._queue.put_task_row(messages, firm, each)
         else:
-            self._queue.put(messages[0])
+            self._queue.put(messages[0], each)
         if self._terminal is not None:
             self._ended.set()
         self._wake()

@@ -21,7 +21,7 @@ from mcpc.flow import Flow
 from mcpc.logs import logger_of
 from mcpc.matching import Matches
 from mcpc.messages import VERSION, MCPCMessage
-from mcpc.queue import DEFAULT_CAPACITY, Overflow
+from mcpc.queue import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, Overflow
 from mcpc.transport import StreamPair
 from mcpc.wire.originals import with_metadata
 
@@ -59,10 +59,12 @@ class MCPCHandler:
         *,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
+        capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
         **matches: Unpack[Matches],
     ) -> Registration:
         """Call `listener`, sync or async, with every message that matches; see `Client.add_event_listener`."""
-        return self._dispatcher.add(listener, capacity=capacity, overflow=overflow, **matches)
+        add = self._dispatcher.add
+        return add(listener, capacity=capacity, overflow=overflow, capacity_bytes=capacity_bytes, **matches)
 
     def remove_event_listener(self, listener: Callable[[MCPCMessage], Any]) -> None:
         """Call `listener` no more."""

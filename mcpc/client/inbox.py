@@ -18,8 +18,8 @@ from mcpc.client.under_way import Row, UnderWay
 from mcpc.flow import Flow
 from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
-from mcpc.queue import DEFAULT_CAPACITY
 from mcpc.wire.callbacks import decode_messages, known_messages, known_runs, messages_of
+from mcpc.wire.jsontext import json_size
 from mcpc.wire.message import METHOD, PARAMS, RESULT, meta_of
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
 from mcpc.wire.originals import decode_direct
@@ -32,8 +32,10 @@ logger: logging.Logger = logger_of(__name__)
 GAP_EVENT = "gap"
 EVERY_SESSION = "*"
 
-Deliver = Callable[[Sequence[MCPCMessage]], int]
-"""Takes messages, in order; says how many. The next one, where there is one, had no room, and the flow was told so."""
+Deliver = Callable[[Sequence[MCPCMessage], int], int]
+"""Takes messages, in order, and the bytes of each; says how many it took.
+
+The next one, where there is one, had no room, and the flow was told so."""
 
 
 def _nothing(_: bool) -> None:
@@ -75,19 +77,19 @@ class Inbox:
         self._flow = flow
         flow.on_room = self._go_on
         self._goes_on = False
-        self._under_way = UnderWay()
+        self.kept: UnderWay = UnderWay()
         """What came when there was no more room. Empty while there is."""
         self._listen_id: RequestId | None = None
         self._reported = 0
         """Up to where missing numbers have been reported."""
         self._calls = OpenCalls()
-        self._backlog = Backlog()
+        self.backlog: Backlog = Backlog()
 
-    def take(self, message: dict[str, Any]) -> None:
-        """A callback, as a decoded JSON-RPC message. Never raises for what the peer sent."""
+    def take(self, message: dict[str, Any], size: int = 0) -> None:
+        """A callback, as a decoded JSON-RPC message, and its bytes. Never raises for what the peer sent."""
         method = message.get(METHOD)
         if method is None:
-            self._direct(message[RESULT])
+            self._direct(message[RESULT], size)
             return
         params: Any = message.get(PARAMS)
         if not isinstance(params, dict):
@@ -95,12 +97,12 @@ class Inbox:
         elif self._is_stale(cast("dict[str, Any]", params)):
             return
         elif method == MESSAGES_METHOD:
-            self._messages(cast("dict[str, Any]", params))
+            self._messages(cast("dict[str, Any]", params), size)
             if self._head:
                 self._look_whether_caught_up()
         elif method == LISTENING_METHOD:
-            announcement = Row(0, (), cast("dict[str, Any]", params))  # it concerns what comes after it
-            (self._keep if self._under_way else self._hand_over)(announcement)
+            announcement = Row(0, (), announcement=cast("dict[str, Any]", params))  # it concerns what comes after it
+            (self._keep if self.kept else self._hand_over)(announcement)
 
     def _is_stale(self, params: dict[str, Any]) -> bool:
         """Whether it belongs to a listen request that has ended: the present one brings it again."""
@@ -109,23 +111,20 @@ class Inbox:
             self.bad_messages += 1
         return known is None or known != self._listen_id
 
-    def _direct(self, result: dict[str, Any]) -> None:
+    def _direct(self, result: dict[str, Any], size: int) -> None:
         found = decode_direct(result)
         if not found:
             self.bad_messages += 1
         for message in found:
             call = self._calls.of(message)
             if call is None:
-                self._pass_on(message)
-                continue
-            call.held.append(message)
-            if len(call.held) > DEFAULT_CAPACITY:
-                del call.held[0]
-                self._backlog.dropped += 1
+                self._pass_on(message, size // len(found))
+            else:
+                self.backlog.dropped += call.held.add(message, size // len(found))
 
     # --- numbers ---
 
-    def _messages(self, params: dict[str, Any]) -> None:
+    def _messages(self, params: dict[str, Any], size: int) -> None:
         first: Any = params.get("first")
         holds_back = self.holds_back
         made = None if holds_back else known_runs(params)
@@ -133,8 +132,9 @@ class Inbox:
         if type(first) is not int or first < 1 or values is None:
             self.bad_messages += 1
             return
-        if self._flow.stopped or self._under_way:
-            self._keep(Row(first, decode_messages(values) if made is None else made))
+        each = size // max(1, len(values))
+        if self._flow.stopped or self.kept:
+            self._keep(Row(first, decode_messages(values) if made is None else made, each))
             return
         news = values[max(0, self.last + 1 - first) :]
         number = max(first, self.last + 1)
@@ -144,25 +144,25 @@ class Inbox:
             self._report_missing(first)
         messages = news if made is not None else None if holds_back else known_messages(news)
         if messages is None:
-            self._one_by_one(number, decode_messages(news))
+            self._one_by_one(number, decode_messages(news), each)
             return
-        taken = self._deliver(messages)
+        taken = self._deliver(messages, each)
         self.last = number + taken - 1
         if taken < len(messages):
-            self._put_back(number + taken, messages[taken:])
+            self._put_back(number + taken, messages[taken:], each)
 
     def _report_missing(self, first: int) -> None:
         if first > self.last + 1 and first - 1 > self._reported:
             self._gap(self.last + 1, first - 1, None)
 
-    def _one_by_one(self, number: int, messages: Sequence[MCPCMessage | None]) -> None:
+    def _one_by_one(self, number: int, messages: Sequence[MCPCMessage | None], each: int) -> None:
         """Messages from `number` on, some of which may be bad, or have to wait."""
         for place, message in enumerate(messages):
             if message is None:
                 self.bad_messages += 1
                 logger.warning("message %d of the channel was not an MCPC message", number)
-            elif not self._hand_on(message):
-                self._put_back(number, messages[place:])
+            elif not self._hand_on(message, each):
+                self._put_back(number, messages[place:], each)
                 return
             self.last = number
             number += 1
@@ -172,20 +172,20 @@ class Inbox:
     @property
     def under_way(self) -> int:
         """How many messages wait here that came when there was no more room."""
-        return len(self._under_way)
+        return len(self.kept)
 
     def _keep(self, row: Row) -> None:
         """There is no room, or something waits that came before. Beyond the bound the stream is not taken any further.
 
         There may be room before it has ended. To take what follows then would leave a hole.
         """
-        if not self._under_way.put(row):
+        if not self.kept.put(row):
             self._listen_id = None
             self.on_overrun()
 
-    def _put_back(self, number: int, messages: Sequence[MCPCMessage | None]) -> None:
+    def _put_back(self, number: int, messages: Sequence[MCPCMessage | None], each: int) -> None:
         """There was no room for these messages of a row."""
-        self._under_way.put_back(Row(number, messages))
+        self.kept.put_back(Row(number, messages, each))
         self._go_on()  # where there is some again by now
 
     def _go_on(self) -> None:
@@ -194,10 +194,10 @@ class Inbox:
             return
         self._goes_on = True
         try:
-            while not self._flow.stopped and (self._backlog or self._under_way):
-                self._backlog.deliver(self._deliver)
-                if self._under_way and not self._flow.stopped:
-                    self._hand_over(self._under_way.take())
+            while not self._flow.stopped and (self.backlog or self.kept):
+                self.backlog.deliver(self._deliver)
+                if self.kept and not self._flow.stopped:
+                    self._hand_over(self.kept.take())
         finally:
             self._goes_on = False
         if self._head:
@@ -208,7 +208,8 @@ class Inbox:
             self._listening(row.announcement)
             return
         self._report_missing(row.first)
-        self._one_by_one(max(row.first, self.last + 1), row.messages[max(0, self.last + 1 - row.first) :])
+        news = row.messages[max(0, self.last + 1 - row.first) :]
+        self._one_by_one(max(row.first, self.last + 1), news, row.each)
 
     def _listening(self, params: dict[str, Any]) -> None:
         epoch, oldest = params.get("epoch"), params.get("oldest")
@@ -241,7 +242,7 @@ class Inbox:
     @property
     def holds_back(self) -> bool:
         """Whether messages wait here for room, or for the answer to their call."""
-        return bool(self._calls or self._backlog)
+        return bool(self._calls or self.backlog)
 
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""
@@ -249,23 +250,24 @@ class Inbox:
         self._reported = max(self._reported, last or 0)
         listed: Any = cast("list[Any]", tasks) if isinstance(tasks, list) else None
         result = {"first": first, "last": last, "epoch": self.epoch, "tasks": listed}
-        self._pass_on(MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result))
+        gap = MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result)
+        self._pass_on(gap, json_size(result))
 
-    def _hand_on(self, message: MCPCMessage) -> bool:
+    def _hand_on(self, message: MCPCMessage, size: int) -> bool:
         """Deliver or hold a message that can come again; False where there is no room."""
         call = self._calls.of(message)
         if call is None:
-            return not self._backlog and self._deliver((message,)) == 1
-        if len(call.held) >= DEFAULT_CAPACITY:
+            return not self.backlog and self._deliver((message,), size) == 1
+        if not call.held.has_room(size):
             self._flow.full(call)
             return False
-        call.held.append(message)
+        call.held.add(message, size)
         return True
 
-    def _pass_on(self, message: MCPCMessage) -> None:
+    def _pass_on(self, message: MCPCMessage, size: int) -> None:
         """Deliver a message that cannot come again: where there is no room it waits, ahead of all that follows."""
-        if self._backlog or not self._deliver((message,)):
-            self._backlog.add(message)
+        if self.backlog or not self._deliver((message,), size):
+            self.backlog.add(message, size)
 
     def listen_sent(self, request_id: RequestId) -> None:
         """A listen request is on its way: from now on only what belongs to it counts."""
@@ -286,8 +288,8 @@ class Inbox:
     def call_answered(self, request_id: RequestId, result: Mapping[str, Any] | None) -> None:
         """The answer is in: hand on the messages in it, then those that waited. None where the call failed."""
         if (call := self._calls.close(request_id)) is not None:
-            for message in call.answered(result):
-                self._pass_on(message)
+            for message, size in call.answered(result):
+                self._pass_on(message, size)
             self._flow.drained(call)
 
     def abandon_calls(self) -> None:

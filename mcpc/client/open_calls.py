@@ -9,8 +9,10 @@ from typing import Any
 
 from mcp_types import RequestId
 
+from mcpc.client.held import Held
 from mcpc.messages import MCPCMessage
 from mcpc.wire.callbacks import messages_in_content
+from mcpc.wire.jsontext import json_size
 
 __all__ = ["OpenCall", "OpenCalls"]
 
@@ -20,7 +22,7 @@ class OpenCall:
     """A tool call whose answer is not in yet."""
 
     task_id: str
-    held: list[MCPCMessage] = field(default_factory=list[MCPCMessage])
+    held: Held = field(default_factory=Held)
 
     def __len__(self) -> int:
         return len(self.held)
@@ -28,11 +30,11 @@ class OpenCall:
     def __bool__(self) -> bool:
         return True
 
-    def answered(self, result: Mapping[str, Any] | None) -> Iterator[MCPCMessage]:
-        """The messages in the answer, then those that waited for it. None where the call failed."""
+    def answered(self, result: Mapping[str, Any] | None) -> Iterator[tuple[MCPCMessage, int]]:
+        """The messages in the answer, then those that waited for it, with their bytes. None where the call failed."""
         for message in messages_in_content(None if result is None else result.get("content")):
             if message.event != "created" or message.task_id == self.task_id:  # else it was told of when it was begun
-                yield message
+                yield message, json_size(message.result)
         yield from self.held
 
 

@@ -28,6 +28,7 @@ from mcpc.foreign import text_of
 from mcpc.logs import logger_of
 from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, prompt_of, request_of
 from mcpc.wire.callbacks import decode_message
+from mcpc.wire.jsontext import json_size
 from mcpc.wire.prompts import prompt_update
 from mcpc.wire.reasons import refusal_in
 from mcpc.wire.requests import LAST_MESSAGE, SESSION_ID, TOOL_NAME
@@ -72,29 +73,29 @@ class Router:
 
     # --- what arrives ---
 
-    def deliver(self, messages: Sequence[MCPCMessage]) -> int:
-        """Give messages to the listeners and to the handles of their tasks; how many there was room for."""
+    def deliver(self, messages: Sequence[MCPCMessage], each: int = 0) -> int:
+        """Give messages of `each` bytes to listeners and to the handles of their tasks; how many there was room for."""
         is_run = len(messages) == 1
         deliver = self._deliver_run if is_run else self._deliver_each if self.handles else self.listeners.deliver_all
-        taken = deliver(messages)
+        taken = deliver(messages, each)
         if self.answering.is_there:
             for message in islice(messages, taken):
                 self.answering.take(message)
         return taken
 
-    def _deliver_each(self, messages: Sequence[MCPCMessage]) -> int:
+    def _deliver_each(self, messages: Sequence[MCPCMessage], each: int) -> int:
         taken = end = 0
         while taken == end < len(messages):
             end = _end_of_run(messages, taken)
-            taken += self._deliver_run(messages[taken:end])
+            taken += self._deliver_run(messages[taken:end], each)
         return taken
 
-    def _deliver_run(self, row: Sequence[MCPCMessage]) -> int:
+    def _deliver_run(self, row: Sequence[MCPCMessage], each: int) -> int:
         """`deliver` for messages of one task."""
         task_id = row[0].task_id
         if task_id is None or (handle := self.handles.get(task_id)) is None:
-            return self.listeners.deliver_all(row)
-        given = _deliver_row(self.listeners, handle, row)
+            return self.listeners.deliver_all(row, each)
+        given = _deliver_row(self.listeners, handle, row, each)
         if handle.ended:
             self.forget(handle)
         return given
@@ -111,17 +112,12 @@ class Router:
 
     def emit(self, handle: TaskHandle, event: str, result: Any) -> bool:
         """A message that we make, where the server sends none; False where there is no room for it."""
-        message = MCPCMessage(
-            event=event,
-            session_id=handle.session_id,
-            task_id=handle.task_id,
-            tool_name=handle.tool_name,
-            result=result,
-        )
-        if self.deliver((message,)):
+        message = _message_of(handle, event, result)
+        size = json_size(result)
+        if self.deliver((message,), size):
             return True
         if message.terminal:
-            handle.feed(message)
+            handle.feed(message, size)
         return message.terminal
 
     def take_progress(self, params: dict[str, Any]) -> bool:
@@ -273,17 +269,22 @@ class Router:
         self.listeners.close()
 
 
+def _message_of(handle: TaskHandle, event: str, result: Any) -> MCPCMessage:
+    """A message of a handle's task, made here."""
+    return MCPCMessage(
+        event=event,
+        session_id=handle.session_id,
+        task_id=handle.task_id,
+        tool_name=handle.tool_name,
+        result=result,
+    )
+
+
 def _prompts_in(handle: TaskHandle, state: dict[str, Any]) -> list[MCPCMessage]:
     """The questions of a task that wait for an answer, as the messages that asked them."""
     bodies: Any = state.get("prompts")
     messages = [
-        MCPCMessage(
-            event="update",
-            session_id=handle.session_id,
-            task_id=handle.task_id,
-            tool_name=handle.tool_name,
-            result=prompt_update(body),
-        )
+        _message_of(handle, "update", prompt_update(body))
         for body in (cast("list[dict[str, Any]]", bodies) if isinstance(bodies, list) else [])
     ]
     return [message for message in messages if prompt_of(message) or request_of(message)]
@@ -297,24 +298,24 @@ def _end_of_run(messages: Sequence[MCPCMessage], begin: int) -> int:
     return end
 
 
-def _deliver_row(listeners: Dispatcher, handle: TaskHandle, row: Sequence[MCPCMessage]) -> int:
+def _deliver_row(listeners: Dispatcher, handle: TaskHandle, row: Sequence[MCPCMessage], each: int) -> int:
     """Messages of one task whose handle is held: to the listeners, then to it. How many there was room for."""
     given, size = 0, len(row)
-    if handle.ended or handle.room >= size:  # the usual case
-        given = listeners.deliver_all(row)
+    if handle.ended or handle.room(each) >= size:  # the usual case
+        given = listeners.deliver_all(row, each)
         if given:
-            handle.feed_row(row if given == size else row[:given])
+            handle.feed_row(row if given == size else row[:given], each)
         return given
     while given < size:
-        room = size if handle.ended else handle.room
+        room = size if handle.ended else handle.room(each)
         if room < 1:
-            if not handle.takes():
+            if not handle.takes(each):
                 break
             room = 1
         part = row[given : given + room]
-        taken = listeners.deliver_all(part)
+        taken = listeners.deliver_all(part, each)
         if taken:
-            handle.feed_row(part[:taken])
+            handle.feed_row(part[:taken], each)
         given += taken
         if taken < len(part):
             break

@@ -155,7 +155,7 @@ class _Reader(InterceptingReader):
     """The read stream, without the notifications of our subscriptions."""
 
     def __init__(self, inner: Any, notified: Callable[[JSONRPCNotification], bool]) -> None:
-        super().__init__(inner, lambda message: None)
+        super().__init__(inner, lambda message, size: None)
         self._notified = notified
 
     def _intercept(self, item: Any) -> bool:

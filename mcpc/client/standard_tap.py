@@ -37,7 +37,7 @@ class _Reader(InterceptingReader):
     """The read stream, without the progress of started calls."""
 
     def __init__(self, inner: Any, take_progress: Callable[[dict[str, Any]], bool]) -> None:
-        super().__init__(inner, lambda message: None)
+        super().__init__(inner, lambda message, size: None)
         self._take_progress = take_progress
 
     def _intercept(self, item: Any) -> bool:

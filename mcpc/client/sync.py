@@ -26,7 +26,7 @@ from mcpc.client.options import ClientOptions
 from mcpc.dispatcher import Registration
 from mcpc.matching import Matches
 from mcpc.messages import MCPCMessage, TaskInfo
-from mcpc.queue import DEFAULT_CAPACITY, ListenerStats, Overflow
+from mcpc.queue import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, ListenerStats, Overflow
 
 __all__ = ["SyncClient", "SyncOptions", "SyncRegistration", "SyncTaskHandle"]
 
@@ -228,11 +228,17 @@ class SyncClient(Configured):
         *,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
+        capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
         **matches: Unpack[Matches],
     ) -> SyncRegistration:
         """Call `listener` with every message that matches; see `Client.add_event_listener`."""
         add = functools.partial(
-            self.client.add_event_listener, _in_thread(listener), capacity=capacity, overflow=overflow, **matches
+            self.client.add_event_listener,
+            _in_thread(listener),
+            capacity=capacity,
+            overflow=overflow,
+            capacity_bytes=capacity_bytes,
+            **matches,
         )
         return SyncRegistration(self, add() if self._portal is None else self.run(add))
 
@@ -270,6 +276,7 @@ class SyncClient(Configured):
         max_timeout: float | None = None,
         capacity: int = DEFAULT_CAPACITY,
         overflow: Overflow = "coalesce",
+        capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
     ) -> SyncTaskHandle:
         """Call a tool as a task, and return its handle at once; see `Client.start_task`."""
         start = functools.partial(
@@ -280,6 +287,7 @@ class SyncClient(Configured):
             max_timeout=max_timeout,
             capacity=capacity,
             overflow=overflow,
+            capacity_bytes=capacity_bytes,
         )
         return SyncTaskHandle(self, self.run(start, tool_name, arguments))
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcpc.messages import MCPCMessage
+from mcpc.queue import DEFAULT_CAPACITY_BYTES
 
 __all__ = ["MAX_UNDER_WAY", "Row", "UnderWay"]
 
 MAX_UNDER_WAY = 100_000
 """Messages that wait here at the most."""
+MAX_UNDER_WAY_BYTES = DEFAULT_CAPACITY_BYTES
+"""Bytes of them; a single larger row still waits."""
 
 
 @dataclass(slots=True)
@@ -24,6 +27,8 @@ class Row:
     """The number of the first message."""
     messages: Sequence[MCPCMessage | None]
     """The messages; None stands for what was none."""
+    each: int = 0
+    """Bytes of each message."""
     announcement: dict[str, Any] | None = None
 
 
@@ -32,10 +37,14 @@ class UnderWay:
 
     Args:
         limit: Messages that may wait.
+        max_bytes: Bytes of messages that may wait.
     """
 
-    def __init__(self, limit: int = MAX_UNDER_WAY) -> None:
+    def __init__(self, limit: int = MAX_UNDER_WAY, max_bytes: int = MAX_UNDER_WAY_BYTES) -> None:
+        self.size: int = 0
+        """Bytes of the messages that wait."""
         self._limit = limit
+        self._max_bytes = max_bytes
         self._rows: deque[Row] = deque()
         self._count = 0
 
@@ -45,22 +54,30 @@ class UnderWay:
 
     def put(self, row: Row) -> bool:
         """Keep a row behind the others; False where there is no room for it."""
-        if self._count + _weight(row) > self._limit:
+        too_large = self._rows and self.size + _size(row) > self._max_bytes
+        if too_large or self._count + _weight(row) > self._limit:
             return False
         self._rows.append(row)
         self._count += _weight(row)
+        self.size += _size(row)
         return True
 
     def put_back(self, row: Row) -> None:
         """Keep what is left of the row that was taken, ahead of the others."""
         self._rows.appendleft(row)
         self._count += _weight(row)
+        self.size += _size(row)
 
     def take(self) -> Row:
         """The next row."""
         row = self._rows.popleft()
         self._count -= _weight(row)
+        self.size -= _size(row)
         return row
+
+
+def _size(row: Row) -> int:
+    return len(row.messages) * row.each
 
 
 def _weight(row: Row) -> int:

@@ -70,6 +70,13 @@ class StartedTask:
         """The task's id."""
         return self._running.state.task_id
 
+    @property
+    def dropped(self) -> int:
+        """How many of its first messages the list lacks, as they were more than a log holds (`max_messages` or
+        `max_bytes`)."""
+        outlet = self._running.outlet
+        return outlet.dropped if isinstance(outlet, CollectOutlet) else 0
+
     def __await__(self) -> Generator[Any, Any, list[MCPCMessage]]:
         return self._collect().__await__()
 
@@ -79,7 +86,9 @@ class StartedTask:
             return []
         with anyio.move_on_after(self._timeout):
             await self._running.ended.wait()
-        return list(outlet.messages)
+        if outlet.dropped:
+            logger.warning("an answer lacks the first %d messages of its task", outlet.dropped)
+        return outlet.messages
 
 
 class MCPCHelper:
@@ -232,8 +241,12 @@ class MCPCHelper:
             principal=current_principal(),
             journal=call.journal,
             client=call.client,
-            outlet=None if call.journal is not None else CollectOutlet(workshop.limits.max_messages),
+            outlet=None if call.journal is not None else self._collecting(workshop.limits),
         )
+
+    @staticmethod
+    def _collecting(limits: Limits) -> CollectOutlet:
+        return CollectOutlet(limits.max_messages, limits.max_bytes)
 
     def check_task(self, task_id: str) -> KnownTask:
         """What is known of a task; empty for an unknown one."""

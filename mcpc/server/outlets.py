@@ -4,6 +4,7 @@ Knows the SDK's session, which some callers are told and asked by; knows no task
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -181,14 +182,25 @@ class CollectOutlet:
     """For mcpc 0.2 style servers with a plain caller: messages are kept for the answer.
 
     Args:
-        limit: How many are kept; beyond it the oldest goes.
+        max_messages: How many are kept; beyond it the oldest goes.
+        max_bytes: How many bytes of them; a single larger one is still kept.
     """
 
     is_log = False
 
-    def __init__(self, limit: int) -> None:
-        self.messages: list[MCPCMessage] = []
-        self._limit = limit
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self.dropped: int = 0
+        """How many went."""
+        self.size: int = 0
+        """Bytes of those that are kept."""
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._kept: deque[bytes] = deque()
+
+    @property
+    def messages(self) -> list[MCPCMessage]:
+        """What is kept, as messages, made anew each time."""
+        return [decode_message(data) for data in self._kept]
 
     def offer(self, data: bytes) -> bool:
         """No: `update` lets the event loop have a turn."""
@@ -215,6 +227,8 @@ class CollectOutlet:
         self._keep(data)
 
     def _keep(self, data: bytes) -> None:
-        self.messages.append(decode_message(data))
-        if len(self.messages) > self._limit:
-            del self.messages[0]
+        self._kept.append(data)
+        self.size += len(data)
+        while len(self._kept) > self._max_messages or (self.size > self._max_bytes and len(self._kept) > 1):
+            self.size -= len(self._kept.popleft())
+            self.dropped += 1

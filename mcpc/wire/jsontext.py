@@ -19,7 +19,7 @@ from pydantic_core import (
 
 from mcpc.errors import MessageError
 
-__all__ = ["as_object", "encode_json", "has_infinity", "is_same_json", "may_overflow"]
+__all__ = ["as_object", "encode_json", "has_infinity", "is_same_json", "json_size", "may_overflow"]
 
 SURE_DEPTH = 150
 """As many brackets or fewer can be decoded however they nest (the decoder's limit is 200 levels)."""
@@ -50,6 +50,14 @@ def encode_json(value: Any) -> bytes:
             raise
         raise MessageError(f"not a JSON value that can travel: {exc}") from exc
     return data
+
+
+def json_size(value: Any) -> int:
+    """Bytes of a value as JSON text, where it did not come as one. What cannot be JSON is measured as it prints."""
+    try:
+        return len(_to_json(value))
+    except (PydanticSerializationError, ValueError, RecursionError):
+        return len(repr(value))
 
 
 def _is_doubtful(data: bytes) -> bool:

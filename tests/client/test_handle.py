@@ -9,7 +9,7 @@ import mcpc
 from mcpc.client.handle import TaskHandle
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
-from mcpc.queue import Overflow
+from mcpc.queue import Overflow, TaskQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ def prompt(number: int) -> MCPCMessage:
 
 
 def handle_with(flow: Flow | None = None, capacity: int = 10, overflow: Overflow = "coalesce") -> TaskHandle:
-    return TaskHandle("t", "n", "s", flow or Flow(), capacity=capacity, overflow=overflow)
+    return TaskHandle("t", "n", "s", TaskQueue(capacity, overflow, flow or Flow()))
 
 
 async def test_two_readers_share_the_messages_and_both_end() -> None:

@@ -14,11 +14,13 @@ from mcp.server import MCPServer
 from mcp.shared.exceptions import MCPError
 
 import mcpc
+from mcpc.client.backlog import MAX_BACKLOG_BYTES
 from mcpc.client.inbox import GAP_EVENT, Inbox
+from mcpc.client.stats import read_stats
 from mcpc.client.under_way import MAX_UNDER_WAY
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
-from mcpc.queue import DEFAULT_CAPACITY
+from mcpc.queue import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES
 from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
 from mcpc.wire.callbacks import encode_message
 from mcpc.wire.originals import encode_direct
@@ -64,6 +66,7 @@ class Receiver:
     def __init__(self, room: int = 10**9) -> None:
         self.room = room
         self.got: list[MCPCMessage] = []
+        self.sizes: list[int] = []
         self.pauses = 0
         self.flow = Flow()
         self.flow.on_stop = self.pause
@@ -71,10 +74,11 @@ class Receiver:
         self.inbox.listen_sent(LISTEN_ID)
         self.inbox.take(listening())
 
-    def deliver(self, messages: Sequence[MCPCMessage]) -> int:
+    def deliver(self, messages: Sequence[MCPCMessage], each: int) -> int:
         taken = messages[: max(0, self.room)]
         self.room -= len(taken)
         self.got.extend(taken)
+        self.sizes.extend(each for _ in taken)
         if len(taken) < len(messages):
             self.flow.full(self)
         return len(taken)
@@ -235,7 +239,7 @@ def test_a_callback_of_a_later_protocol_is_ignored() -> None:
 
 
 def test_listening_is_confirmed_by_the_announcement_and_anew_each_time() -> None:
-    inbox = Inbox(len, Flow())
+    inbox = Inbox(lambda messages, _: len(messages), Flow())
     assert not inbox.listening.is_set()
     inbox.listen_sent(LISTEN_ID)
     inbox.take(listening())
@@ -631,3 +635,57 @@ async def test_a_call_that_held_as_much_as_may_be_stops_the_flow_until_it_is_ans
     to.inbox.call_answered(1, None)
     assert not to.flow.stopped  # at once, and not when the call happens to be forgotten
     assert to.results == list(range(DEFAULT_CAPACITY + 1))
+
+
+def test_the_bytes_of_a_frame_are_shared_by_its_messages() -> None:
+    to = Receiver()
+    to.inbox.take(numbered(1, 4), 1000)
+    to.inbox.take(numbered(3, 5), 300)  # of which two came before
+    to.inbox.take(direct(news("x")), 70)
+    assert to.sizes == [250, 250, 250, 250, 100, 70]
+
+
+def test_a_call_holds_as_many_bytes_as_may_be_and_not_one_more() -> None:
+    to = Receiver()
+    to.inbox.call_sent(1, "t")
+    to.inbox.take(messages(1, [of_task(1), of_task(2)]), DEFAULT_CAPACITY_BYTES)
+    assert (to.flow.stopped, to.inbox.last) == (False, 2)
+    to.inbox.take(messages(3, [of_task(3)]), 1)
+    assert (to.flow.stopped, to.inbox.last) == (True, 2)
+    to.inbox.call_answered(1, None)
+    assert not to.flow.stopped
+    assert to.results == [1, 2, 3]
+
+
+def test_a_message_over_the_bound_is_held_for_its_call_alone() -> None:
+    to = Receiver()
+    to.inbox.call_sent(1, "t")
+    to.inbox.take(messages(1, [of_task(1)]), 2 * DEFAULT_CAPACITY_BYTES)
+    assert (to.flow.stopped, to.inbox.last) == (False, 1)
+    to.inbox.call_answered(1, None)
+    assert to.results == [1]
+
+
+def test_what_a_call_holds_of_the_direct_form_lets_go_of_the_oldest_by_bytes() -> None:
+    to = Receiver()
+    to.inbox.call_sent(1, "t")
+    for number in range(4):
+        to.inbox.take(direct(of_task(number)), DEFAULT_CAPACITY_BYTES // 2)
+    assert read_stats(to.inbox).dropped == 2
+    to.inbox.call_answered(1, None)
+    assert to.results == [2, 3]
+
+
+def test_the_backlog_is_bounded_in_bytes_and_counted() -> None:
+    to = Receiver(room=0)
+    part = MAX_BACKLOG_BYTES // 4
+    for number in range(4):
+        to.inbox.take(direct(news(number)), part)
+    stats = read_stats(to.inbox)
+    assert (stats.backlog, stats.backlog_bytes, stats.dropped) == (4, 4 * part, 0)
+    to.inbox.take(direct(news("one more")), 1)
+    stats = read_stats(to.inbox)
+    assert (stats.backlog, stats.backlog_bytes, stats.dropped) == (4, 3 * part + 1, 1)
+    to.go_on()
+    assert to.results == [1, 2, 3, "one more"]
+    assert read_stats(to.inbox).backlog_bytes == 0

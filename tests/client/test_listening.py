@@ -69,7 +69,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def listening(max_message_size: int | None = None) -> tuple[Listening, Inbox, Flow]:
     flow = Flow()
-    inbox = Inbox(len, flow)
+    inbox = Inbox(lambda messages, _: len(messages), flow)
     return Listening(inbox, flow, "the-channel", max_message_size), inbox, flow
 
 

@@ -16,6 +16,7 @@ from mcpc.client.handle import TaskHandle
 from mcpc.client.patience import Patience
 from mcpc.client.watching import Watch
 from mcpc.flow import Flow
+from mcpc.queue import DEFAULT_CAPACITY, TaskQueue
 from support import TEMPLATES, serving
 
 pytestmark = pytest.mark.anyio
@@ -151,11 +152,12 @@ class Counted(Patience):
 @pytest.mark.parametrize("why", ["asked", "does not read"])
 async def test_silence_that_is_ours_ends_nothing(why: str) -> None:
     flow, patience = Flow(), Counted()
-    handle = TaskHandle("t", "tool", "s", flow)
+    queue = TaskQueue(DEFAULT_CAPACITY, "coalesce", flow)
+    handle = TaskHandle("t", "tool", "s", queue)
     if why == "asked":
         handle.status = "waiting"
     else:
-        flow.full(handle)
+        flow.full(queue)
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(Watch(handle, patience, flow, lambda _: None).run)

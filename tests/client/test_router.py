@@ -14,7 +14,7 @@ from mcpc.client.handle import TaskHandle
 from mcpc.client.router import Router
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, Prompt
-from mcpc.queue import Overflow
+from mcpc.queue import DEFAULT_CAPACITY, Overflow, TaskQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,7 @@ async def routing(steering: Reached) -> AsyncGenerator[tuple[Router, TaskHandle]
 
             flow = Flow()
             router = Router(spawn, flow, lambda _: steering)
-            handle = TaskHandle("t", "n", "s", flow)
+            handle = TaskHandle("t", "n", "s", TaskQueue(DEFAULT_CAPACITY, "coalesce", flow))
             handle.steering = steering
             router.add(handle)
             yield router, handle
@@ -143,7 +143,7 @@ def routed(rows: list[int], script: list[tuple[int, str]], kept: list[tuple[int,
     flow = Flow()
     router = Router(lambda main: None, flow, lambda _: Reached())
     handles = [
-        TaskHandle(str(number), "n", "s", flow, capacity=capacity, overflow=overflow)  # pyright: ignore[reportArgumentType]
+        TaskHandle(str(number), "n", "s", TaskQueue(capacity, overflow, flow))  # pyright: ignore[reportArgumentType]
         for number, (capacity, overflow) in enumerate(kept)
     ]
     for handle in handles:

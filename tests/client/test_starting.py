@@ -21,6 +21,7 @@ from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
+from mcpc.queue import DEFAULT_CAPACITY, TaskQueue
 from mcpc.wire.names import STOP_METHOD
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +64,7 @@ class Client:
         self.seen: list[MCPCMessage] = []
         self.router.listeners.add(self.see)
         self.starter = Starter(self.router, cast("RemoteTasks", NoTasks()), called, self.steer, anyio.Event())
-        self.handle = TaskHandle("t", "tool", "s", self.flow)
+        self.handle = TaskHandle("t", "tool", "s", TaskQueue(DEFAULT_CAPACITY, "coalesce", self.flow))
 
     def see(self, message: MCPCMessage) -> None:
         self.seen.append(message)

@@ -16,8 +16,23 @@ def test_rows_come_in_order_and_what_is_left_of_one_comes_first() -> None:
 def test_the_bound_counts_messages_and_announcements() -> None:
     waiting = UnderWay(limit=3)
     assert waiting.put(Row(1, [None]))
-    assert waiting.put(Row(0, (), {"oldest": 1}))
+    assert waiting.put(Row(0, (), 0, {"oldest": 1}))
     assert not waiting.put(Row(2, [None, None]))
     assert waiting.put(Row(2, [None]))
-    assert not waiting.put(Row(0, (), {}))
+    assert not waiting.put(Row(0, (), 0, {}))
     assert len(waiting) == 3
+
+
+def test_rows_wait_up_to_their_last_byte_and_one_over_the_bound_waits_alone() -> None:
+    waiting = UnderWay(max_bytes=100)
+    assert waiting.put(Row(1, (None, None), 30))
+    assert waiting.put(Row(3, (None,), 40))
+    assert waiting.size == 100
+    assert not waiting.put(Row(4, (None,), 1))
+    waiting.put_back(waiting.take())
+    assert waiting.size == 100
+    waiting.take()
+    waiting.take()
+    assert waiting.size == 0
+    assert waiting.put(Row(4, (None,), 1000))
+    assert not waiting.put(Row(5, (None,), 1))

@@ -14,8 +14,9 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcpc.dispatcher import Dispatcher, ListenerState, Registration
+from mcpc.dispatcher import Dispatcher, Registration
 from mcpc.flow import Flow
+from mcpc.listener_states import ListenerState
 from mcpc.messages import MCPCMessage
 from mcpc.queue import ListenerStats, Overflow, Queue, TaskQueue
 
@@ -400,6 +401,12 @@ def test_an_unknown_filter_is_named() -> None:
 # --- what happens at the bound ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_queue_needs_room_for_a_byte(size: int) -> None:
+    with pytest.raises(ValueError, match="capacity"):
+        Dispatcher(no_spawn, Flow()).add(print, capacity_bytes=size)
+
+
 @pytest.mark.parametrize("capacity", [0, -1])
 def test_a_queue_needs_room_for_one(capacity: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
@@ -554,32 +561,43 @@ async def test_the_flow_is_not_told_to_go_on_by_a_queue_that_had_room() -> None:
 @settings(max_examples=80, deadline=None, database=None)
 @given(
     st.integers(1, 4),
+    st.integers(1, 12),
     st.sampled_from(["coalesce", "block", "drop_oldest"]),
     st.lists(
         st.sampled_from(["take", "created", "update", "complete", "event"]).flatmap(
-            lambda kind: st.tuples(st.just(kind), st.sampled_from("ab"))
+            lambda kind: st.tuples(st.just(kind), st.sampled_from("ab"), st.integers(1, 20))
         ),
         max_size=40,
     ),
 )
-def test_a_queue_accounts_for_every_message(capacity: int, overflow: Overflow, steps: list[tuple[str, str]]) -> None:
-    queue = Queue(capacity, overflow, Flow())
+def test_a_queue_accounts_for_every_message_and_byte(
+    capacity: int, capacity_bytes: int, overflow: Overflow, steps: list[tuple[str, str, int]]
+) -> None:
+    queue = Queue(capacity, overflow, Flow(), capacity_bytes)
     put: list[MCPCMessage] = []
     taken: list[MCPCMessage] = []
     refused = 0
-    for number, (kind, task) in enumerate(steps):
+    sizes: dict[int, int] = {}
+    for number, (kind, task, size) in enumerate(steps):
         if kind == "take":
             if len(queue):
                 taken.append(queue.get())
             continue
         message = server_event(number) if kind == "event" else update(number, task, kind)
-        if queue.has_room:
-            assert queue.put(message)
+        sizes[number] = size
+        if queue.has_room(size):
+            assert queue.put(message, size)
             put.append(message)
         else:
             refused += 1
+            assert len(queue), "an empty queue takes any message"
         assert len(queue) <= capacity
-    taken.extend(queue.get() for _ in range(len(queue)))
+        assert queue.size <= capacity_bytes or len(queue) == 1
+    waited = queue.size
+    rest = [queue.get() for _ in range(len(queue))]
+    assert waited == sum(sizes[message.result] for message in rest)
+    assert queue.size == 0
+    taken.extend(rest)
     order = [message.result for message in taken]
     assert order == sorted(order)
     assert len(taken) + queue.stats.dropped == len(put)
@@ -594,31 +612,75 @@ def test_a_queue_accounts_for_every_message(capacity: int, overflow: Overflow, s
 
 @given(
     st.integers(1, 5),
+    st.integers(1, 30),
     st.sampled_from(POLICIES),
-    st.lists(st.sampled_from(["update", "prompt", "created", "event", "get", "let go", "row"]), max_size=40),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["update", "prompt", "created", "event", "get", "let go", "row"]), st.integers(1, 20)
+        ),
+        max_size=40,
+    ),
 )
 def test_a_queue_of_one_task_keeps_what_any_queue_would_keep(
-    capacity: int, overflow: Overflow, steps: list[str]
+    capacity: int, capacity_bytes: int, overflow: Overflow, steps: list[tuple[str, int]]
 ) -> None:
     def kept(queue: Queue) -> list[Any]:
         found: list[Any] = []
-        for number, step in enumerate(steps):
+        for number, (step, size) in enumerate(steps):
             if step == "get":
                 found.append(queue.get().result if queue else None)
             elif step == "let go":
-                queue.let_go()
+                queue.let_go(size)
             elif step == "row":
-                row = [update(number), prompt(number), update(number)][: queue.room]
+                row = [update(number), prompt(number), update(number)][: queue.room(size)]
                 if isinstance(queue, TaskQueue):
-                    queue.put_task_row(row, firm=len(row) > 1)
+                    queue.put_task_row(row, len(row) > 1, size)
                 else:
-                    queue.put_row(row)
-            elif queue.has_room:
+                    queue.put_row(row, size)
+            elif queue.has_room(size):
                 kinds = {"prompt": prompt(number), "event": server_event(number)}
-                found.append(queue.put(kinds.get(step) or update(number, event=step)))
+                found.append(queue.put(kinds.get(step) or update(number, event=step), size))
+            assert queue.size <= capacity_bytes or len(queue) <= 1
         return [*found, *(queue.get().result for _ in range(len(queue))), queue.stats]
 
-    assert kept(TaskQueue(capacity, overflow, Flow())) == kept(Queue(capacity, overflow, Flow()))
+    flow = Flow()
+    one_task, any_queue = (make(capacity, overflow, flow, capacity_bytes) for make in (TaskQueue, Queue))
+    assert kept(one_task) == kept(any_queue)
+
+
+def test_a_row_waits_up_to_its_last_byte_and_not_one_further() -> None:
+    queue = Queue(100, "block", Flow(), capacity_bytes=1000)
+    assert queue.room(100) == 10
+    queue.put_row([update(number) for number in range(10)], 100)
+    assert queue.room(1) == 0
+    assert not queue.has_room(1)
+    queue.get()
+    assert (queue.size, queue.room(100), queue.room(101)) == (900, 1, 0)
+
+
+def test_a_message_over_the_bound_waits_alone() -> None:
+    queue = Queue(100, "block", Flow(), capacity_bytes=1000)
+    assert queue.has_room(100_000)
+    assert queue.put(update(1), 100_000)
+    assert not queue.has_room(1)
+    queue.get()
+    assert queue.has_room(1)
+
+
+@pytest.mark.parametrize("overflow", ["coalesce", "block"])
+def test_a_result_that_is_waited_for_needs_no_room_for_what_was_refused(overflow: Overflow) -> None:
+    flow = Flow()
+    queue = Queue(100, overflow, flow, capacity_bytes=1000)
+    for number in range(4):
+        queue.put(prompt(number), 200)
+    assert not queue.takes(500)
+    assert flow.stopped
+    queue.get()  # it is not half empty yet
+    assert flow.stopped
+    queue.let_go()
+    assert not flow.stopped
+    assert queue.takes(500)
+    assert queue.stats.dropped == 1
 
 
 # --- messages in a row ------------------------------------------------------------------------------------------
@@ -719,7 +781,7 @@ def told(rows: list[int], ways: list[dict[str, Any]], script: dict[tuple[int, in
     ways=st.lists(st.sampled_from(WAYS), max_size=5),
     script=st.dictionaries(
         st.tuples(st.integers(0, 5), st.integers(0, 30)),
-        st.tuples(st.sampled_from(["raise", "remove", "add"]), st.integers(0, 20)),
+        st.tuples(st.sampled_from(["raise", "remove", "add"]), st.integers(1, 20)),
         max_size=6,
     ),
 )

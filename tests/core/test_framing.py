@@ -302,7 +302,13 @@ async def test_hooks_are_called_when_the_connection_closes_and_at_once_when_it_h
 async def test_the_sink_gets_callbacks_and_the_sdk_everything_else() -> None:
     connection, peer = pair("client")
     took: list[Any] = []
-    connection.tap.sink = took.append
+    sizes: list[int] = []
+
+    def take(message: dict[str, Any], size: int) -> None:
+        took.append(message)
+        sizes.append(size)
+
+    connection.tap.sink = take
     others = [
         b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
         b'{"jsonrpc":"2.0","id":1,"method":"notifications/mcpc/messages"}',
@@ -323,6 +329,7 @@ async def test_the_sink_gets_callbacks_and_the_sdk_everything_else() -> None:
     for _ in others[1:]:
         expected += ["MCPC_CALLBACK", "notifications/mcpc/later", "notifications/mcpc/messages"]
     assert methods == expected, "each is taken on the way to the next message for the SDK, and in order"
+    assert sizes[:3] == [len(CALLBACK), len(DIRECT), len(b'{"jsonrpc":"2.0","method":"notifications/mcpc/later"}')]
 
 
 async def test_without_a_sink_callbacks_go_to_the_sdk() -> None:
@@ -678,7 +685,7 @@ async def test_callbacks_leave_a_stream_of_the_sdk_for_the_sink() -> None:
         JSONRPCError(jsonrpc="2.0", id="MCPC_CALLBACK", error=ErrorData(code=1, message="")),
     ]
     trouble = ValueError("in band")
-    async with InterceptingReader(receive, took.append, ended.append) as reader:
+    async with InterceptingReader(receive, lambda message, size: took.append((message, size)), ended.append) as reader:
         for item in (MESSAGES, DIRECT_RESPONSE, *others):
             send.send_nowait(SessionMessage(item))
         send.send_nowait(trouble)
@@ -687,8 +694,8 @@ async def test_callbacks_leave_a_stream_of_the_sdk_for_the_sink() -> None:
     assert [item.message for item in got[:-1]] == others
     assert got[-1] is trouble
     assert took == [
-        {"method": "notifications/mcpc/messages", "params": {"first": 1}},
-        {"id": "MCPC_CALLBACK", "result": {"content": []}},
+        ({"method": "notifications/mcpc/messages", "params": {"first": 1}}, 61),
+        ({"id": "MCPC_CALLBACK", "result": {"content": []}}, 46),
     ]
     assert [type(error) for error in ended] == [anyio.EndOfStream]
 
@@ -706,7 +713,7 @@ async def test_the_end_of_the_inner_stream_is_told_before_it_is_raised() -> None
                 await checkpoint()
                 raise self.failure
 
-        reader = InterceptingReader(Inner(error), lambda _: None, ended.append)
+        reader = InterceptingReader(Inner(error), lambda message, size: None, ended.append)
         with pytest.raises(error):
             await reader.receive()
         assert [type(exc) for exc in ended] == [error]
@@ -715,7 +722,7 @@ async def test_the_end_of_the_inner_stream_is_told_before_it_is_raised() -> None
 async def test_a_cancelled_receive_over_the_sdks_stream_loses_nothing() -> None:
     send, receive = anyio.create_memory_object_stream[SessionMessage | Exception](5)
     took: list[Any] = []
-    async with InterceptingReader(receive, took.append) as reader, send:
+    async with InterceptingReader(receive, lambda message, _: took.append(message)) as reader, send:
         async with anyio.create_task_group() as group:
             group.start_soon(reader.receive)
             await settle()
@@ -733,8 +740,10 @@ async def test_a_cancelled_receive_over_the_sdks_stream_loses_nothing() -> None:
 
 async def test_the_senders_context_is_passed_on_where_there_is_one() -> None:
     connection = Connection(Recorder(), side="client")
-    assert InterceptingReader(connection.reader, lambda _: None).last_context is connection.reader.last_context
+    assert (
+        InterceptingReader(connection.reader, lambda message, size: None).last_context is connection.reader.last_context
+    )
     send, receive = anyio.create_memory_object_stream[SessionMessage](1)
-    async with InterceptingReader(receive, lambda _: None) as reader, send:
+    async with InterceptingReader(receive, lambda message, size: None) as reader, send:
         assert reader.last_context is None
         await reader.aclose()

@@ -105,7 +105,7 @@ def test_a_sink_that_raises_leaves_it_on() -> None:
     tap = CallbackTap()
     states: list[bool] = []
 
-    def sink(message: dict[str, Any]) -> None:
+    def sink(message: dict[str, Any], size: int) -> None:
         states.append(gc.isenabled())
         raise RuntimeError("no")
 

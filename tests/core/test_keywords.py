@@ -68,8 +68,8 @@ def test_a_misspelt_filter_of_a_listener_is_refused() -> None:
     handler: Any = mcpc.MCPCHandler("p")
     for one in (client, handler):
         assert refused(lambda one=one: one.add_event_listener(print, task="t")) == (
-            "add_event_listener does not take 'task'; it takes: capacity, overflow, session_id, task_id, tool_name, "
-            "type, event (did you mean 'task_id'?)"
+            "add_event_listener does not take 'task'; it takes: capacity, overflow, capacity_bytes, session_id, "
+            "task_id, tool_name, type, event (did you mean 'task_id'?)"
         )
 
 

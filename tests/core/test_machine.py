@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcpc import dispatcher, tasks
+from mcpc import listener_states, tasks
 from mcpc.machine import step
 from mcpc.server import reader
 from mcpc_transports.websocket import ending
@@ -14,7 +14,7 @@ from mcpc_transports.websocket import ending
 TABLES: dict[str, tuple[Mapping[Any, Mapping[Any, Any]], type[StrEnum], type[StrEnum]]] = {
     "task": (tasks.TRANSITIONS, tasks.Status, tasks.Move),
     "stream": (reader.TRANSITIONS, reader.ReaderState, reader.ReaderEvent),
-    "listener": (dispatcher.TRANSITIONS, dispatcher.ListenerState, dispatcher.ListenerEvent),
+    "listener": (listener_states.TRANSITIONS, listener_states.ListenerState, listener_states.ListenerEvent),
     "websocket": (ending.TRANSITIONS, ending.EndState, ending.EndEvent),
 }
 

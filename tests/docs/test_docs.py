@@ -36,7 +36,8 @@ import typer.main
 import mcpc
 from docs_kit import FENCE, PAGES, ROOT, Block, blocks, pages_with, saved_files
 from mcpc.cli.app import app
-from mcpc.queue import Overflow
+from mcpc.client import backlog, under_way
+from mcpc.queue import ListenerStats, Overflow
 from mcpc.uri import TRANSPORTS, resolve, transport_options
 
 PATIENCE = 30
@@ -333,6 +334,24 @@ def test_the_counters_in_the_table_of_bounds_are_those_of_a_server() -> None:
     counters = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[4])}
     assert counters <= {field.name for field in fields(mcpc.ServerStats)}
     assert counters
+
+
+def test_the_bounds_of_what_a_client_keeps_are_those_of_the_table() -> None:
+    parameters = inspect.signature(mcpc.Client.start_task).parameters
+    kept = {name: repr(parameters[name].default) for name in ("capacity", "capacity_bytes")}
+    modules = (backlog, under_way)
+    fixed = {name: repr(value) for one in modules for name, value in vars(one).items() if name.startswith("MAX_")}
+    assert table_of("bounds", "client") == {**kept, **fixed}
+    for function in (mcpc.Client.add_event_listener, mcpc.Client.task, mcpc.SyncClient.start_task):
+        parameters = inspect.signature(function).parameters
+        assert {name: repr(parameters[name].default) for name in kept} == kept
+
+
+def test_the_counters_in_the_table_of_bounds_are_those_of_a_client() -> None:
+    text = PAGES["docs/delivery.md"].read_text(encoding="utf-8")
+    rows = text.partition("<!-- bounds client -->\n")[2].partition("\n\n")[0].splitlines()[2:]
+    counters = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[4])}
+    assert counters <= {field.name for stats in (mcpc.ClientStats, ListenerStats) for field in fields(stats)}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
         "slots",
         "machine",
         "garbage",
+        "listener_states",
         "later",
         "responses",
         "shares",

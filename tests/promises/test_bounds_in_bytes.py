@@ -4,7 +4,9 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp.client import Client
 from mcp.server import MCPServer
+from mcp_types import TextContent
 
 import mcpc
 
@@ -110,3 +112,36 @@ async def test_results_that_nobody_reads_refuse_new_tasks_and_lose_nothing() -> 
             async with again:
                 await done.wait()
             assert ended == ["r" * BIG] * started
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [({"max_bytes": 4 * BIG}, 4), ({"max_messages": 5}, 5), ({"max_bytes": 1}, 1), ({}, 11)],
+    ids=["bytes", "count", "one over the bound", "all"],
+)
+async def test_messages_collected_for_a_plain_caller_are_bounded_and_the_newest_stay(
+    limits: dict[str, int], kept: int
+) -> None:
+    server = MCPServer[Any]("collects", log_level="WARNING")
+    callbacks = mcpc.MCPCHelper(server, **limits)  # pyright: ignore[reportArgumentType]
+    dropped: list[int] = []
+
+    @server.tool()
+    async def say() -> list[Any]:  # pyright: ignore[reportUnusedFunction]
+        async def work() -> Any:
+            for number in range(10):
+                yield callbacks.create_task_event("update", "say", "s", "t", result=f"{number}".ljust(BIG, "."))
+
+        started = callbacks.start_task("t", work)
+        messages = await started
+        dropped.append(started.dropped)
+        return [f"{message.result}"[:1] for message in messages]
+
+    with anyio.fail_after(20):
+        async with Client(server) as plain:
+            result = await plain.call_tool("say", {})
+            assert not result.is_error, result
+            told = [block.text for block in result.content if isinstance(block, TextContent)]
+    assert dropped == [11 - kept]
+    assert len(told) == kept
+    assert told[:-1] == [str(number) for number in range(11 - kept, 10)], "and the last is the end"
