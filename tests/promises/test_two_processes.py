@@ -25,6 +25,17 @@ async def wait(task: mcpc.Task) -> None:
     await task.update("waits")
     await task.stopping()
 
+@callbacks.tool(on_interrupt="restart")
+async def from_the_start(task: mcpc.Task) -> int:
+    with open("BEGUN", "a+") as begun:
+        begun.write(".")
+        begun.seek(0)
+        runs = len(begun.read())
+    await task.update(f"run {runs}")
+    if runs == 1:
+        await anyio.sleep_forever()
+    return runs
+
 @callbacks.tool(on_interrupt="resume")
 async def count(task: mcpc.Task) -> int:
     last = await task.ask("How far?", key="far")
@@ -39,7 +50,7 @@ async def count(task: mcpc.Task) -> int:
 
 async def test_the_other_server_takes_over_clients_and_tasks_of_one_that_is_killed(tmp_path: Path) -> None:
     app = tmp_path / "app.py"
-    app.write_text(APP)
+    app.write_text(APP.replace("BEGUN", str(tmp_path / "begun")))
     store = f"sqlite:{tmp_path}/tasks.db"
     arguments = [f"{app}:server", "tcp://127.0.0.1:0", "--store", store]
     seen: list[mcpc.MCPCMessage] = []
@@ -55,6 +66,10 @@ async def test_the_other_server_takes_over_clients_and_tasks_of_one_that_is_kill
             client.on_prompt(answer)
             waiting = await client.start_task("wait")
             counting = await client.start_task("count")
+            restarted = await client.start_task("from_the_start")
+            async for message in restarted:
+                if message.result == "run 1":
+                    break
             async for message in counting:
                 if message.result == 9:
                     break
@@ -64,10 +79,13 @@ async def test_the_other_server_takes_over_clients_and_tasks_of_one_that_is_kill
             client.on_prompt(answer)
             again = client.task(counting.task_id)
             assert await again.result() == 20
+            assert await client.task(restarted.task_id).result() == 2
             with pytest.raises(mcpc.TaskInterrupted):
                 await client.task(waiting.task_id).result()
     numbers = [m.result for m in seen if m.task_id == counting.task_id and isinstance(m.result, int)]
     assert numbers == [*range(20), 20]
-    assert Counter(m.task_id for m in seen if m.terminal) == {counting.task_id: 1, waiting.task_id: 1}
+    ids = (counting.task_id, waiting.task_id, restarted.task_id)
+    assert Counter(m.task_id for m in seen if m.terminal) == dict.fromkeys(ids, 1)
+    assert [m.result for m in seen if m.task_id == restarted.task_id and m.event == "update"] == ["run 1", "run 2"]
     assert asked == ["How far?"]
-    assert [m.result for m in seen if m.event == "restarted"] == [{"task_id": counting.task_id, "attempt": 2}]
+    assert sorted(m.result["task_id"] for m in seen if m.event == "restarted") == sorted(ids[::2])
