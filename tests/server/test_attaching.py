@@ -169,6 +169,37 @@ async def test_a_store_of_one_process_has_nobody_to_hand_off_to() -> None:
             await task.result()
 
 
+async def test_a_plain_caller_waits_for_who_has_attached_where_a_worker_handed_it_off(store: str) -> None:
+    server = MCPServer[Any]("press", log_level="WARNING")
+    callbacks = mcpc.MCPCHelper(server, store=store)
+    handed: list[str] = []
+    known = anyio.Event()
+
+    @callbacks.tool(run="worker")
+    async def render(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        handed.append(task.task_id)
+        known.set()
+        await task.hand_off()
+
+    with anyio.fail_after(60):
+        async with mcpc.listen(server, "tcp://127.0.0.1:0") as listener, anyio.create_task_group() as tasks:
+
+            async def work() -> None:
+                await mcpc.work(server)
+
+            async def call() -> None:
+                async with mcp.Client(mcpc.connect(listener.uri)) as plain:
+                    answer = await plain.call_tool("render", {})
+                assert answer.structured_content == {"result": "rendered"}
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(work)
+            tasks.start_soon(call)
+            await known.wait()
+            async with mcpc.attach(store, handed[0]) as attached:
+                await attached.complete("rendered")
+
+
 async def test_a_plain_caller_s_task_cannot_be_handed_off(tmp_path: Path) -> None:
     async with served(f"sqlite:{tmp_path}/tasks.db"), mcp.Client(mcpc.connect(client_uri[0])) as plain:
         answer = await plain.call_tool("render", {})

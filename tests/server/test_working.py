@@ -247,6 +247,27 @@ async def test_a_worker_that_stops_hands_on_what_may_run_again(store: str) -> No
         assert ("restarted", {"task_id": climbing.task_id, "attempt": 2}) in events
 
 
+async def test_the_lifespan_of_the_server_is_entered_in_the_worker(tmp_path: Path) -> None:
+    entered: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(server: Any) -> AsyncGenerator[None]:
+        entered.append("in")
+        yield
+        entered.append("out")
+
+    server = MCPServer[Any]("shop", lifespan=lifespan)
+    callbacks = mcpc.MCPCHelper(server, store=f"sqlite:{tmp_path}/tasks.db")
+
+    @callbacks.tool(run="worker")
+    async def away() -> None:  # pyright: ignore[reportUnusedFunction]
+        ...
+
+    async with working(server):
+        assert entered == ["in"]
+    assert entered == ["in", "out"]
+
+
 async def test_what_has_no_work_says_so(tmp_path: Path) -> None:
     bare = MCPServer[Any]("bare")
     callbacks = mcpc.MCPCHelper(bare)
