@@ -1,6 +1,5 @@
 """`Client`: everything `mcp.Client` does, plus callbacks, over any transport, with reconnection."""
 
-import logging
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +9,14 @@ from typing import Any, Self, Unpack
 
 import anyio
 import anyio.abc
-from mcp.client import ClientExtension, ClientSession, advertise
+from mcp.client import ClientExtension, advertise
 from mcp.shared.dispatcher import ProgressFnT
-from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from mcpc.client.backoff import Backoff
 from mcpc.client.configured import Configured
 from mcpc.client.handle import TaskHandle
-from mcpc.client.handshake import Form, shake_hands
+from mcpc.client.handshake import Form, has_our_channel, shake_hands
 from mcpc.client.heartbeat import HEARTBEAT, Heartbeat
 from mcpc.client.inbox import Inbox
 from mcpc.client.keeping import Keeping
@@ -37,17 +35,13 @@ from mcpc.client.starting import Starter
 from mcpc.client.steering import ChannelSteering
 from mcpc.client.tap import tap
 from mcpc.client.watching import Watch
-from mcpc.errors import MCPCError
 from mcpc.flow import Flow
-from mcpc.logs import logger_of
 from mcpc.messages import MCPCInformation
 from mcpc.queue import DEFAULT_CAPACITY, DEFAULT_CAPACITY_BYTES, Overflow, TaskQueue
 from mcpc.transport import StreamPair
 from mcpc.wire.names import CALLBACKS_EXTENSION
 
 __all__ = ["Client"]
-
-logger: logging.Logger = logger_of(__name__)
 
 
 class Client(Configured, ListenedClient):
@@ -130,10 +124,9 @@ class Client(Configured, ListenedClient):
         if self._form != "meta":
             self._inbox.caught_up.set()
             return
-        self._inbox.stopped_listening()
-        group.start_soon(_listen, self._listening, self.session, self._life.end_connection)
         group.start_soon(self._heartbeat.watch, self.session, self.provider)
-        await self._listening.confirmed()
+        waits = not has_our_channel(self.session)
+        await self._listening.begin(group, self.session, self._life.end_connection, waits=waits)
 
     def _tap(self, streams: StreamPair) -> StreamPair:
         tapped = tap(streams, self._inbox, channel=lambda: self._listening.channel, on_end=self._life.end_connection)
@@ -267,14 +260,6 @@ class Client(Configured, ListenedClient):
 
     def _steer(self, task_id: str) -> ChannelSteering:
         return ChannelSteering(self._repeater, self._listening.channel, task_id)
-
-
-async def _listen(listening: Listening, session: ClientSession, end_connection: Callable[[], None]) -> None:
-    try:
-        await listening.run(session)
-    except (MCPError, MCPCError) as exc:
-        logger.warning("listening for callbacks failed: %s", exc)
-        end_connection()
 
 
 def _with_ours(extensions: Sequence[ClientExtension], tasks: ClientExtension) -> tuple[ClientExtension, ...]:

@@ -13,10 +13,11 @@ from mcpc.client.requests import ask_server
 from mcpc.client.validation import let_created_pass
 from mcpc.logs import logger_of
 from mcpc.messages import MCPCInformation
-from mcpc.wire.names import CALLBACKS_EXTENSION, INFO_METHOD
+from mcpc.wire.jsontext import as_object
+from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_OPEN, INFO_METHOD
 from mcpc.wire.originals import HANDSHAKE_TOOLS, OldForm, info_params, read_information
 
-__all__ = ["Form", "shake_hands"]
+__all__ = ["Form", "has_our_channel", "shake_hands"]
 
 logger: logging.Logger = logger_of(__name__)
 
@@ -33,8 +34,7 @@ async def shake_hands(session: ClientSession, provider: str) -> tuple[Form, MCPC
     """
     let_created_pass(session)
     info = info_params(MCPCInformation(mcpc_provider=provider))
-    capabilities = session.server_capabilities
-    advertised = (capabilities.extensions if capabilities is not None else None) or {}
+    advertised = _advertised(session)
     if CALLBACKS_EXTENSION in advertised:
         stated = _stated(advertised[CALLBACKS_EXTENSION])
         return ("meta", stated) if stated is not None else await _new_handshake(session, info)
@@ -44,6 +44,18 @@ async def shake_hands(session: ClientSession, provider: str) -> tuple[Form, MCPC
     if found is not None and not found.mcpc_version.startswith("0."):
         return await _new_handshake(session, info)
     return form, found
+
+
+def has_our_channel(session: ClientSession) -> bool:
+    """Whether the server has opened our channel when it was asked what it is: then all that is sent is in its log."""
+    settings: Any = _advertised(session).get(CALLBACKS_EXTENSION)
+    return as_object(settings).get(CHANNEL_OPEN) is True
+
+
+def _advertised(session: ClientSession) -> dict[str, Any]:
+    """The extensions that the server advertises, with their settings."""
+    capabilities = session.server_capabilities
+    return (capabilities.extensions if capabilities is not None else None) or {}
 
 
 def _stated(settings: Any) -> MCPCInformation | None:

@@ -6,9 +6,11 @@ of who gets them.
 
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
+from anyio.abc import TaskGroup
 from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
@@ -17,7 +19,7 @@ from mcpc.client.backoff import Backoff
 from mcpc.client.inbox import Inbox
 from mcpc.client.pausing import Pausing
 from mcpc.client.requests import ask_server, ask_to_listen
-from mcpc.errors import ConnectFailed, ConnectionLost
+from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError
 from mcpc.flow import Flow
 from mcpc.logs import logger_of
 from mcpc.wire.requests import about_listening, listen_params
@@ -49,6 +51,36 @@ class Listening:
         self._flow = flow
         inbox.on_overrun = self._cut
         self._stream: anyio.CancelScope | None = None
+
+    async def begin(
+        self, group: TaskGroup, session: ClientSession, end_connection: Callable[[], None], *, waits: bool
+    ) -> None:
+        """Listen in `group` for as long as the connection stands.
+
+        Args:
+            group: The connection's.
+            session: Its session.
+            end_connection: Called where the server does not let us listen, which no caller waits for.
+            waits: Return when the server has confirmed. Where it has opened the channel there is no need, unless we
+                have listened to it before: the log may have been lost, and with it its tasks, before new ones begin.
+
+        Raises:
+            ConnectFailed: it does not, for too long.
+        """
+        self._inbox.stopped_listening()
+
+        async def or_end(wait: Callable[[], Awaitable[None]]) -> None:
+            try:
+                await wait()
+            except (MCPError, MCPCError) as exc:
+                logger.warning("listening for callbacks failed: %s", exc)
+                end_connection()
+
+        group.start_soon(or_end, partial(self.run, session))
+        if waits or self._inbox.epoch is not None:
+            await self.confirmed()
+        else:
+            group.start_soon(or_end, self.confirmed)
 
     async def run(self, session: ClientSession) -> None:
         """Listen until the connection is gone.

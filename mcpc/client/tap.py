@@ -12,10 +12,10 @@ from mcpc.frame_streams import FrameReader
 from mcpc.taps import InterceptingReader, StreamWrapper, TappedReader
 from mcpc.transport import StreamPair
 from mcpc.wire.calls import call_meta, read_call
-from mcpc.wire.message import META, meta_of
-from mcpc.wire.names import LISTEN_METHOD
+from mcpc.wire.message import META, meta_of, with_meta
+from mcpc.wire.names import CHANNEL_META, LISTEN_METHOD
 from mcpc.wire.requests import is_listen_to
-from mcpc.wire.standard import CALL_TOOL_METHOD
+from mcpc.wire.standard import CALL_TOOL_METHOD, DISCOVER_METHOD
 
 __all__ = ["TapReader", "TapWriter", "tap"]
 
@@ -46,6 +46,8 @@ class TapReader(InterceptingReader):
 class TapWriter(StreamWrapper):
     """The write stream: the inbox learns of each tool call; metadata in mcpc 0.2's place gets our form beside it.
 
+    Who asks what a server is offers it the channel, so that it is open before anything is sent on it.
+
     Args:
         inner: The stream.
         inbox: The inbox.
@@ -65,6 +67,8 @@ class TapWriter(StreamWrapper):
                 self._see_call(message)
             elif message.method == LISTEN_METHOD and is_listen_to(message.params, self._channel()):
                 self._inbox.listen_sent(message.id)
+            elif message.method == DISCOVER_METHOD and (channel := self._channel()) is not None:
+                message.params = with_meta(message.params or {}, CHANNEL_META, channel)
         await self._inner.send(item)
 
     def _see_call(self, request: JSONRPCRequest) -> None:

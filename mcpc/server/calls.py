@@ -28,6 +28,7 @@ from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
 from mcpc.server.methods import open_journal
+from mcpc.server.offered import with_channel_opened
 from mcpc.server.ordinary import shown_to_run
 from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
 from mcpc.server.reception import Reception
@@ -43,6 +44,7 @@ from mcpc.wire.standard import (
     ARGUMENTS,
     AUTHORS_METHODS,
     CALL_TOOL_METHOD,
+    DISCOVER_METHOD,
     INPUT_RESPONSES,
     LIST_TOOLS_METHOD,
     REQUEST_STATE,
@@ -108,6 +110,8 @@ class CallReader:
     async def _handle(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.method == LIST_TOOLS_METHOD and ctx.request_id is not None:
             return hide_parameters(await call_next(ctx))
+        if ctx.method == DISCOVER_METHOD and ctx.request_id is not None:
+            return await with_channel_opened(await call_next(ctx), ctx, self._reception)
         if self._sep2663.concerns(ctx):
             return await self._sep2663.listen(ctx, call_next)
         if ctx.method != CALL_TOOL_METHOD or ctx.request_id is None:

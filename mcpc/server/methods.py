@@ -40,12 +40,15 @@ from mcpc.wire.names import (
 from mcpc.wire.reasons import reason_to
 from mcpc.wire.requests import INPUT_KEY, LISTEN_ID, MAX_MESSAGE_SIZE, PROMPT_ID, TASK_ID
 
-__all__ = ["add_methods", "open_journal"]
+__all__ = ["MAX_KEY", "MIN_KEY", "add_methods", "open_journal"]
 
 Context = ServerRequestContext[Any, Any]
 ParamsT = TypeVar("ParamsT", bound=RequestParams)
 
-ChannelKey: Any = Field(min_length=16, max_length=256)
+MIN_KEY, MAX_KEY = 16, 256
+"""Characters of a channel's key."""
+
+ChannelKey: Any = Field(min_length=MIN_KEY, max_length=MAX_KEY)
 
 
 class _Params(RequestParams):

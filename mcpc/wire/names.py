@@ -4,6 +4,7 @@ __all__ = [
     "ANSWERS_META",
     "CALLBACKS_EXTENSION",
     "CHANNEL_META",
+    "CHANNEL_OPEN",
     "HEADS_FORM",
     "HOPS_META",
     "INFO_METHOD",
@@ -37,6 +38,8 @@ MESSAGES_METHOD = "notifications/mcpc/messages"
 CALLBACKS_EXTENSION = "mcpc/callbacks"
 
 CHANNEL_META = "mcpc/channel"
+CHANNEL_OPEN = "mcpc_channel_open"
+"""In the settings of the extension: the server has opened the channel that was offered with the question."""
 SESSION_META = "mcpc/sessionId"
 TASK_META = "mcpc/taskId"
 KEY_META = "mcpc/key"

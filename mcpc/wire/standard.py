@@ -6,6 +6,7 @@ __all__ = [
     "CALL_TOOL_METHOD",
     "CANCELLED_METHOD",
     "CHANGES",
+    "DISCOVER_METHOD",
     "ELICITATION_METHOD",
     "INITIALIZED_METHOD",
     "INITIALIZE_METHOD",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 INITIALIZE_METHOD = "initialize"
+DISCOVER_METHOD = "server/discover"
 INITIALIZED_METHOD = "notifications/initialized"
 CANCELLED_METHOD = "notifications/cancelled"
 PROGRESS_METHOD = "notifications/progress"
