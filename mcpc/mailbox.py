@@ -75,6 +75,8 @@ class Mailbox:
         """Bytes of the messages in the log."""
         self.evicted: int = 0
         """How many messages were let go of (terminal ones set aside not counted)."""
+        self.skipped: int = 0
+        """How many numbers up to `head` never were a message's here (see `jump`)."""
         self._ring: list[bytes] = []
         """Message `n` is at `(n - 1) % max_messages`; it grows up to that length as messages come."""
         self._pins: dict[int, float] = {}
@@ -173,6 +175,7 @@ class Mailbox:
             return
         while len(self):
             self._evict(sent)
+        self.skipped += number - self.head
         self.head, self.oldest = number, number + 1
         missing = number % self.max_messages - len(self._ring)
         self._ring.extend([b""] * missing)

@@ -13,6 +13,7 @@ import anyio
 from mcp_types import RequestId
 
 from mcpc.client.backlog import Backlog
+from mcpc.client.counters import count_gap
 from mcpc.client.open_calls import OpenCalls
 from mcpc.client.under_way import Row, UnderWay
 from mcpc.flow import Flow
@@ -247,11 +248,11 @@ class Inbox:
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""
         self.gaps += 1
+        count_gap()
         self._reported = max(self._reported, last or 0)
         listed: Any = cast("list[Any]", tasks) if isinstance(tasks, list) else None
         result = {"first": first, "last": last, "epoch": self.epoch, "tasks": listed}
-        gap = MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result)
-        self._pass_on(gap, json_size(result))
+        self._pass_on(_gap_message(result), json_size(result))
 
     def _hand_on(self, message: MCPCMessage, size: int) -> bool:
         """Deliver or hold a message that can come again; False where there is no room."""
@@ -303,3 +304,7 @@ def _ids(tasks: Any) -> set[str]:
     found = cast("list[Any]", tasks) if isinstance(tasks, list) else []
     ids = [cast("dict[str, Any]", task).get(TASK_ID) for task in found if isinstance(task, dict)]
     return {task_id for task_id in ids if isinstance(task_id, str)}
+
+
+def _gap_message(result: dict[str, Any]) -> MCPCMessage:
+    return MCPCMessage(type="server_event", event=GAP_EVENT, session_id=EVERY_SESSION, result=result)

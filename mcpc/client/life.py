@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
 
 from mcpc.client.backoff import Backoff
+from mcpc.client.counters import count_reconnection
 from mcpc.errors import ConnectFailed, ConnectionLost, ConnectRefused, TransportError
 from mcpc.logs import logger_of
 
@@ -168,7 +169,7 @@ class _Started:
     """A task status that remembers whether it was started.
 
     Args:
-        inner: Told of the first start.
+        inner: Told of the first start; None where it is a connection made anew.
     """
 
     def __init__(self, inner: anyio.abc.TaskStatus[None] | None = None) -> None:
@@ -178,6 +179,8 @@ class _Started:
 
     def started(self, value: Any = None) -> None:
         """Remember it."""
+        if self._inner is None:
+            count_reconnection()
         if self._inner is not None and not self.was_started:
             self._inner.started()
         self.was_started = True

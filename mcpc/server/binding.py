@@ -20,6 +20,7 @@ from mcpc.server.handed import HandedTasks
 from mcpc.server.keeper import Source
 from mcpc.server.kinds import lowlevel_of
 from mcpc.server.limits import Limits
+from mcpc.server.meters import show
 from mcpc.server.methods import add_methods
 from mcpc.server.reception import Reception
 from mcpc.server.sep2663_extension import TasksExtension
@@ -126,7 +127,7 @@ class Binding:
 def _front(limits: Limits, source: Source | None) -> tuple[Desk, Reception]:
     """Where the clients of a new workshop ask: for tasks, and for journals."""
     if source is None:
-        workshop = Workshop(limits)
+        show(workshop := Workshop(limits))
         return Desk(workshop), Reception(workshop)
-    stored = StoredWorkshop(limits, source)
+    show(stored := StoredWorkshop(limits, source))
     return StoredDesk(stored), StoredReception(stored)

@@ -39,6 +39,8 @@ class Journal:
         )
         self.reader: Reader | None = None
         self.sessions: dict[str, None] = {}
+        self.gaps = 0
+        """Times that a listener was told that it has missed messages."""
         self.sent = 0
         """The highest number that any listener was sent."""
         self.is_here_only = True

@@ -10,6 +10,7 @@ from mcpc.errors import LimitReached, MCPCError
 from mcpc.server.holders import Bound, holders_of
 from mcpc.server.journal import Journal
 from mcpc.server.limits import Limits
+from mcpc.server.traffic import Traffic
 from mcpc.shares import Shares
 
 __all__ = ["EVERY_SESSION", "JournalTable"]
@@ -44,6 +45,7 @@ class JournalTable:
         """Bytes that all logs hold together, to some KiB each."""
         self.shrunk: int = 0
         """How often a log lost its older half to the bound on all."""
+        self._past = Traffic()
         self._holders: dict[str, tuple[Hashable, ...]] = {}
         """Whom each journal is counted for."""
         self.taken: Bound = Bound(Shares(limits.max_channels, limits.client_share), "max_channels", "channels are open")
@@ -54,6 +56,16 @@ class JournalTable:
 
     def __len__(self) -> int:
         return len(self._journals)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has gone through the logs, those that are forgotten included."""
+        return self._past.plus(self)
+
+    @property
+    def unsent(self) -> int:
+        """Messages that no listener was sent yet."""
+        return sum(max(0, journal.mailbox.head - journal.sent) for journal in self)
 
     def get(self, key: str) -> Journal | None:
         """The journal of that key, whoever's it is."""
@@ -107,6 +119,7 @@ class JournalTable:
     def drop(self, journal: Journal) -> None:
         """Forget a journal."""
         if self._journals.pop(journal.key, None) is not None:
+            self._past = self._past.plus((journal,))
             journal.mailbox.release()
             self.taken.shares.give_back(self._holders.pop(journal.key))
 

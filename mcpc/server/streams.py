@@ -106,6 +106,7 @@ class ListenStream(Reader):
         self._announced = oldest = max(mailbox.oldest, oldest)
         params = listening_params(self.journal.epoch, oldest=oldest, head=mailbox.head)
         if gap:
+            self.journal.gaps += 1
             params["tasks"] = self.journal.describe_tasks()
         return params
 

@@ -26,7 +26,7 @@ def named(seen: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def test_a_task_is_a_span_below_its_call_in_the_trace_of_its_caller(seen: dict[str, Any]) -> None:
+def test_a_task_is_a_span_below_its_call_in_the_trace_of_its_caller_across_a_bridge(seen: dict[str, Any]) -> None:
     by_id = {span["id"]: span for span in seen["spans"]}
     task, user = named(seen, "mcpc.task works"), named(seen, "the user's")
     above = [by_id[task["parent"]]]
@@ -50,15 +50,44 @@ def test_metrics_count_what_runs_what_ended_and_how_long(seen: dict[str, Any]) -
     metrics = seen["metrics"]
     assert {value for _, value in metrics["mcpc.tasks.running"]} == {0}
     ended = {(at["mcpc.tool"], at["mcpc.task.status"]): value for at, value in metrics["mcpc.tasks.ended"]}
+    assert ended.pop(("chatter", "stopped")) == 1
     assert ended == {("works", "complete"): 1, ("fails", "failed"): 1, ("hangs", "stopped"): 1}
     assert {at["mcpc.tool"]: value for at, value in metrics["mcpc.task.duration"]} == dict.fromkeys(
-        ("works", "fails", "hangs"), 1
+        ("chatter", "works", "fails", "hangs"), 1
     )
+
+
+def test_what_a_server_holds_and_where_it_met_its_bounds_is_counted(seen: dict[str, Any]) -> None:
+    found = {name: points[0][1] for name, points in seen["metrics"].items() if len(points) == 1}
+    assert (found["mcpc.tasks.refused"], found["mcpc.client.reconnections"]) == (1, 1)
+    assert found["mcpc.gaps"] >= 1
+    assert found["mcpc.client.gaps"] >= 1
+    assert found["mcpc.messages.evicted"] >= 40
+    assert found["mcpc.messages.logged"] >= found["mcpc.messages.evicted"] + 10
+    assert found["mcpc.channels.open"] >= 2
+    assert found["mcpc.messages.kept"] > 0
+    assert (found["mcpc.channels.refused"], found["mcpc.inputs.waiting"]) == (0, 0)
+    assert found["mcpc.messages.logged"] >= found["mcpc.messages.unsent"] > 0
+
+
+def test_every_metric_is_explained_and_no_other(seen: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "observing.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(mcpc\.[\w.]+)` \|.*\|.*\|", page, re.MULTILINE)) == set(seen["metrics"])
 
 
 def test_the_board_shows_metrics_that_there_are(seen: dict[str, Any]) -> None:
     board = json.loads((ROOT / "docs" / "grafana.json").read_text(encoding="utf-8"))
-    asked = {name for panel in board["panels"] for name in re.findall(r"mcpc_tasks?_\w+", panel["targets"][0]["expr"])}
-    units = {"mcpc.tasks.ended": "_total", "mcpc.task.duration": "_seconds_bucket"}
-    made = {name.replace(".", "_") + units.get(name, "") for name in seen["metrics"]}
-    assert asked - {"mcpc_task_status"} == made
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"\bmcpc_\w+", target["expr"])
+    }
+    assert asked - {"mcpc_task_status", "mcpc_tool"} == {in_prometheus(name, seen) for name in seen["metrics"]}
+
+
+def in_prometheus(name: str, seen: dict[str, Any]) -> str:
+    """What the exporter makes of a metric's name: its unit, where that is a real one, and what it is."""
+    unit, kind = seen["units"][name], seen["kinds"][name]
+    unit = {"s": "_seconds", "By": "_bytes"}.get(unit, "")
+    return name.replace(".", "_") + unit + {"counter": "_total", "histogram": "_bucket"}.get(kind, "")
