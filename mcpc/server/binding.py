@@ -71,12 +71,12 @@ class Binding:
         """The names of the tools made with `@callbacks.tool()`."""
         self.task_required_tools: set[str] = set()
         """Those of them that refuse a caller who can follow no task."""
-        self.handles: dict[str, float] = {}
-        """Those of them whose plain callers get a handle, and after how many seconds."""
+        self.hands_out = False
+        """Whether plain callers of any of them get a handle after some seconds."""
         self.source: Source | None = source
         self.desk, self.reception = _front(limits, source)
         self.workshop: Workshop = self.desk.workshop
-        self.handed = HandedTasks(limits.task_ttl, self.workshop.presence)
+        self.handed = HandedTasks(limits.task_ttl, self.workshop.presence, self.workshop.stop)
         """The tasks whose plain callers have a handle."""
         self.sep2663: TasksExtension = TasksExtension(self.desk, lowlevel)
         """The same tasks, for clients that know the tasks extension."""
@@ -104,7 +104,6 @@ class Binding:
             self.background_tools,
             self.task_required_tools,
             self.handed,
-            self.handles,
         )
         self.lowlevel.middleware.append(calls)
         # With what `mcpc/info` would answer: so a client need not ask.

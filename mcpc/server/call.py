@@ -14,6 +14,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcpc.framing import Connection, current_connection
 from mcpc.server.entrance import Entrance
+from mcpc.server.handed import HandedTasks
 from mcpc.server.journal import Journal
 from mcpc.server.start_key import StartKey
 from mcpc.wire.calls import CallMetadata
@@ -45,6 +46,8 @@ class Call:
     """A result that replaces the tool's own, for shapes that a tool cannot return (SEP-2663)."""
     key: StartKey | None = None
     """Names the start, where the caller may repeat it."""
+    handed: HandedTasks | None = None
+    """The tasks of the server that is called whose plain callers were given a handle."""
     entrance: Entrance | None = None
     """Where its task is entered, where it may be a call of a background tool."""
 

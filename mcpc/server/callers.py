@@ -58,14 +58,13 @@ def caller_of(
     sep2663: TasksExtension,
     rounds: RoundTable,
     handed: HandedTasks,
-    after: float | None,
 ) -> Caller:
     """Who makes a call."""
     if call.journal is not None:
         return _Listening(call, desk)
     if call.task_extension:
         return _Following(call, sep2663)
-    return PlainCaller(call, desk.workshop, rounds, handed, after)
+    return PlainCaller(call, desk.workshop, rounds, handed)
 
 
 class _Listening:

@@ -4,7 +4,7 @@ Answers the handshakes of the originals, hands subscriptions to the tasks
 extension, and leaves everything else to the server.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
@@ -71,7 +71,6 @@ class CallReader:
         background_tools: The names of the tools made with `@callbacks.tool()`.
         task_required_tools: Those of them that refuse a caller who can follow no task.
         handed: The tasks whose plain callers were given a handle.
-        handles: The tools whose plain callers get one, and after how many seconds.
     """
 
     def __init__(
@@ -85,7 +84,6 @@ class CallReader:
         background_tools: AbstractSet[str],
         task_required_tools: AbstractSet[str],
         handed: HandedTasks,
-        handles: Mapping[str, float],
     ) -> None:
         self._server = server
         self._lowlevel = lowlevel
@@ -96,7 +94,6 @@ class CallReader:
         self._background_tools = background_tools
         self._task_required_tools = task_required_tools
         self._handed = handed
-        self._handles = handles
         self._rounds = RoundTable(desk.workshop.limits.round_ttl)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -170,9 +167,7 @@ class CallReader:
 
     async def _invoke(self, call: Call, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let the call run in the host, and answer it in its caller's way."""
-        caller = caller_of(
-            call, self._desk, self._sep2663, self._rounds, self._handed, self._handles.get(call.tool_name)
-        )
+        caller = caller_of(call, self._desk, self._sep2663, self._rounds, self._handed)
         call.entrance = Entrance(caller.entry.enter)
         invocation = Invocation(call.entrance)
         run = partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, call, invocation, caller)))
@@ -208,6 +203,7 @@ class CallReader:
             connection=connection,
             client=client,
             task_extension=declares_tasks(ctx),
+            handed=self._handed,
         )
         if metadata.key is not None:
             call.key = StartKey.of(metadata.key, call.tool_name, params.get("arguments"))

@@ -11,10 +11,9 @@ from mcp_types import CallToolResult, TextContent
 
 from mcpc.errors import PromptError, TaskError
 from mcpc.server.answers import error_result
-from mcpc.server.call import current_principal
+from mcpc.server.call import current_call, current_principal
 from mcpc.server.execution import Execution
 from mcpc.server.handed import HandedTasks, News
-from mcpc.server.workshop import Workshop
 from mcpc.wire.jsontext import encode_json
 
 __all__ = ["Companions", "describe_task", "handle_answer"]
@@ -49,32 +48,44 @@ def describe_task(execution: Execution, news: News, since: int) -> dict[str, Any
     return described
 
 
-def handle_answer(execution: Execution, news: News) -> CallToolResult:
-    """What a plain call is answered with whose task goes on."""
+def handle_answer(execution: Execution, news: News, called: str) -> CallToolResult:
+    """What a plain call is answered with whose task goes on.
+
+    Args:
+        execution: The task.
+        news: What it has told.
+        called: The name that its tool was called by: a server that mounts another puts its own word before each name.
+    """
+    tool_name = execution.state.tool_name
+    prefix = called.removesuffix(tool_name) if called.endswith(tool_name) else ""
     told = describe_task(execution, news, 0)
     task_id = execution.state.task_id
+    news_tool, *others = (f"{prefix}task_{what}" for what in ("news", "answer", "send", "stop"))
     text = (
         f"{told['tool_name']} goes on in the background as task {task_id}. "
-        f'Call task_news with task_id "{task_id}" and since {told["since"]} to wait for its news and its result; '
-        "task_answer answers its questions, task_send changes what it does, task_stop stops it. "
+        f'Call {news_tool} with task_id "{task_id}" and since {told["since"]} to wait for its news and its result; '
+        f"{others[0]} answers its questions, {others[1]} changes what it does, {others[2]} stops it. "
         f"So far: {encode_json(told).decode()}"
     )
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=told)
 
 
 class Companions:
-    """The companion tools of one server.
+    """The companion tools of one server, which another may mount: then they reach that one's tasks.
 
     Args:
         handed: The tasks that they reach.
-        workshop: Where tasks are stopped.
         after: Seconds for which one of them waits at the most.
     """
 
-    def __init__(self, handed: HandedTasks, workshop: Workshop, after: float) -> None:
-        self._handed = handed
-        self._workshop = workshop
+    def __init__(self, handed: HandedTasks, after: float) -> None:
+        self._own = handed
         self._after = after
+
+    @property
+    def _handed(self) -> HandedTasks:
+        call = current_call.get()
+        return self._own if call is None or call.handed is None else call.handed
 
     def tools(self) -> dict[str, Tool]:
         """The tools by name."""
@@ -112,7 +123,7 @@ class Companions:
     def _stop_tool(self) -> Tool:
         async def task_stop(task_id: str) -> CallToolResult:
             """Stop a background task. One that has ended is left as it is."""
-            return await self._steered(task_id, lambda execution: self._workshop.stop(execution.state))
+            return await self._steered(task_id, lambda execution: self._handed.stop(execution.state))
 
         return task_stop
 

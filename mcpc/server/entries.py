@@ -3,6 +3,7 @@
 Each stands at the inner end of a call (`entrance`). What the caller is answered, at the outer end, is `callers`.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from mcpc.errors import DuplicateTask, KeyRefused
@@ -91,17 +92,22 @@ class PlainEntry:
         workshop: Where the task is done.
         outlet: Where what the worker says goes.
         changed: Told of each change of the task.
+        learn: Told of the terms before the task begins.
     """
 
-    def __init__(self, call: Call, workshop: Workshop, outlet: Outlet, changed: Observer) -> None:
+    def __init__(
+        self, call: Call, workshop: Workshop, outlet: Outlet, changed: Observer, learn: Callable[[Terms], None]
+    ) -> None:
         self._call = call
         self._workshop = workshop
         self._outlet = outlet
         self._changed = changed
+        self._learn = learn
 
     async def enter(self, tool_name: str, terms: Terms) -> Execution:
         """See `Entry.enter`."""
         call = self._call
+        self._learn(terms)
         running = self._workshop.start(
             tool_name=tool_name,
             session_id=call.metadata.session_id,

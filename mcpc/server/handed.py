@@ -5,7 +5,7 @@ foreign id looks exactly like an unknown one.
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import anyio
 from mcpc.errors import UnknownTask
 from mcpc.server.execution import Execution
 from mcpc.server.presence import Presence
+from mcpc.tasks import TaskState
 from mcpc.wire.jsontext import encode_json
 
 __all__ = ["HandedTasks", "News", "Told"]
@@ -84,9 +85,11 @@ class HandedTasks:
     Args:
         time_to_live: Seconds for which one is known after its end.
         presence: Told when one is handed over, and asked about.
+        stop: Stops a task.
     """
 
-    def __init__(self, time_to_live: float, presence: Presence) -> None:
+    def __init__(self, time_to_live: float, presence: Presence, stop: Callable[[TaskState], None]) -> None:
+        self.stop = stop
         self._time_to_live = time_to_live
         self._presence = presence
         self._tasks: dict[str, _Handed] = {}

@@ -26,6 +26,7 @@ from mcpc.server.invocation import Invocation
 from mcpc.server.outlet import OpenPrompt
 from mcpc.server.outlets import ProgressOutlet, asked_again, can_be_asked
 from mcpc.server.rounds import RoundTable
+from mcpc.server.terms import Terms
 from mcpc.server.workshop import Workshop
 from mcpc.tasks import Prompt, TaskState
 from mcpc.wire.jsontext import as_object
@@ -44,20 +45,20 @@ class _PlainOutlet(ProgressOutlet):
     Args:
         session: That of the first request.
         request_id: Its id.
-        news: Where it is kept, if anywhere.
     """
 
-    def __init__(self, session: ServerSession, request_id: RequestId, news: News | None) -> None:
+    def __init__(self, session: ServerSession, request_id: RequestId) -> None:
         super().__init__(session, request_id)
-        self._news = news
+        self.news: News | None = None
+        """Where what is told is kept, where the caller may be given a handle."""
         self._asking: set[anyio.CancelScope] = set()
         self.handed = False
         """Whether the caller has a handle, and does not wait."""
 
     async def update(self, data: bytes, result: Any) -> None:
         """Keep it, and report it."""
-        if self._news is not None:
-            self._news.add("update", from_json(data).get("result"))
+        if self.news is not None:
+            self.news.add("update", from_json(data).get("result"))
         await super().update(data, result)
 
     def hand_over(self) -> None:
@@ -77,12 +78,12 @@ class _PlainOutlet(ProgressOutlet):
                 finally:
                     self._asking.discard(scope)
                 return
-        if self._news is None or prompt.prompt.request is not None:
+        if self.news is None or prompt.prompt.request is not None:
             raise PromptError("this caller cannot be asked")
-        self._news.add("question", from_json(data)["result"]["prompt"])
+        self.news.add("question", from_json(data)["result"]["prompt"])
 
     async def _ask(self, prompt: OpenPrompt, data: bytes) -> None:
-        if self._news is not None and (self.session is None or not can_be_asked(self.session)):
+        if self.news is not None and (self.session is None or not can_be_asked(self.session)):
             await prompt.answered.wait()  # its caller gets a handle soon
             return
         await super().prompt(prompt, data)
@@ -94,12 +95,11 @@ class _RoundsOutlet(_PlainOutlet):
     Args:
         session: That of the first request.
         request_id: Its id.
-        news: Where it is kept, if anywhere.
         max_rounds: How often the caller may be asked in all.
     """
 
-    def __init__(self, session: ServerSession, request_id: RequestId, news: News | None, max_rounds: int) -> None:
-        super().__init__(session, request_id, news)
+    def __init__(self, session: ServerSession, request_id: RequestId, max_rounds: int) -> None:
+        super().__init__(session, request_id)
         self.rounds = 0
         """How often it has been asked."""
         self.askable = can_be_asked(session)
@@ -113,7 +113,7 @@ class _RoundsOutlet(_PlainOutlet):
     async def _ask(self, prompt: OpenPrompt, data: bytes) -> None:
         """Leave the question to the next round."""
         askable = self.may_be_asked(prompt.prompt)
-        if not askable and self._news is not None:
+        if not askable and self.news is not None:
             await prompt.answered.wait()  # its caller gets a handle soon
             return
         if not askable:
@@ -133,16 +133,14 @@ class PlainCaller:
         workshop: Where the task is done.
         rounds: Where calls wait for their callers.
         handed: The tasks whose callers do not wait.
-        after: Seconds after which this one is given a handle; None where it waits for the end.
     """
 
-    def __init__(
-        self, call: Call, workshop: Workshop, rounds: RoundTable, handed: HandedTasks, after: float | None
-    ) -> None:
+    def __init__(self, call: Call, workshop: Workshop, rounds: RoundTable, handed: HandedTasks) -> None:
         self._call = call
         self._handed = handed
-        self._after = after
-        self._told = News() if after is not None else None
+        self._after: float | None = None
+        """Seconds after which it is given a handle; None where it waits for the end."""
+        self._patience = anyio.CancelScope()
         self._workshop = workshop
         self._rounds = rounds
         self._invocation: Invocation | None = None
@@ -151,11 +149,11 @@ class PlainCaller:
         self._news = anyio.Event()
         by_rounds = call.session.protocol_version in MODERN_PROTOCOL_VERSIONS
         self._outlet = (
-            _RoundsOutlet(call.session, call.request_id, self._told, workshop.limits.max_rounds)
+            _RoundsOutlet(call.session, call.request_id, workshop.limits.max_rounds)
             if by_rounds
-            else _PlainOutlet(call.session, call.request_id, self._told)
+            else _PlainOutlet(call.session, call.request_id)
         )
-        self.entry: PlainEntry = PlainEntry(call, workshop, self._outlet, self._changed)
+        self.entry: PlainEntry = PlainEntry(call, workshop, self._outlet, self._changed, self._learn)
 
     # --- the call ---
 
@@ -168,27 +166,39 @@ class PlainCaller:
 
     async def log(self, running: Execution, entry: dict[str, Any]) -> None:
         """Log on the request that waits."""
-        if self._told is not None:
-            self._told.add("log", entry)
+        if self._outlet.news is not None:
+            self._outlet.news.add("log", entry)
         session = self._outlet.session
         if session is not None:
             await session.send_log_message(  # pyright: ignore[reportDeprecated]
                 entry["level"], entry["data"], entry.get("logger"), self._outlet.request_id
             )
 
+    def _learn(self, terms: Terms) -> None:
+        """The tool is known: a server that mounts another learns only now how its callers wait."""
+        self._after = terms.handle_after
+        if self._after is not None:
+            self._outlet.news = News()
+            self._begin_to_wait()
+
+    def _begin_to_wait(self) -> None:
+        if self._after is not None:
+            self._patience.deadline = anyio.current_time() + self._after
+
     def _changed(self, state: TaskState) -> None:
         self._wake()
 
     def _wake(self) -> None:
         self._news.set()
-        if self._told is not None:
-            self._told.wake()
+        if self._outlet.news is not None:
+            self._outlet.news.wake()
 
     async def _wait(self, invocation: Invocation) -> HandlerResult:
         """For the end, or for questions that make a round."""
         goes_on = False
         try:
-            with anyio.move_on_after(self._after):
+            with anyio.CancelScope() as self._patience:
+                self._begin_to_wait()
                 await self._until_over_or_asked(invocation)
             if invocation.over.is_set():
                 return invocation.answer()
@@ -221,11 +231,12 @@ class PlainCaller:
         if running is None:
             await invocation.over.wait()
             return invocation.answer()
-        assert self._told is not None
+        told = self._outlet.news
+        assert told is not None
         self._outlet.hand_over()
-        self._handed.add(running, self._told)
+        self._handed.add(running, told)
         self._workshop.host.spawn(lambda: self._handed.expire(running))
-        return handle_answer(running, self._told)
+        return handle_answer(running, told, self._call.tool_name)
 
     # --- rounds ---
 

@@ -77,7 +77,8 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
         binding.task_required_tools.add(tool.name)
     if after is not None:
         _add_companions(binding, after)
-        binding.handles[tool.name] = after
+        tool.handle_after = after
+        binding.hands_out = True
 
 
 def _check_terms(tool: BackgroundTool) -> None:
@@ -115,10 +116,10 @@ def handle_after(plain: Any, after: Any) -> float | None:
 
 def _add_companions(binding: Binding, after: float) -> None:
     """The tools with which a model looks after a task that it was handed; once a server."""
-    if binding.handles:
+    if binding.hands_out:
         return
     server = binding.server
-    for name, function in Companions(binding.handed, binding.workshop, after).tools().items():
+    for name, function in Companions(binding.handed, after).tools().items():
         if isinstance(server, MCPServer):
             cast("MCPServer[Any]", server).add_tool(function, name)
         elif isinstance(server, Server):

@@ -17,5 +17,7 @@ class Terms:
     on_interrupt: OnInterrupt = "fail"
     max_attempts: int = 3
     """How often it is begun at the most."""
+    handle_after: float | None = None
+    """Seconds after which a plain caller is given a handle; None where it waits for the end."""
     is_elsewhere: bool = False
     """Whether a worker process runs it, and not the server that was called."""

@@ -42,6 +42,8 @@ class BackgroundTool:
         """What becomes of a task whose process dies, where there is a store."""
         self.max_attempts: int = 3
         """How often a task is begun at the most."""
+        self.handle_after: float | None = None
+        """Seconds after which a plain caller is given a handle; None where it waits for the end."""
         self.run: RunsWhere = "here"
         """Where its tasks run."""
 
@@ -87,7 +89,7 @@ class BackgroundTool:
         is_elsewhere = self.run == "worker"
         is_kept = is_elsewhere or self.on_interrupt != "fail"
         kept = to_jsonable_python(arguments) if is_kept else None
-        return Terms(kept, self.on_interrupt, self.max_attempts, is_elsewhere)
+        return Terms(kept, self.on_interrupt, self.max_attempts, self.handle_after, is_elsewhere)
 
     async def work(self, running: Execution, arguments: dict[str, Any]) -> Any:
         """Run the worker for a task, with checked arguments."""

@@ -63,7 +63,7 @@ async def test_who_waits_for_news_is_woken_by_the_next() -> None:
 
 async def test_a_foreign_task_looks_like_an_unknown_one() -> None:
     presence: Any = Present()
-    tasks, news = HandedTasks(60, presence), News()
+    tasks, news = HandedTasks(60, presence, lambda state: None), News()
     ours = execution("t", "alice")
     tasks.add(ours, news)
     assert tasks.get("t", "alice") == (ours, news)
@@ -78,7 +78,7 @@ async def test_a_foreign_task_looks_like_an_unknown_one() -> None:
 
 async def test_a_task_is_forgotten_some_time_after_its_end() -> None:
     presence: Any = Present()
-    tasks, ended = HandedTasks(0, presence), execution("t")
+    tasks, ended = HandedTasks(0, presence, lambda state: None), execution("t")
     tasks.add(ended, News())
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
