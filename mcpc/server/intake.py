@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable
 import anyio
 import anyio.lowlevel
 
+from mcpc.errors import TooManyTasks
 from mcpc.server.errand import Errand
 from mcpc.server.start_key import StartKey
 from mcpc.server.stored_journal import StoredJournal
@@ -64,8 +65,22 @@ class Intake:
         scope.__enter__()
         try:
             return await store.enter(new, runner=None if terms.is_elsewhere else self._runner)
+        except TooManyTasks as exc:
+            raise self._named(exc) from exc
         finally:
             scope.__exit__(None, None, None)
+
+    def _named(self, refusal: TooManyTasks) -> TooManyTasks:
+        """A refusal of the store's, in which the server's author knows the limit by name."""
+        if refusal.limit is None:
+            return refusal
+        name = "max_tasks" if self._workshop.limits.max_tasks_per_client is None else "max_tasks_per_client"
+        return TooManyTasks(
+            f"{refusal.value} tasks of this client run or wait, at all servers of this store together, which is the "
+            f"limit ({name}); MCPCHelper(server, {name}=…) sets it; try again when one has ended",
+            limit=name,
+            value=refusal.value,
+        )
 
     async def send_away(
         self,

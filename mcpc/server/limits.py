@@ -18,7 +18,8 @@ class Limits:
     max_tasks: int = 1000
     """Tasks that run at once; over it a call is answered with a tool error."""
     max_tasks_per_client: int | None = None
-    """Tasks of one client that run at once; None leaves it to `client_share`."""
+    """Tasks of one client that run at once; None leaves it to `client_share`. With a store, those of its channel at all
+    servers together, the waiting ones too."""
     abandon_after: float | None = None
     """Seconds without its client listening or asking after which a task is stopped; None for never. Not for tasks in a
     store: their clients may be listening to another process."""

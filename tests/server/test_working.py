@@ -70,6 +70,10 @@ def make_server(store: Any, **limits: Any) -> MCPServer[Any]:
         raise ValueError("no such shelf")
 
     @callbacks.tool()
+    async def stay(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
+        await task.stopping()
+
+    @callbacks.tool()
     async def here(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
         return "here"
 
@@ -245,6 +249,25 @@ async def test_a_worker_that_stops_hands_on_what_may_run_again(store: str) -> No
         async with working(make_server(store)):
             assert await climbing.result() == {"resumed": 7}
         assert ("restarted", {"task_id": climbing.task_id, "attempt": 2}) in events
+
+
+@pytest.mark.parametrize("tool", ["wait", "stay"])
+async def test_a_client_s_tasks_are_bounded_at_all_servers_together(store: str, tool: str) -> None:
+    async with served(store, max_tasks_per_client=3) as one, served(store, max_tasks_per_client=3) as two:
+        async with mcpc.Client(one) as here:
+            tasks = [await here.start_task(tool) for _ in range(2)]
+            async with mcpc.Client(two, channel=here.channel) as there:
+                tasks.append(await there.start_task(tool))
+                refused = await there.start_task(tool)
+                with pytest.raises(mcpc.TooManyTasks, match="at all servers of this store together") as caught:
+                    await refused.result()
+                assert (caught.value.limit, caught.value.value) == ("max_tasks_per_client", 3)
+                await tasks[-1].stop()
+                with pytest.raises(mcpc.TaskStopped):
+                    await tasks[-1].result()
+                await (await there.start_task(tool)).stop()
+            async with mcpc.Client(two) as another:
+                await (await another.start_task(tool)).stop()
 
 
 async def test_the_lifespan_of_the_server_is_entered_in_the_worker(tmp_path: Path) -> None:

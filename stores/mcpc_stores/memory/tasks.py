@@ -89,7 +89,9 @@ class Tasks:
         ours = [t for t in self._data.tasks.values() if t.stored.channel == channel.name and not t.stored.ended]
         if len(ours) >= self._limits.max_tasks_per_channel:
             raise TooManyTasks(
-                f"{len(ours)} tasks of this client run, which is the limit; try again when one has ended"
+                f"{len(ours)} tasks of this client run, which is the limit; try again when one has ended",
+                limit="max_tasks_per_channel",
+                value=self._limits.max_tasks_per_channel,
             )
         if self._channels.crowded(channel):
             raise TooManyTasks("too many results of this client wait to be read; it must listen before it starts more")

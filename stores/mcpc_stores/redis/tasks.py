@@ -80,7 +80,9 @@ class RedisTasks:
             raise StoreRefused("there is no such channel in the store")
         if answer[0] == b"many":
             raise TooManyTasks(
-                f"{int(answer[1])} tasks of this client run, which is the limit; try again when one has ended"
+                f"{int(answer[1])} tasks of this client run, which is the limit; try again when one has ended",
+                limit="max_tasks_per_channel",
+                value=self._limits.max_tasks_per_channel,
             )
         if answer[0] == b"crowded":
             raise TooManyTasks("too many results of this client wait to be read; it must listen before it starts more")

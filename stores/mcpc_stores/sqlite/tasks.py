@@ -91,7 +91,8 @@ class Tasks:
         ).fetchone()
         if open_now >= self._limits.max_tasks_per_channel:
             limit = self._limits.max_tasks_per_channel
-            raise TooManyTasks(f"{limit} tasks of this client run, which is the limit; try again when one has ended")
+            text = f"{limit} tasks of this client run, which is the limit; try again when one has ended"
+            raise TooManyTasks(text, limit="max_tasks_per_channel", value=limit)
         if self._channels.crowded(place):
             raise TooManyTasks("too many results of this client wait to be read; it must listen before it starts more")
 
