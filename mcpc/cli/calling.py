@@ -84,6 +84,7 @@ class _Caller:
         return self._interruption.exit_code or code
 
     def _connection(self, state: str) -> None:
+        self._interruption.is_away = state == "lost"
         if self._interruption.handle is None or self._leaving:
             return
         if state == "lost" and self._redials:

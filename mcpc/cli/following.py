@@ -90,6 +90,8 @@ class Interruption:
         self._number = 0
         self.handle: mcpc.TaskHandle | None = None
         """The task, once there is one."""
+        self.is_away = False
+        """Whether the connection is lost: then nobody can be told to stop."""
 
     @property
     def exit_code(self) -> int:
@@ -100,14 +102,23 @@ class Interruption:
         """Obey the signals; where nothing is left to stop, cancel `scope`."""
         self._number = await until_signal()
         if self.handle is not None and not self.handle.ended:
-            await self._stop(self.handle)
+            if self.is_away:
+                self._view.note("the task could not be stopped: the connection was lost")
+            else:
+                await self._stop(self.handle)
         scope.cancel()
 
     async def _stop(self, handle: mcpc.TaskHandle) -> None:
         self._view.note("stopping the task (Ctrl-C again to leave at once) ...")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._ask_to_stop, handle, tasks.cancel_scope)
+            self._number = await until_signal()
+            tasks.cancel_scope.cancel()
+
+    async def _ask_to_stop(self, handle: mcpc.TaskHandle, scope: anyio.CancelScope) -> None:
         try:
             await handle.stop()
-            self._number = await until_signal()
         except (mcpc.MCPCError, MCPError) as exc:
             if not handle.ended:  # else it ended while the server was asked, and the client is closing
                 self._view.note(f"the task could not be stopped: {exc}")
+            scope.cancel()
