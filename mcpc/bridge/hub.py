@@ -12,12 +12,21 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import anyio.abc
-from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, LOG_LEVEL_META_KEY, METHOD_NOT_FOUND, RequestId
+from mcp_types import (
+    CONNECTION_CLOSED,
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    LOG_LEVEL_META_KEY,
+    METHOD_NOT_FOUND,
+    RequestId,
+)
 from pydantic_core import to_json
 
 from mcpc.bridge.box import Box
 from mcpc.bridge.links import Parcel, Target
+from mcpc.bridge.passing import CAME_BACK, LOOP_PATIENCE, has_passed, passed_on
 from mcpc.bridge.pipe import SAME_ID
 from mcpc.bridge.upstream import Upstream
 from mcpc.errors import FrameError, LimitReached, MCPCError
@@ -130,9 +139,12 @@ class Hub(Upstream):
             client: Whom it is counted for; the box, where that is the client's.
 
         Raises:
-            MCPCError: there is no connection, or it is gone, or too many wait, or one of this id.
+            MCPCError: there is no connection, or it is gone, or too many wait, or one of this id, or the message has
+                passed too many bridges.
         """
         client = box if client is None else client
+        if self._modern or message[METHOD] == INITIALIZE_METHOD:
+            message = passed_on(message)
         self._check_room(box, message[ID], client)
         number = next(self._ids)
         meta = meta_of(params_of(message))
@@ -225,10 +237,19 @@ class Hub(Upstream):
             box.drop({**self._handshake, ID: message[ID]})
         elif self._shaking is not None:
             self._shaking.append((box, message[ID]))
+            if has_passed(message) and self.tasks is not None:
+                self.tasks.start_soon(self._give_up, box, message[ID])
         else:
             self._shaking = []
             # What a client can be asked is not offered: on a shared connection a question has no addressee.
             await self.request(box, {**message, PARAMS: {**params_of(message), "capabilities": {}}})
+
+    async def _give_up(self, box: Box, request_id: RequestId) -> None:
+        """A handshake that came from another bridge may be ours, come back: it must not wait for itself."""
+        await anyio.sleep(LOOP_PATIENCE)
+        if self._shaking is not None and (box, request_id) in self._shaking:
+            self._shaking.remove((box, request_id))
+            box.drop(error_message(request_id, INVALID_REQUEST, CAME_BACK))
 
     def _shaken(self, answer: Message) -> None:
         waiting, self._shaking = self._shaking or [], None

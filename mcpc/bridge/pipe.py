@@ -13,13 +13,13 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST, Reques
 
 from mcpc.bridge.headers import opens_modern
 from mcpc.bridge.links import Link, Parcel, Target
+from mcpc.bridge.passing import passed_on
 from mcpc.errors import FrameError, MCPCError, TransportError
 from mcpc.logs import logger_of
-from mcpc.wire.hops import hops_of, with_hops
 from mcpc.wire.message import ID, error_message, id_of, is_answer, is_request, method_of, params_of
 from mcpc.wire.standard import CANCELLED_METHOD, INITIALIZE_METHOD, REQUEST_ID
 
-__all__ = ["GONE", "LINGER", "LOOP", "MAX_PENDING", "SAME_ID", "TOO_MANY", "UNREACHABLE", "Pipe", "refusal"]
+__all__ = ["GONE", "LINGER", "MAX_PENDING", "SAME_ID", "TOO_MANY", "UNREACHABLE", "Pipe", "refusal"]
 
 logger: logging.Logger = logger_of(__name__)
 
@@ -32,11 +32,6 @@ SAME_ID = "a request of this id waits for its answer; each needs an id of its ow
 
 LINGER = 0.25
 """Seconds in which the requests that a client had sent already are told that there is no server."""
-
-MAX_HOPS = 8
-"""Bridges that a connection may pass. One that passes more is taken for a loop."""
-
-LOOP = f"this connection has passed {MAX_HOPS} bridges: one of them leads back to another"
 
 GONE = "the server behind the bridge went away"
 
@@ -68,12 +63,13 @@ class Pipe:
         first = await self._from_client()
         if first is None:
             return
-        if (passed := hops_of(first.message)) >= MAX_HOPS:
-            logger.warning("a bridge to %s leads back to itself", self._target.uri)
-            await self._refuse_all(first, LOOP, INVALID_REQUEST)
-            return
         if method_of(first.message) == INITIALIZE_METHOD or opens_modern(first.message):  # others stay as they came
-            first = Parcel(with_hops(first.message, passed + 1), headers=first.headers)
+            try:
+                first = Parcel(passed_on(first.message), headers=first.headers)
+            except FrameError as exc:
+                logger.warning("a bridge to %s leads back to itself", self._target.uri)
+                await self._refuse_all(first, str(exc), exc.code)
+                return
         try:
             async with self._target.open() as upstream:
                 opening, first = first, None

@@ -26,7 +26,7 @@ from mcpc.bridge.hub import HubKeeper
 from mcpc.bridge.links import Target
 from mcpc.bridge.pipe import GONE
 from mcpc.bridge.session import Answer, PrivateSession, SharedSession
-from mcpc.errors import MCPCError
+from mcpc.errors import FrameError, MCPCError
 from mcpc.logs import logger_of
 from mcpc.routing import TASK_METHODS, check_task_name
 from mcpc.sdk import connection_of, request_channel, request_headers
@@ -85,6 +85,8 @@ class ProxyServer(Server[Any]):
                 return await call_next(ctx) if ctx.method == INITIALIZED_METHOD else None
             message[ID] = ctx.request_id
             return _result(await self._request(ctx, message))
+        except FrameError as exc:
+            raise MCPError(exc.code, str(exc)) from exc
         except MCPCError as exc:
             raise MCPError(CONNECTION_CLOSED, str(exc)) from exc
 

@@ -11,6 +11,7 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, RequestId
 from mcpc.bridge.box import Box
 from mcpc.bridge.hub import Call, Hub
 from mcpc.bridge.links import Parcel, Target
+from mcpc.bridge.passing import passed_on
 from mcpc.bridge.pipe import GONE, MAX_PENDING, SAME_ID, TOO_MANY
 from mcpc.bridge.upstream import Upstream
 from mcpc.errors import ConnectionLost, FrameError, MCPCError
@@ -154,9 +155,12 @@ class PrivateSession(Upstream):
         """The answer to one request.
 
         Raises:
-            MCPCError: there is no connection, or it is gone, or too many wait, or one of this id.
+            MCPCError: there is no connection, or it is gone, or too many wait, or one of this id, or the message has
+                passed too many bridges.
         """
         request_id = message[ID]
+        if method_of(message) == INITIALIZE_METHOD:
+            message = passed_on(message)
         if request_id in self._waiting:
             raise MCPCError(SAME_ID)
         if len(self._waiting) >= MAX_PENDING:

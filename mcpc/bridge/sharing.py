@@ -84,4 +84,5 @@ class SharedClient:
             else:
                 await hub.request(self._box, message)
         except MCPCError as exc:
-            await self._client.send(Parcel(error_message(message[ID], CONNECTION_CLOSED, str(exc))))
+            code = exc.code if isinstance(exc, FrameError) else CONNECTION_CLOSED
+            await self._client.send(Parcel(error_message(message[ID], code, str(exc))))

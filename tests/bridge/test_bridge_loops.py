@@ -1,5 +1,7 @@
 """Bridges that lead to each other: found out, and said so."""
 
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from mcp.server import MCPServer
 
 import mcpc
+from mcpc.bridge import hub
 
 pytestmark = pytest.mark.anyio
 
@@ -34,3 +37,42 @@ async def test_a_row_of_bridges_is_no_loop(tmp_path: Path) -> None:
                 mcpc.Client(places[3]) as client,
             ):
                 assert (await client.list_tools()).tools == []
+
+
+SCHEMES = {
+    "http": "http://127.0.0.1:{port}/mcp",
+    "sse+http": "sse+http://127.0.0.1:{port}/sse",
+    "ws": "ws://127.0.0.1:{port}/mcp",
+}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has now: each end of a loop must be known before the other is there."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in found]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("come", "go", "mode", "shared"),
+    [
+        ("http", "http", "legacy", False),
+        ("http", "http", "auto", False),
+        ("sse+http", "sse+http", "auto", False),
+        ("http", "ws", "legacy", False),
+        ("http", "http", "legacy", True),
+        ("http", "http", "auto", True),
+        ("sse+http", "ws", "auto", True),
+    ],
+)
+async def test_a_loop_over_any_transport_is_refused_with_an_error_that_says_so(
+    come: str, go: str, mode: str, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "LOOP_PATIENCE", 0.2)
+    one, other = (SCHEMES[scheme].format(port=port) for scheme, port in zip((come, go), free_ports(2), strict=True))
+    with anyio.fail_after(90):
+        async with mcpc.bridging(one, other, shared=shared), mcpc.bridging(other, one, shared=shared):
+            with pytest.raises(Exception, match="leads back to another"):
+                async with mcpc.Client(one, mode=mode, open_timeout=60):
+                    raise AssertionError("there is no server")
