@@ -1,11 +1,12 @@
 """A result on stdout: in colours on a terminal, else as text or JSON."""
 
-import json
 from typing import Any
 
 from rich.console import Console
+from rich.highlighter import JSONHighlighter
 
 from mcpc.cli.speech import printable, put
+from mcpc.cli.values import as_json
 
 __all__ = ["put_result"]
 
@@ -16,6 +17,6 @@ def put_result(result: Any) -> None:
     if isinstance(result, str):
         put(printable(result, lines=True) if console.is_terminal else result)
     elif console.is_terminal:
-        console.print_json(data=result, ensure_ascii=False)
+        console.print(JSONHighlighter()(as_json(result, indent=2)), soft_wrap=True)
     else:
-        put(json.dumps(result, indent=2, ensure_ascii=False))
+        put(as_json(result, indent=2))

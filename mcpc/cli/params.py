@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mcpc.cli.completing import complete_address, complete_call, complete_server
+from mcpc.cli.speech import printable
 
 __all__ = [
     "AllowRemote",
@@ -38,6 +39,13 @@ class _Warnings(logging.Handler):
             logging.lastResort.handle(record)
 
 
+class _Printable(logging.Formatter):
+    """Other libraries log what peers say as it is; it steers no terminal here."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True)
+
+
 _warnings = _Warnings(logging.WARNING)
 
 
@@ -45,7 +53,9 @@ def _set_verbose(wanted: bool) -> bool:
     ours = logging.getLogger("mcpc")
     ours.addHandler(_warnings)
     if wanted:
-        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=logging.DEBUG, handlers=[handler])
         ours.setLevel(logging.DEBUG)
     return wanted
 

@@ -29,14 +29,14 @@ def put(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """A line for whoever watches."""
-    typer.echo(text, err=True)
+    """A line for whoever watches. Whatever a peer has put into it steers no terminal."""
+    typer.echo(printable(text, lines=True), err=True)
 
 
 def say_error(text: str) -> None:
     """What went wrong."""
     typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
-    typer.echo(text, err=True)
+    say(text)
 
 
 def discard_output() -> None:

@@ -2,17 +2,28 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn, cast
 
 from mcpc.cli.mistakes import UserMistake
 
-__all__ = ["assignments", "compact", "read_json", "read_object", "read_value", "token_from"]
+__all__ = ["as_json", "assignments", "compact", "read_json", "read_object", "read_value", "token_from"]
+
+
+STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON lets stand in a text, and a terminal obeys: controls, and what turns the direction of writing."""
 
 
 def compact(value: Any) -> str:
     """A JSON value in one line."""
-    return json.dumps(value, ensure_ascii=False)
+    return as_json(value)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """A JSON value; what would steer a terminal is escaped, so the value is the same."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def read_value(text: str) -> Any:

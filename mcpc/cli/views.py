@@ -167,13 +167,13 @@ class LiveView:
 
     def _move(self, progress: float, status: str) -> None:
         if self._bar is None:
-            self._bar = self._progress.add_task(self._tool_name, total=1.0, status=status)
+            self._bar = self._progress.add_task(printable(self._tool_name), total=1.0, status=status)
         self._progress.start()
         self._progress.update(self._bar, completed=progress, status=status)
 
     def note(self, text: str) -> None:
         """Tell it above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(printable(text, lines=True), markup=False, highlight=False)
 
     def pause(self) -> None:
         """Freeze the bar; the next update moves it again, below what was written meanwhile."""
