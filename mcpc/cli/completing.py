@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mcpc.cli.config_file import configuration
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def complete_address(incomplete: str) -> list[str]:
 
 def complete_server(ctx: typer.Context, incomplete: str) -> list[str]:
     """The servers of the configuration, and addresses."""
-    names = naming.known_names(ctx.params.get("config"))
+    chosen = ctx.params.get("config")
+    names = [] if configuration(chosen) is None else naming.known_names(chosen)
     return [*(name for name in names if name.startswith(incomplete)), *complete_address(incomplete)]
 
 

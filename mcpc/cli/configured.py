@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import mcpc
+from mcpc.cli.config_file import configuration
 from mcpc.cli.mistakes import UserMistake, mistakes_told
-from mcpc.cli.naming import configuration
 from mcpc.cli.speech import printable, put, say
 from mcpc.cli.values import compact
 

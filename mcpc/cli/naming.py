@@ -1,7 +1,6 @@
 """Servers by name, as the commands take them: which configuration is meant, and which server of it."""
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,22 +9,9 @@ import typer
 
 import mcpc
 from mcpc.cli.addresses import address_of
+from mcpc.cli.config_file import configuration
 
-__all__ = ["configuration", "known_names", "meant", "where", "where_and_what"]
-
-VARIABLE = "MCPC_CONFIG"
-"""The environment variable that names the configuration where no option does."""
-
-USUAL = "mcp.json"
-"""Its name in the directory that the command runs in, where nothing names it."""
-
-
-def configuration(chosen: "Path | str | None") -> Path | None:
-    """The file that is meant; None where there is none."""
-    given = chosen or os.environ.get(VARIABLE)
-    if given:
-        return Path(given)
-    return Path(USUAL) if Path(USUAL).is_file() else None
+__all__ = ["known_names", "meant", "where", "where_and_what"]
 
 
 def known_names(chosen: "Path | str | None") -> list[str]:
