@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format pytest peers ecosystem browser chromium bench conformance soak kills coverage docs clean
+.PHONY: help demo test lint format pytest peers ecosystem browser chromium bench conformance soak kills replicas coverage docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make conformance  the official suite: tasks, and through the bridge"
 	@echo "make soak         200 clients and faults at random, 10 minutes, then each parser under fuzz; SECONDS=20 SEED=7"
 	@echo "make kills        kill -9 of a server at each step of its store; SEEDS=1 for a short run; goes on where it was broken off"
+	@echo "make replicas     two servers, two workers, one Redis, 100 clients, and kill -9 in the middle; SEEDS=20 SECONDS=60"
 	@echo "make clean        remove everything that was made here"
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -85,6 +86,10 @@ SEEDS ?= 20
 
 kills: $(READY)
 	$(BIN)/python tests/soak/kills.py --seeds $(SEEDS)
+
+replicas: $(READY)
+	$(BIN)/python examples/replicas/run.py --seeds $(if $(filter command line,$(origin SEEDS)),$(SEEDS),1) \
+		--seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),0)
 
 clean:
 	rm -rf $(VENV) .work .pytest_cache .ruff_cache .hypothesis build dist node_modules
