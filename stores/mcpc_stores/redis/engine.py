@@ -4,7 +4,7 @@ Nothing is tried twice here: whether a call that was cut took effect is for the 
 """
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from importlib.resources import files
@@ -55,6 +55,8 @@ def engine_errors() -> Generator[None]:
 
 def _response_error(exc: Exception) -> StoreError:
     text = _text(exc)
+    if isinstance(exc, redis_errors.InvalidResponse):
+        return StoreRefused(f"what answers there is no redis: {text}")
     if "OOM" in text:
         return StoreFull(f"redis has no memory left: {text}")
     if re.search(r"LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY|READONLY|UNBLOCKED|MISCONF", text):
@@ -121,32 +123,38 @@ class Engine:
         with engine_errors():
             return await self._scripts[name](keys=list(keys), args=list(args))
 
-    async def run_all(self, calls: Sequence[Call]) -> list[Any]:
+    async def run_all(self, calls: Sequence[Call], copies: tuple[int, int] | None = None) -> list[Any]:
         """Run scripts one after the other, in one round trip.
+
+        Args:
+            calls: The scripts.
+            copies: How many replicas must have what they wrote, and the milliseconds to wait for those.
 
         Raises:
             StoreError: the first that failed; those after it may have run.
         """
-        if len(calls) == 1:
+        if len(calls) == 1 and copies is None:
             return [await self.run(*calls[0])]
         with engine_errors():
-            answers = await self._pipe(calls)
+            answers = await self._pipe(calls, copies)
             missing = [n for n, answer in enumerate(answers) if isinstance(answer, redis_errors.NoScriptError)]
             if missing:  # a restarted server knows no scripts: none of these has run
                 for name in {calls[n][0] for n in missing}:
                     await self._client.script_load(script(name))
-                for n, answer in zip(missing, await self._pipe([calls[n] for n in missing]), strict=True):
+                for n, answer in zip(missing, await self._pipe([calls[n] for n in missing], copies), strict=True):
                     answers[n] = answer
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
         return answers
 
-    async def _pipe(self, calls: Iterable[Call]) -> list[Any]:
+    async def _pipe(self, calls: Sequence[Call], copies: tuple[int, int] | None) -> list[Any]:
         async with self._client.pipeline(transaction=False, raise_on_error=False) as pipe:
             for name, keys, args in calls:
                 pipe.evalsha(self._scripts[name].sha, keys=list(keys), args=list(args))
-        return list(pipe.results or ())
+            if copies is not None:  # in the same connection: it waits for what this one has written
+                pipe.wait(*copies)
+        return list(pipe.results or ())[: len(calls)]
 
     async def command(self, name: str, *args: Any, **options: Any) -> Any:
         """Run one command, by the name that the client has for it."""

@@ -8,7 +8,7 @@ from mcpc.stored import StoreReport
 from mcpc_stores.redis.engine import Engine
 from mcpc_stores.redis.keys import Keys
 
-__all__ = ["OLDEST", "evicts", "inspect_server", "is_too_old", "version_of"]
+__all__ = ["OLDEST", "evicts", "inspect_server", "unusable", "version_of"]
 
 OLDEST = (6, 2)
 """The oldest Redis; Valkey began with 7.2."""
@@ -19,8 +19,10 @@ def version_of(about: Any) -> str:
     return str(about.get("valkey_version") or about.get("redis_version") or "0")
 
 
-def is_too_old(about: Any) -> str | None:
-    """Why the server cannot be used for its age."""
+def unusable(about: Any) -> str | None:
+    """Why the server cannot be used at all."""
+    if int(about.get("cluster_enabled", 0)):
+        return "this redis is a node of a cluster, which is not spoken to: give it a server that stands alone"
     version = version_of(about)
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         return f"redis {version} is too old: 6.2 or later is needed"
@@ -60,7 +62,7 @@ async def inspect_server(engine: Engine, keys: Keys, *, allow_eviction: bool) ->
             "used memory": str(about.get("used_memory", "")),
             "maxmemory": str(about.get("maxmemory", "")),
         },
-        problems=tuple(filter(None, (is_too_old(about), evicting, lost))),
+        problems=tuple(filter(None, (unusable(about), evicting, lost))),
         notes=(),
         counts=await _counts(engine, keys),
     )

@@ -109,9 +109,10 @@ class RedisLog:
         await self._engine.run("leave", self._keys.channel(channel), [listener])
         await self._engine.command("srem", self._keys.listens(listener), [channel])
 
-    async def append(self, batch: Sequence[Entry]) -> list[Receipt]:
-        """See `Store.append`."""
-        return [_receipt(answer) for answer in await self._engine.run_all([self._append(entry) for entry in batch])]
+    async def append(self, batch: Sequence[Entry], copies: tuple[int, int] | None) -> list[Receipt]:
+        """See `Store.append`; for `copies` see `Engine.run_all`."""
+        answers = await self._engine.run_all([self._append(entry) for entry in batch], copies)
+        return [_receipt(answer) for answer in answers]
 
     def _append(self, entry: Entry) -> Call:
         task_id = "" if entry.claim is None else entry.claim.task_id

@@ -14,7 +14,7 @@ from mcpc.stored import StoreLimits, StoreReport
 from mcpc.transport import URI
 from mcpc_stores.redis.bells import Bells
 from mcpc_stores.redis.engine import Engine, connected
-from mcpc_stores.redis.inspecting import evicts, inspect_server, is_too_old
+from mcpc_stores.redis.inspecting import evicts, inspect_server, unusable
 from mcpc_stores.redis.keys import PREFIX, Keys
 from mcpc_stores.redis.store import RedisStore
 
@@ -111,10 +111,10 @@ async def _check(engine: Engine, allow_eviction: bool) -> None:
     """Refuse what may forget tasks; warn of what may lose them.
 
     Raises:
-        StoreRefused: it is too old, or it evicts keys.
+        StoreRefused: it is too old, a cluster's, or evicts keys.
     """
     about = await engine.command("info")  # more than one section at once is for Redis 7
-    refusal = is_too_old(about) or (None if allow_eviction else evicts(about))
+    refusal = unusable(about) or (None if allow_eviction else evicts(about))
     if refusal is not None:
         raise StoreRefused(refusal)
     if not int(about.get("aof_enabled", 0)):

@@ -82,11 +82,10 @@ class RedisStore:
 
     async def append(self, batch: Sequence[Entry]) -> list[Receipt]:
         """See `Store.append`."""
-        receipts = await self._log.append(batch)
+        is_dear = any(entry.end is not None or entry.checkpoint is not None for entry in batch)
+        receipts = await self._log.append(batch, (self._wait, WAIT_TIMEOUT) if self._wait and is_dear else None)
         landed = [entry for entry, receipt in zip(batch, receipts, strict=True) if isinstance(receipt, Appended)]
         ended = [entry.claim for entry in landed if entry.end is not None and entry.claim is not None]
-        if self._wait and any(entry.end is not None or entry.checkpoint is not None for entry in landed):
-            await self._engine.command("wait", self._wait, WAIT_TIMEOUT)
         if ended:
             await self._running.note_ends([(claim.channel, claim.task_id) for claim in ended], self._holders)
             for claim in ended:
