@@ -224,10 +224,10 @@ def told(shown: list[Seen], n: int, seed: int) -> int:
     wrong = {number: found for number, seen in enumerate(shown) if (found := seen.wrong(n))}
     for number, found in list(wrong.items())[:10]:
         print(f"client {number}: {'; '.join(found)}")
-    numbers = sum(len([m for m in seen.messages if m.event == "update"]) for seen in shown)
+    numbers = sum(len([m for m in seen.messages if isinstance(m.result, int) and not m.terminal]) for seen in shown)
     interrupted = sum(seen.waited == "interrupted" for seen in shown)
     print(
-        f"seed {seed}: {len(shown)} clients, {numbers} updates, {2 * len(shown)} tasks, {interrupted} interrupted: "
+        f"seed {seed}: {len(shown)} clients, {numbers} numbers, {2 * len(shown)} tasks, {interrupted} interrupted: "
         f"{'every number once, in order, one end each' if not wrong else f'{len(wrong)} clients saw something wrong'}"
     )
     return len(wrong)
