@@ -57,6 +57,14 @@ PEERS = (
         job={"uvloop": True},
     ),
     Peer(
+        "mcpc+sqlite",
+        "the same with a store in a SQLite file, which each message is in before it is shown",
+        "mcpc_client.py",
+        environments.OURS,
+        ("tcp",),
+        job={"store": "sqlite:{path}.db"},
+    ),
+    Peer(
         "sdk-client",
         "`mcp.Client` on our transport and server: what our client adds to a call",
         "mcpc_client.py",

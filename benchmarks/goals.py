@@ -9,6 +9,7 @@ from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.base import Case, Metric, Scale
 from benchmarks.scenarios.endings import ending
 from benchmarks.scenarios.latency import LOADED
+from benchmarks.scenarios.restart import EMPTY, found
 from benchmarks.scenarios.shapes import HEADLINE, HELD
 from benchmarks.stats import Ratio, compare
 
@@ -175,6 +176,41 @@ GOALS = (
         variant=ending(30_000),
         second_variant=ending(1000),
         smaller_is_better=True,
+    ),
+    Goal("SQLite ÷ no store, callbacks/s over tcp", "throughput", ("mcpc+sqlite", "tcp"), ("mcpc", "tcp"), 0.6, 0.9),
+    Goal(
+        "SQLite: CPU of the server added a callback, µs",
+        "throughput",
+        ("mcpc+sqlite", "tcp"),
+        ("mcpc", "tcp"),
+        2,
+        1,
+        smaller_is_better=True,
+        difference=True,
+        measure="server_cpu_us",
+    ),
+    Goal(
+        "SQLite: p50 added at 1 000/s, µs",
+        "latency",
+        ("mcpc+sqlite", "tcp"),
+        ("mcpc", "tcp"),
+        300,
+        150,
+        variant=LOADED,
+        smaller_is_better=True,
+        difference=True,
+    ),
+    Goal(
+        "restart with 10 000 channels and 1 000 running tasks: ms added to the first answer",
+        "restart",
+        ("mcpc+sqlite", "tcp"),
+        ("mcpc+sqlite", "tcp"),
+        2000,
+        500,
+        variant=found(Scale.stored_channels, Scale.stored_tasks),
+        second_variant=EMPTY,
+        smaller_is_better=True,
+        difference=True,
     ),
     Goal(
         "memory of an idle WebSocket above the SDK's own server, KiB",

@@ -61,6 +61,8 @@ class Job:
     """Seconds that the network takes one way."""
     path = ""
     """Where a Unix socket is to be."""
+    store = ""
+    """The address of our server's store, with `{path}` for the one above; none where it is empty."""
     cuts = 0
     uvloop = False
     profile = False

@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import os
 import shlex
 import statistics
 import sys
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 import kit
+import left_behind
 import mcp
 import mcpc_server
 import sampling
@@ -289,6 +291,30 @@ async def first_call(todo: kit.Job) -> dict:
     return {"milliseconds": 1000 * middle, "round_trips": middle / (2 * todo.delay)}
 
 
+async def disk(todo: kit.Job) -> dict:
+    """What the store's files are like after so many updates, while the server goes on."""
+    with tempfile.TemporaryDirectory() as folder, kit.ServerProcess(SERVER, todo, path=f"{folder}/s") as process:
+        async with connected(process.uri, 1) as (client,):
+            arrivals, _ = await Counter(client, todo).once(todo.count)
+            sizes = [os.stat(f"{folder}/s.db{suffix}").st_size for suffix in ("", "-wal")]
+    return {"file": sizes[0], "journal": sizes[1], **arrivals.report()}
+
+
+async def restart(todo: kit.Job) -> dict:
+    """From the start of a process to its first answer, with a store as a killed one has left it."""
+    with tempfile.TemporaryDirectory() as folder:
+        await left_behind.leave(todo.store.format(path=f"{folder}/s"), todo.connections, todo.tasks)
+        started = kit.CLOCK()
+        with kit.ServerProcess(SERVER, todo, path=f"{folder}/s") as process:
+            async with mcpc.Client(process.uri) as client:
+                await client.call_tool("add", {"a": 1, "b": 2})
+                took = (kit.CLOCK() - started) / 1e6
+            left = await left_behind.running(todo.store.format(path=f"{folder}/s"), todo.tasks)
+    if left:
+        raise RuntimeError(f"{left} tasks of a process that is gone have not ended")
+    return {"milliseconds": took}
+
+
 async def completion(todo: kit.Job) -> dict:
     """From the end of a task in the server to the call of the listener, in each way to learn of it."""
     if todo.follow == "polled":
@@ -321,6 +347,8 @@ SCENARIOS = {
     "resume": resume,
     "tasks": tasks,
     "completion": completion,
+    "disk": disk,
+    "restart": restart,
 }
 
 

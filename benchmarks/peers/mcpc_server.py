@@ -24,7 +24,8 @@ URIS = {
 def make_server(todo: kit.Job) -> MCPServer:
     """A server with the tools that the scenarios call."""
     server = MCPServer("bench", log_level="ERROR")
-    callbacks = mcpc.MCPCHelper(server, max_tasks=max(1000, todo.tasks + 10), client_share=1.0)
+    store = todo.store.format(path=todo.path) or None
+    callbacks = mcpc.MCPCHelper(server, max_tasks=max(1000, todo.tasks + 10), client_share=1.0, store=store)
     gate = kit.Gate()
 
     @callbacks.tool()

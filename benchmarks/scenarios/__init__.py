@@ -3,12 +3,14 @@
 from benchmarks.scenarios import (
     completion,
     connections,
+    disk,
     endings,
     fanout,
     first_call,
     latency,
     memory,
     payloads,
+    restart,
     results,
     resume,
     roundtrip,
@@ -36,5 +38,7 @@ SCENARIOS = {
         tasks,
         endings,
         completion,
+        restart,
+        disk,
     )
 }

@@ -32,6 +32,9 @@ class Scale:
     latency_seconds: float = 2.5
     cuts: int = 8
     completions: int = 30
+    updates: int = 1_000_000
+    stored_channels: int = 10_000
+    stored_tasks: int = 1000
 
 
 QUICK = Scale(
@@ -52,6 +55,9 @@ QUICK = Scale(
     latency_seconds=0.2,
     cuts=2,
     completions=5,
+    updates=1000,
+    stored_channels=20,
+    stored_tasks=5,
 )
 
 

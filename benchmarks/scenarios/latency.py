@@ -9,6 +9,7 @@ LOADED = "1 000/s"
 
 PAIRS = {
     "mcpc": ("memory", "stdio", "unix", "tcp", "ws", "http", "sse"),
+    "mcpc+sqlite": ("tcp",),
     "mcpc+uvloop": ("stdio", "unix", "ws", "http"),
     "original 0.2.6": ("stdio",),
     "mcp 1.30": ("stdio", "ws", "http"),
