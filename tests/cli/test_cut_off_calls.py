@@ -49,6 +49,20 @@ def test_a_call_that_was_killed_goes_on_when_it_is_typed_again(app: str, tmp_pat
         assert another.stdout == "4 tea\n"
 
 
+def test_a_call_goes_on_when_its_shell_and_its_server_were_killed(app: str, tmp_path: Path) -> None:
+    env = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    store = f"sqlite:{tmp_path}/tasks.db"
+    with served(app, "http://127.0.0.1:0/mcp", "--store", store) as (server, (place,)):
+        typed = ["call", place, "gather", "item=tea", "--resume"]
+        with running([*MCPC, *typed], env=env) as killed:
+            killed.read_until(r"How many\?")
+            server.finish(signal.SIGKILL)
+            killed.finish(signal.SIGKILL)
+    with served(app, place, "--store", store):
+        again = run(*typed, env=env, stdin="3\n")
+        assert (again.returncode, again.stdout) == (0, "3 tea\n"), again.stderr
+
+
 def test_two_shells_that_type_the_same_are_told_apart(app: str, tmp_path: Path) -> None:
     env = {"XDG_STATE_HOME": str(tmp_path / "state")}
     with served(app, "http://127.0.0.1:0/mcp") as (_, uris):

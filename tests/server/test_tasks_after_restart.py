@@ -27,6 +27,10 @@ def make_server(store: str) -> MCPServer[Any]:
         await task.stopping()
 
     @callbacks.tool()
+    async def total(numbers: list[int], task: mcpc.Task) -> dict[str, int]:  # pyright: ignore[reportUnusedFunction]
+        return {"total": sum(numbers)}
+
+    @callbacks.tool()
     async def once(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
         await task.update({"message": "runs"})
         await anyio.sleep_forever()
@@ -41,7 +45,11 @@ async def test_a_task_of_before_the_restart_is_got_answered_cancelled_and_pushed
         async with mcpc.listen(make_server(store), place) as at, by_hand(at.uri) as client:
             ids = {tool: (await client.call(tool))["taskId"] for tool in ("order", "wait", "once")}
             await client.until(ids["order"], "input_required")
+            total = (await client.call("total", {"numbers": [1, 2]}))["taskId"]
+            before = await client.until(total, "completed")
+            assert before["result"]["structuredContent"] == {"total": 3}
         async with mcpc.listen(make_server(store), place) as at, by_hand(at.uri) as client:
+            assert (await client.until(total, "completed"))["result"] == before["result"]
             once = await client.until(ids["once"], "cancelled")  # a graceful stop stops what may not run again
             assert once["taskId"] == ids["once"]
             stream = await client.listen(*ids.values())

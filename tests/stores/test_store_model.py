@@ -212,5 +212,14 @@ async def _log(store: Store) -> dict[int, bytes]:
     return found
 
 
+class MemoryStoreMachine(StoreMachine):
+    """The same over two handles of a store in memory."""
+
+    def handle(self) -> Any:
+        return open_store(f"memory:{self.folder.name}", limits=LIMITS)
+
+
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestMemoryStoreMachine = MemoryStoreMachine.TestCase
+for machine in (TestStoreMachine, TestMemoryStoreMachine):
+    machine.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
