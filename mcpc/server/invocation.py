@@ -16,7 +16,7 @@ from mcpc.errors import TaskStopped
 from mcpc.server.answers import error_result, kept_answer, made_result
 from mcpc.server.entrance import Entrance
 from mcpc.server.execution import Execution
-from mcpc.server.outcome import ToolError, check_answer, is_refused_for_numbers, message_value, with_structure
+from mcpc.server.outcome import concluded
 from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.tasks import Status
 from mcpc.wire.jsontext import as_object
@@ -86,17 +86,7 @@ class Invocation:
             raise self._entrance.failure
         if self._error is not None:
             raise self._error
-        answer = as_object(self._result)
-        if is_refused_for_numbers(answer, self._entrance.value):
-            return self._entrance.value  # the end of its task says where they stand, and keeps the rest
-        try:
-            check_answer(answer, self._entrance.value)
-        except ToolError as exc:
-            if exc.result is None:
-                self._keep(answer)
-            raise
-        self._keep(with_structure(answer, self._entrance.value))
-        return message_value(answer, self._entrance.value)
+        return concluded(as_object(self._result), self._entrance.value, self._keep)
 
     def _keep(self, answer: dict[str, Any]) -> None:
         assert self.running is not None

@@ -15,7 +15,15 @@ from mcpc.wire.jsontext import encode_json
 from mcpc.wire.results import failure, mend_numbers, result_text, result_value
 from mcpc.wire.standard import IS_ERROR, STRUCTURED_CONTENT
 
-__all__ = ["ToolError", "check_answer", "is_refused_for_numbers", "message_value", "unsendable", "with_structure"]
+__all__ = [
+    "ToolError",
+    "check_answer",
+    "concluded",
+    "is_refused_for_numbers",
+    "message_value",
+    "unsendable",
+    "with_structure",
+]
 
 MAX_PLACES = 10
 """Places that are named where a result cannot be sent."""
@@ -85,6 +93,29 @@ def with_structure(answer: dict[str, Any], value: Any) -> dict[str, Any]:
     except MessageError:
         return answer
     return {**answer, STRUCTURED_CONTENT: decoded} if isinstance(decoded, dict) else answer
+
+
+def concluded(answer: dict[str, Any], value: Any, keep: Callable[[dict[str, Any]], None]) -> Any:
+    """What a task completes with whose worker returned.
+
+    Args:
+        answer: What the server made of the worker's value, in wire form.
+        value: The worker's value.
+        keep: Takes what an ordinary call answers.
+
+    Raises:
+        ToolError: the answer is an error.
+    """
+    if is_refused_for_numbers(answer, value):
+        return value  # the end of its task says where they stand, and keeps the rest
+    try:
+        check_answer(answer, value)
+    except ToolError as exc:
+        if exc.result is None:
+            keep(answer)
+        raise
+    keep(with_structure(answer, value))
+    return message_value(answer, value)
 
 
 def unsendable(result: Any, why: str, encode: Callable[[Any], bytes]) -> tuple[dict[str, Any], bytes]:

@@ -13,19 +13,23 @@ from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata, func_meta
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CallToolRequestParams,
+    CallToolResult,
     Icon,
     ListToolsResult,
     PaginatedRequestParams,
     Tool,
     ToolAnnotations,
 )
+from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
 from mcpc.errors import MCPCError
-from mcpc.server.answers import error_result
+from mcpc.server.answers import error_result, on_the_wire
 from mcpc.server.binding import Binding
 from mcpc.server.companions import Companions
+from mcpc.server.execution import Execution
 from mcpc.server.options import RunsWhere
+from mcpc.server.outcome import concluded
 from mcpc.server.store_option import SHARED
 from mcpc.server.tools import BackgroundTool
 from mcpc.stored import OnInterrupt
@@ -70,15 +74,37 @@ def register(tool: BackgroundTool, options: dict[str, Any]) -> None:
     binding = tool.binding
     binding.background_tools.add(tool.name)
     if tool.run == "worker" or tool.on_interrupt != "fail":
-        parameters = func_metadata(_function(tool, tool.call), structured_output=False)
         runs_again = binding.workshop.duties.away if tool.run == "worker" else binding.workshop.duties.again
-        runs_again[tool.name] = lambda running, kept: tool.work(running, parameters.validate_arguments(kept))
+        runs_again[tool.name] = _without_call(tool, structured=None if after is None else False)
     if task_required:
         binding.task_required_tools.add(tool.name)
     if after is not None:
         _add_companions(binding, after)
         tool.handle_after = after
         binding.hands_out = True
+
+
+def _without_call(
+    tool: BackgroundTool, *, structured: bool | None
+) -> Callable[[Execution, dict[str, Any]], Awaitable[Any]]:
+    """The tool where no call is open, after a restart say: its arguments are read, and its answer made, as in one."""
+    metadata = func_metadata(_function(tool, tool.call), structured_output=structured)
+
+    async def work(running: Execution, kept: dict[str, Any]) -> Any:
+        value = await tool.work(running, metadata.validate_arguments(kept))
+        try:
+            made = metadata.convert_result(value)
+        except ValueError:
+            return value  # the end of its task says what is wrong
+        if not isinstance(made, CallToolResult):
+            return value
+
+        def keep(answer: dict[str, Any]) -> None:
+            running.state.answer = answer
+
+        return concluded(on_the_wire(made, LATEST_MODERN_VERSION), value, keep)
+
+    return work
 
 
 def _check_terms(tool: BackgroundTool) -> None:

@@ -62,6 +62,7 @@ async def test_a_task_of_before_the_restart_is_got_answered_cancelled_and_pushed
             )
             done = await client.until(ids["order"], "completed")
             assert done["result"]["content"] == [{"type": "text", "text": "has b"}]
+            assert done["result"]["structuredContent"] == {"result": "has b"}  # as its outputSchema says
             await client.answer("tasks/cancel", {"taskId": ids["wait"]})
             await client.until(ids["wait"], "cancelled")
             pushed: dict[str, set[str]] = {}
