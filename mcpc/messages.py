@@ -74,6 +74,8 @@ class MCPCInformation(BaseModel):
     mcpc_version: str = VERSION
     mcpc_provider: str
     mcpc_direct_updates: bool = True
+    mcpc_max_message_size: int | None = Field(default=None, ge=1)
+    """Bytes of the largest message that this side takes; None where it does not say."""
 
 
 class MCPCToolParameters(BaseModel):

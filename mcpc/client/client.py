@@ -29,6 +29,7 @@ from mcpc.client.patience import Patience
 from mcpc.client.program import Program
 from mcpc.client.questions import Questions
 from mcpc.client.repeater import Repeater
+from mcpc.client.request_sizes import told_limit
 from mcpc.client.router import Router
 from mcpc.client.sep2663_extension import RemoteTasks, call_as_asked
 from mcpc.client.starting import Starter
@@ -129,7 +130,13 @@ class Client(Configured, ListenedClient):
         await self._listening.begin(group, self.session, self._life.end_connection, waits=waits)
 
     def _tap(self, streams: StreamPair) -> StreamPair:
-        tapped = tap(streams, self._inbox, channel=lambda: self._listening.channel, on_end=self._life.end_connection)
+        tapped = tap(
+            streams,
+            self._inbox,
+            channel=lambda: self._listening.channel,
+            on_end=self._life.end_connection,
+            limit=lambda: told_limit(self.server_information),
+        )
         return self._heartbeat.tap(self._questions.tap(self._remote.streams.tap(tapped)))
 
     def _disconnected(self) -> None:

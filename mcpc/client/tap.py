@@ -7,6 +7,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
 from mcpc.client.inbox import Inbox
+from mcpc.client.request_sizes import check_size
 from mcpc.errors import MessageError
 from mcpc.frame_streams import FrameReader
 from mcpc.taps import InterceptingReader, StreamWrapper, TappedReader
@@ -52,17 +53,26 @@ class TapWriter(StreamWrapper):
         inner: The stream.
         inbox: The inbox.
         channel: Gives our channel where the peer listens to it; None where it does not.
+        limit: Gives the bytes of the largest message that the peer takes; None where it has not told.
     """
 
-    def __init__(self, inner: Any, inbox: Inbox, channel: Callable[[], str | None]) -> None:
+    def __init__(
+        self, inner: Any, inbox: Inbox, channel: Callable[[], str | None], limit: Callable[[], int | None]
+    ) -> None:
         super().__init__(inner)
+        self._limit = limit
         self._inbox = inbox
         self._channel = channel
 
     async def send(self, item: SessionMessage, /) -> None:
-        """Send a message."""
+        """Send a message.
+
+        Raises:
+            LimitReached: it is larger than the peer takes. Nothing is sent.
+        """
         message = item.message
         if isinstance(message, JSONRPCRequest):
+            check_size(message, self._limit())
             if message.method == CALL_TOOL_METHOD:
                 self._see_call(message)
             elif message.method == LISTEN_METHOD and is_listen_to(message.params, self._channel()):
@@ -92,7 +102,8 @@ def tap(
     *,
     channel: Callable[[], str | None],
     on_end: Callable[[Exception], None] | None = None,
+    limit: Callable[[], int | None] = lambda: None,
 ) -> StreamPair:
     """The same streams, tapped."""
     read, write = streams
-    return TapReader(read, inbox, on_end), TapWriter(write, inbox, channel)
+    return TapReader(read, inbox, on_end), TapWriter(write, inbox, channel, limit)

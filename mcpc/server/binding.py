@@ -12,7 +12,6 @@ from typing import Any
 from mcp.server import Server
 
 from mcpc.errors import MCPCError
-from mcpc.messages import MCPCInformation
 from mcpc.server.calls import CallReader
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
@@ -28,6 +27,7 @@ from mcpc.server.store_option import address_of, source_of
 from mcpc.server.stored_desk import StoredDesk
 from mcpc.server.stored_reception import StoredReception
 from mcpc.server.stored_workshop import StoredWorkshop
+from mcpc.server.told_limit import information
 from mcpc.server.workshop import Workshop
 from mcpc.wire.names import CALLBACKS_EXTENSION
 
@@ -107,7 +107,7 @@ class Binding:
         )
         self.lowlevel.middleware.append(calls)
         # With what `mcpc/info` would answer: so a client need not ask.
-        self.lowlevel.extensions[CALLBACKS_EXTENSION] = MCPCInformation(mcpc_provider=self.lowlevel.name).model_dump()
+        self.lowlevel.extensions[CALLBACKS_EXTENSION] = information(self.lowlevel.name)
         add_methods(self.lowlevel, self.desk, self.reception, self._direct)
         self.sep2663.install()
         inner = self.lowlevel.lifespan

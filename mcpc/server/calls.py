@@ -37,6 +37,7 @@ from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missin
 from mcpc.server.start_key import StartKey
 from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.server.task_session import PROGRESS_TOKEN, TaskSession
+from mcpc.server.told_limit import with_limit
 from mcpc.wire.calls import CallMetadata, read_call
 from mcpc.wire.jsontext import as_object
 from mcpc.wire.message import META
@@ -108,7 +109,7 @@ class CallReader:
         if ctx.method == LIST_TOOLS_METHOD and ctx.request_id is not None:
             return hide_parameters(await call_next(ctx))
         if ctx.method == DISCOVER_METHOD and ctx.request_id is not None:
-            return await with_channel_opened(await call_next(ctx), ctx, self._reception)
+            return await with_channel_opened(with_limit(await call_next(ctx)), ctx, self._reception)
         if self._sep2663.concerns(ctx):
             return await self._sep2663.listen(ctx, call_next)
         if ctx.method != CALL_TOOL_METHOD or ctx.request_id is None:

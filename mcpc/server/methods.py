@@ -14,7 +14,6 @@ from pydantic_core import from_json
 from mcpc.errors import MCPCError, TaskError, UnknownTask
 from mcpc.framing import current_connection
 from mcpc.mailbox import Batch
-from mcpc.messages import MCPCInformation
 from mcpc.responses import current_response
 from mcpc.server.call import client_of, current_principal
 from mcpc.server.desk import Desk
@@ -22,6 +21,7 @@ from mcpc.server.direct import DirectForm
 from mcpc.server.journal import Journal
 from mcpc.server.reception import Reception
 from mcpc.server.streams import ListenStream
+from mcpc.server.told_limit import information
 from mcpc.tasks import TaskState
 from mcpc.wire.message import with_meta
 from mcpc.wire.names import (
@@ -136,7 +136,7 @@ class _Methods:
 
     async def info(self, ctx: Context, params: _InfoParams) -> dict[str, Any]:
         """Who we are."""
-        return MCPCInformation(mcpc_provider=self._name).model_dump()
+        return information(self._name)
 
     async def task(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
         """A task's state."""

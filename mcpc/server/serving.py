@@ -23,9 +23,11 @@ from mcpc.server.apart import apart
 from mcpc.server.binding import Binding, bind
 from mcpc.server.counted import CountedReader, CountedWriter
 from mcpc.server.served import Served
+from mcpc.server.told_limit import served_limit
 from mcpc.server.workshop import Workshop
-from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, URI, FrameChannel, Peer, traits_of
+from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, DEFAULT_MAX_MESSAGE_SIZE, URI, FrameChannel, Peer, traits_of
 from mcpc.uri import listen_at, parse_uri, prepare, resolve
+from mcpc.uri import transport_options as transport_options_of
 
 __all__ = ["KEYWORDS", "ServerEndpoint", "Told", "held", "joined", "listen", "serve"]
 
@@ -40,8 +42,9 @@ CLOSE_PATIENCE = 3.0
 class ServerEndpoint:
     """The core's side of the connections that a listener accepts (see `transport.Endpoint`)."""
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: Binding, limit: int | None = None) -> None:
         self._binding = binding
+        self._limit = limit
         self._state: Any = None
 
     @property
@@ -74,6 +77,7 @@ class ServerEndpoint:
         """Serve one framed connection until it ends."""
         async with Connection(channel, side="server", peer=peer, pending=self.pending()).open() as connection:
             _introduce(connection)
+            connection.reader.last_context.run(served_limit.set, self._limit)
             await self._serve(*connection.streams)
 
     async def serve_streams(self, read: Any, write: Any, peer: Peer) -> None:
@@ -139,12 +143,16 @@ async def listen(
         MCPCError: it is not a server.
     """
     binding = bind(server)
-    endpoint = ServerEndpoint(binding)
     scheme = parse_uri(uri).scheme
-    opened = listen_at(uri, endpoint, **merged(options, transport_options))
+    given = merged(options, transport_options)
+    limit = {**transport_options_of(resolve(scheme), "listen"), **given}.get("max_message_size")
+    endpoint = ServerEndpoint(binding, limit)
+    opened = listen_at(uri, endpoint, **given)
     lifespan = nullcontext() if traits_of(resolve(scheme)).drives_server else endpoint.lifespan()
     binding.workshop.duties.serves = True
+    token = served_limit.set(limit)  # for what runs the server itself, as HTTP does; a connection knows its own
     async with held(binding.workshop, lifespan, opened, f"a connection over {scheme}") as listener:
+        served_limit.reset(token)
         yield Served(listener, binding.name, binding.workshop.wind_down, binding.store)
 
 
@@ -158,7 +166,7 @@ async def joined(server: Any) -> AsyncGenerator[FrameChannel]:
         MCPCError: it is not a server.
     """
     binding = bind(server)
-    endpoint = ServerEndpoint(binding)
+    endpoint = ServerEndpoint(binding, DEFAULT_MAX_MESSAGE_SIZE)
     ours, theirs = memory_pair(max_answer_size=DEFAULT_MAX_ANSWER_SIZE)
     what = "the connection of a client in this process"
     binding.workshop.duties.serves = True

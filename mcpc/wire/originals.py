@@ -65,12 +65,12 @@ def decode_direct(result: dict[str, Any]) -> list[MCPCMessage]:
 
 def info_params(information: MCPCInformation) -> dict[str, Any]:
     """What a client says of itself in a handshake: the params of `mcpc/info`, and 0.2.6's arguments."""
-    return {"mcpc_info": information.model_dump()}
+    return {"mcpc_info": information.model_dump(exclude_none=True)}
 
 
 def handshake_result(information: MCPCInformation, *, modern: bool) -> dict[str, Any]:
     """What the originals' handshake tools answer; `modern` is for the protocol from 2026-07-28 on."""
-    content = [{"type": "text", "text": information.model_dump_json()}]
+    content = [{"type": "text", "text": information.model_dump_json(exclude_none=True)}]
     result: dict[str, Any] = {"content": content, IS_ERROR: False}
     return {**result, RESULT_TYPE: "complete"} if modern else result
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 
 import mcpc
 from mcpc.server.kinds import lowlevel_of
+from mcpc.transport import DEFAULT_MAX_MESSAGE_SIZE
 from support import make_server
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +23,7 @@ INFORMATION = {
     "mcpc_version": "1.0.0",
     "mcpc_provider": "test-server",
     "mcpc_direct_updates": True,
+    "mcpc_max_message_size": DEFAULT_MAX_MESSAGE_SIZE,
 }
 
 

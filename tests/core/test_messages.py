@@ -74,7 +74,7 @@ def test_construction_is_lenient_and_the_gate_is_not() -> None:
 
 
 def test_one_side_says_of_itself_what_the_handshake_asks() -> None:
-    assert MCPCInformation(mcpc_provider="p").model_dump() == {
+    assert MCPCInformation(mcpc_provider="p").model_dump(exclude_none=True) == {
         "mcpc_enabled": True,
         "mcpc_version": VERSION,
         "mcpc_provider": "p",

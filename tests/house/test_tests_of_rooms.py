@@ -70,6 +70,8 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "server.outlets": ("server/test_journal.py", "server/test_results.py"),
     "client.client": ("client/test_life.py", "client/test_tasks_client.py"),
     "client.connecting": ("client/test_life.py", "core/test_traits.py"),
+    "client.request_sizes": ("promises/test_message_sizes.py",),
+    "server.told_limit": ("promises/test_message_sizes.py",),
     "client.listened": ("client/test_stats.py", "client/test_life.py"),
     "client.handler": ("peers/test_originals.py",),
     "client.keeping": ("client/test_channel_taken_up.py",),

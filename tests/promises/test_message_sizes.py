@@ -80,12 +80,64 @@ async def test_a_request_over_the_servers_limit_fails_its_own_call_and_nothing_e
         with anyio.fail_after(20):
             async with client:
                 task = await client.start_task("hold", {"text": ""})
+                forget_limit(client)
                 with pytest.raises(MCPError, match=r"limit of 20000 bytes|413"):
                     await client.call_tool("hold", {"text": "x" * LIMIT})
                 await task.send("go on")
                 assert await task.result() == "go on"
                 assert (await client.call_tool("echo", {"text": "x" * (LIMIT - 1000)})).is_error is False
     assert "lost" not in states
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_client_does_not_send_what_is_over_the_limit_that_the_server_told(address: str, mode: Any) -> None:
+    states: list[str] = []
+    seen: list[str] = []
+    made = server()
+
+    @made.tool()
+    def note(text: str) -> int:  # pyright: ignore[reportUnusedFunction]
+        seen.append(text)
+        return len(text)
+
+    async with mcpc.listen(made, address, max_message_size=LIMIT) as listener:
+        with anyio.fail_after(20):
+            async with mcpc.Client(listener.uri, on_connection=states.append, mode=mode) as client:
+                task = await client.start_task("hold", {"text": ""})
+                asks: list[Callable[[], Any]] = [
+                    lambda: client.call_tool("note", {"text": "x" * LIMIT}),
+                    lambda: client.start_task("hold", {"text": "x" * LIMIT}),
+                    lambda: task.send("x" * LIMIT),
+                    lambda: task.answer("some", "x" * LIMIT),
+                ]
+                for ask in asks:
+                    with pytest.raises(mcpc.LimitReached, match="limit of 20000 bytes") as refused:
+                        await ask()
+                    assert (refused.value.limit, refused.value.value) == ("max_message_size", LIMIT)
+                assert (await client.call_tool("note", {"text": "small"})).is_error is False
+                await task.send("go on")
+                assert await task.result() == "go on"
+    assert seen == ["small"]
+    assert "lost" not in states
+
+
+async def test_a_request_at_the_limit_is_sent_and_one_past_it_is_not(address: str) -> None:
+    async with mcpc.listen(server(), address, max_message_size=LIMIT) as listener:
+        with anyio.fail_after(20):
+            async with mcpc.Client(listener.uri) as client:
+                with pytest.raises(mcpc.LimitReached) as refused:
+                    await client.call_tool("echo", {"text": "x" * LIMIT})
+                size = int(str(refused.value).split()[3])
+                fits = LIMIT - (size - LIMIT)  # what is left of the limit once the envelope has its part
+                assert (await client.call_tool("echo", {"text": "x" * fits})).is_error is False
+                with pytest.raises(mcpc.LimitReached):
+                    await client.call_tool("echo", {"text": "x" * (fits + 1)})
+
+
+def forget_limit(client: mcpc.Client) -> None:
+    """Make a client one of a server that has not told its limit."""
+    assert client.server_information is not None
+    client.server_information.mcpc_max_message_size = None
 
 
 async def test_batches_stay_under_the_listeners_limit(address: str) -> None:
