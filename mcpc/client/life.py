@@ -76,7 +76,7 @@ class Life:
 
     def explained(self, what: str) -> str:
         """A sentence about a lost connection, with the reason, where the transport gave one."""
-        return f"{what}: {self._why}" if self._why else what
+        return f"{what}: {self._why}" if self._why and self._why not in what else what
 
     async def explaining(self, request: Awaitable[T]) -> T:
         """What a request gives; one that fails with the connection says why that was lost."""

@@ -18,6 +18,10 @@ FOR_EVER = 10 * 365 * 24 * 3600.0
 """Seconds: a listen request has no answer until it ends, so the session's read timeout is not for it."""
 
 
+CLOSED = "Connection closed"
+"""What the SDK says of a request that its connection left behind."""
+
+
 class _Params(RequestParams):
     model_config = ConfigDict(extra="allow")
 
@@ -54,5 +58,6 @@ async def ask_to_listen(session: ClientSession, params: dict[str, Any]) -> None:
 def typed(exc: MCPError) -> Exception:
     """The error of ours that one of the SDK's stands for, or itself."""
     if exc.code == CONNECTION_CLOSED:
-        return ConnectionLost("the connection to the server went away")
+        _, reason, why = exc.message.partition(f"{CLOSED}: ")  # as `Life.explaining` has put it
+        return ConnectionLost(f"the connection to the server went away{': ' if reason else ''}{why}")
     return error_of(exc.message, exc.error.data) or exc

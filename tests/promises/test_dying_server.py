@@ -67,6 +67,15 @@ async def test_pending_calls_and_handles_say_how_it_ended_and_its_last_words(
                 await task.result()
 
 
+async def test_an_ordinary_tool_that_was_started_as_a_task_says_it_too_and_once(command: str) -> None:
+    with anyio.fail_after(60):
+        async with mcpc.Client(command, mode="legacy", errlog=None) as client:
+            with pytest.raises(mcpc.ConnectionLost) as failed:
+                await (await client.start_task("plain", {"how": "exit"})).result()
+    assert str(failed.value).count("the server ended with exit code 3") == 1
+    assert str(failed.value).count(r"no licence \x1b[2J found") == 1
+
+
 async def test_one_that_dies_before_it_says_anything_is_told_of_too() -> None:
     with anyio.fail_after(60), pytest.raises(mcpc.ConnectFailed, match="the server ended with exit code 7"):
         async with mcpc.Client(f"stdio:{shlex.quote(sys.executable)} -c 'raise SystemExit(7)'"):
