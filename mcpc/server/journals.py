@@ -15,6 +15,9 @@ from mcpc.shares import Shares
 
 __all__ = ["EVERY_SESSION", "JournalTable"]
 
+MIN_LOOK = 64
+"""Journals below which it is not looked which were idle for too long."""
+
 EVERY_SESSION = "*"
 """The `session_id` of a server event that is for every channel."""
 
@@ -46,6 +49,8 @@ class JournalTable:
         self.shrunk: int = 0
         """How often a log lost its older half to the bound on all."""
         self._past = Traffic()
+        self._look_at = MIN_LOOK
+        """How many there have to be before it is looked again which were idle for too long."""
         self._holders: dict[str, tuple[Hashable, ...]] = {}
         """Whom each journal is counted for."""
         self.taken: Bound = Bound(Shares(limits.max_channels, limits.client_share), "max_channels", "channels are open")
@@ -162,8 +167,9 @@ class JournalTable:
             )
 
     def _make_room(self, holders: tuple[Hashable, ...]) -> None:
-        if len(self._journals) % 64 == 0 or len(self._journals) >= self._limits.max_channels:
+        if len(self._journals) >= min(self._look_at, self._limits.max_channels):
             self.expire()
+            self._look_at = 2 * max(MIN_LOOK, len(self._journals))  # a look at all is paid for by as many new ones
         refusal = self.taken.refusal(holders)
         if refusal is None:
             return

@@ -4,6 +4,7 @@ Bounded: a reader that takes nothing for `stall_timeout` counts as gone, and nob
 Knows nothing of what is sent.
 """
 
+from collections import OrderedDict
 from typing import Protocol
 
 import anyio
@@ -37,8 +38,8 @@ class Pressure:
     """
 
     def __init__(self, backlog: Backlog, stall_timeout: float) -> None:
-        self.waiting: list[anyio.Event] = []
-        """Who waits for room, first come first served."""
+        self.waiting: OrderedDict[anyio.Event, None] = OrderedDict()
+        """Who waits for room, first come first served. Thousands may, and each leaves without a look at the others."""
         self._backlog = backlog
         self._stall_timeout = stall_timeout
 
@@ -61,7 +62,7 @@ class Pressure:
         if not self.waiting and (reader := self._backlog.reader) is not None:
             reader.progressed_at = anyio.current_time()
         turn = anyio.Event()
-        self.waiting.append(turn)
+        self.waiting[turn] = None
         try:
             while not turn.is_set() and (reader := self._backlog.reader) is not None and not reader.stalled:
                 patience = reader.progressed_at + self._stall_timeout - anyio.current_time()
@@ -76,8 +77,7 @@ class Pressure:
                 self._give(1)  # the turn is not used
             raise
         finally:
-            if turn in self.waiting:
-                self.waiting.remove(turn)
+            self.waiting.pop(turn, None)
 
     def give_all(self) -> None:
         """Let everybody who waits look anew whether they must."""
@@ -86,7 +86,7 @@ class Pressure:
     def _give(self, count: int) -> None:
         """Let `count` of those who wait for room go on."""
         for _ in range(min(count, len(self.waiting))):
-            self.waiting.pop(0).set()
+            self.waiting.popitem(last=False)[0].set()
 
     def made_room(self) -> None:
         """The reader was sent something: as many who wait may post as there are messages that can go."""

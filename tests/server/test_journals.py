@@ -4,7 +4,7 @@ import pytest
 
 import mcpc
 from mcpc.errors import MCPCError
-from mcpc.server.journals import JournalTable
+from mcpc.server.journals import MIN_LOOK, JournalTable
 from mcpc.server.limits import Limits
 
 
@@ -110,3 +110,28 @@ def test_where_each_holds_something_unread_a_new_client_is_refused_until_one_has
         channels.open("c", None)
     time.now += 60.0
     assert channels.open("c", None) is not None
+
+
+def test_to_open_many_does_not_look_at_all_of_them_again_and_again() -> None:
+    class Counted(JournalTable):
+        looked = 0
+
+        def expire(self) -> None:
+            self.looked += len(self)
+            super().expire()
+
+    count = 2000
+    journals = Counted(Limits(), Time(), lambda key: [])
+    for number in range(count):
+        journals.open(f"{number}", None, client=number)
+    assert len(journals) == count
+    assert 0 < journals.looked <= count
+
+
+def test_those_that_were_idle_for_too_long_are_forgotten_though_the_bound_is_far() -> None:
+    time = Time()
+    journals = table(time, max_channels=10_000)
+    for number in range(300):
+        time.now += 1.0  # ten of them are young enough at a time
+        journals.open(f"{number}", None, client=number)
+    assert len(journals) <= 2 * MIN_LOOK

@@ -135,3 +135,16 @@ async def test_who_comes_while_others_wait_waits_behind_them_though_there_is_roo
             log.pressure.made_room()
         await settled(log, 2)
         assert sorted(log.posted) == ["a", "late"]
+
+
+async def test_whoever_is_cancelled_leaves_the_others_in_their_order() -> None:
+    log = FullLog()
+    async with senders(log, "abcde") as scopes:
+        for left, name in ((4, "c"), (3, "a")):
+            scopes[name].cancel()
+            while len(log.pressure.waiting) > left:
+                await anyio.lowlevel.checkpoint()
+        for count in (1, 2, 3):
+            log.read(1)
+            await settled(log, count)
+    assert log.posted == ["b", "d", "e"]
