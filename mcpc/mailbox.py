@@ -190,15 +190,16 @@ class Mailbox:
 
         Also where they alone are more than a log.
         """
-        number, surplus = self.oldest, self.size + size - self.max_bytes
-        too_many = len(self) + count - self.max_messages
-        while (too_many > 0 or surplus > 0) and number <= self.head:
-            if number > after:
-                return True
-            surplus -= len(self._ring[(number - 1) % self.max_messages])
-            too_many -= 1
-            number += 1
-        return too_many > 0
+        unread = self.head - max(after, self.oldest - 1)
+        if unread < 1:
+            return count > self.max_messages
+        if unread + count > self.max_messages:
+            return True
+        if self.size + size <= self.max_bytes:
+            return False  # most often; else it is asked how much of what is here is unread
+        ring, first = self._ring, self.head - unread
+        kept = sum(len(ring[place % self.max_messages]) for place in range(first, self.head))
+        return kept + size > self.max_bytes
 
     def _make_room(self, size: int, sent: int) -> None:
         if self.head - self.oldest + 1 >= self.max_messages:

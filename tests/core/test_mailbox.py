@@ -6,7 +6,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -356,3 +356,23 @@ def test_the_cost_of_reading_what_is_set_aside_does_not_grow_with_it() -> None:
         return lines_run(lambda: read_all(box)) / kept
 
     assert cost_of_each(800) <= cost_of_each(100) * 2
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), max_size=12),
+    count=st.integers(1, 8),
+    size=st.integers(0, 40),
+    after=st.integers(0, 14),
+)
+def test_what_crowds_out_something_unread_is_told_as_if_it_were_done(
+    sizes: list[int], count: int, size: int, after: int
+) -> None:
+    box = Mailbox(max_messages=6, max_bytes=30)
+    for one in sizes:
+        box.append(b"x" * one)
+    there = [(n, sizes[n - 1]) for n in range(box.oldest, box.head + 1)]
+    gone: list[int] = []
+    while there and (len(there) + count > 6 or sum(one for _, one in there) + size > 30):
+        gone.append(there.pop(0)[0])
+    is_more_than_a_log = len(there) + count > 6
+    assert box.crowds_out(count, size, after) == (any(n > after for n in gone) or is_more_than_a_log)
