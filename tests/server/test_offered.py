@@ -151,7 +151,8 @@ async def test_a_client_of_the_release_before_is_answered_as_it_was(tmp_path: Pa
                         events += [run["head"]["event"] for run in runs for _ in run["results"]]
                         events += [one["event"] for one in params.get("messages", [])]
     information = answers[0]["capabilities"]["extensions"]["mcpc/callbacks"]
-    assert set(information) == {"mcpc_enabled", "mcpc_version", "mcpc_provider", "mcpc_direct_updates"}
+    told = {"mcpc_enabled", "mcpc_version", "mcpc_provider", "mcpc_direct_updates"}
+    assert set(information) == told | {"mcpc_max_message_size"}  # the limit is told to everybody; the channel is not
     assert {name: answers[1][name] for name in information} == information
     assert answers[3]["structuredContent"]["event"] == "created"
     assert events == ["update", "complete"]
