@@ -11,10 +11,13 @@ from mcpc.cli.places import newest, own_addresses
 from mcpc.transport import traits_of
 from mcpc.uri import default_address, example_of, parse_uri, resolve
 
-__all__ = ["address_of", "command_address", "is_command"]
+__all__ = ["address_of", "command_address", "is_command", "likely"]
 
 HERE = "127.0.0.1:8765"
 """The host and port of an example (`Traits.example`)."""
+
+MOST = 3
+"""Addresses that are suggested in place of one, at the most."""
 
 FILE = re.compile(r"[^:]+\.py(?::[A-Za-z_][\w.]*)?")
 """`app.py` or `app.py:server`: a server in a file, which is run for this one command."""
@@ -36,6 +39,21 @@ def address_of(text: str) -> str:
         *tries, last = [_at(known, place, path) for known in _over_networks()]
         raise UserMistake(f"{text!r} does not say how to speak to it: did you mean {', '.join(tries)} or {last}?")
     return text
+
+
+def likely(address: str) -> str:
+    """`did you mean …?` for an address at which somebody answers, but not as expected; nothing where none is likely.
+
+    With another path where the usual one is missing; else in the other ways in which one can be spoken to.
+    """
+    found = HOST.fullmatch(address.partition("://")[2])
+    if found is None:
+        return ""
+    scheme, place = address.partition("://")[0], found[0].partition("/")[0]
+    usual = _at(scheme, place, "")
+    others = [_at(known, place, "") for known in _over_networks() if known != scheme]
+    tries = [usual] if usual.rstrip("/") != address.rstrip("/") else others[:MOST]
+    return f"did you mean {' or '.join(tries)}?" if tries else ""
 
 
 def command_address(own: str, target: str) -> str:

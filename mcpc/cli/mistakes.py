@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     sdk = later("mcp.shared.exceptions")
 
-__all__ = ["COMPLETE", "FAILED", "MISTAKE", "UserMistake", "exit_code_of", "mistakes_told", "the_one"]
+__all__ = ["COMPLETE", "FAILED", "MISTAKE", "UserMistake", "exit_code_of", "explanation", "mistakes_told", "the_one"]
 
 logger: logging.Logger = logger_of(__name__)
 
@@ -53,7 +53,7 @@ def mistakes_told() -> Generator[None]:
             discard_output()
             if cause.reader_left:
                 raise typer.Exit(READER_LEFT) from None  # `mcpc ... | head` wants no word about it
-        text = _explanation(cause)
+        text = explanation(cause)
         if text is None:
             raise cause from cause.__cause__
         logger.debug("the command failed", exc_info=cause)
@@ -71,7 +71,7 @@ def the_one(exc: BaseException) -> BaseException:
     return cast("BaseException", exc)
 
 
-def _explanation(exc: BaseException) -> str | None:
+def explanation(exc: BaseException) -> str | None:
     """What to tell the user; None where the fault is ours."""
     if isinstance(exc, MCPCError | UserMistake | OutputEnded):
         return str(exc)

@@ -596,6 +596,52 @@ def test_an_address_without_a_scheme_is_told_which_it_may_be() -> None:
     assert "'n' is given twice" in here("call", "tcp://127.0.0.1:1", "t", "n:=3", "n=3").stderr
 
 
+def test_who_dials_the_wrong_door_of_the_right_house_is_shown_the_right_one(app: str) -> None:
+    with served(app, "http://127.0.0.1:0/mcp") as (_, uris):
+        right = uris[0]
+        house = right.removesuffix("/mcp")
+        asked = [f"{house}/", f"{house}/else", right.replace("http", "ws", 1), right.replace("http", "sse+http", 1)]
+        told = [program.written["err"] for program in run_all([("tools", address) for address in asked])]
+    for text in told[:3]:
+        assert f"; did you mean {right}" in text
+    assert "; did you mean sse+http://" in told[3]
+
+
+@pytest.mark.anyio
+async def test_a_socket_whose_server_waits_for_more_is_perhaps_another_s(
+    monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    told: list[str] = []
+    scope = anyio.CancelScope()
+
+    def say(text: str) -> None:
+        told.append(text)
+        scope.cancel()
+
+    monkeypatch.setattr(connecting, "PATIENCE", 0.01)
+    monkeypatch.setattr(connecting, "say", say)
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        with anyio.fail_after(DEADLINE), scope:
+            async with connecting.connected(Place(f"tcp://127.0.0.1:{port}", {})):
+                raise AssertionError("nobody answered")
+    assert f"(did you mean http://127.0.0.1:{port}/mcp or " in told[0]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", ["HTTP 401 Unauthorized", "HTTP 403 Forbidden"])
+async def test_other_credentials_are_no_matter_of_the_address(
+    text: str, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise mcpc.ConnectRefused(f"http://127.0.0.1:1/ refused us: {text}")
+
+    monkeypatch.setattr(mcpc, "Client", refuse)
+    with pytest.RaisesGroup(pytest.RaisesExc(mcpc.ConnectRefused, match=f"{text}$")):
+        async with connecting.connected(Place("http://127.0.0.1:1/", {})):
+            raise AssertionError("it was refused")
+
+
 def test_whatever_schema_a_server_sends_is_listed_as_what_it_is() -> None:
     schema = {
         "type": "object",

@@ -18,7 +18,7 @@ class Seen:
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
 
-    def take(self, message: dict[str, Any]) -> None:
+    def take(self, message: dict[str, Any], size: int) -> None:
         self.told.append(("callback", message.get("method")))
 
     def call_sent(self, request_id: Any, task_id: Any) -> None:
