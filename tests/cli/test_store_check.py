@@ -100,7 +100,7 @@ def test_a_mistake_is_told_in_a_line(tmp_path: Path) -> None:
     text.write_text("no database at all, but long enough to be taken for the head of one" * 20)
     for uri, says in (
         ("redis://127.0.0.1:1/0", "redis cannot be reached"),
-        ("nope:", "known: memory, redis"),
+        ("nope:", "no store for scheme 'nope'; known: "),
         ("tasks.db", "must start with a scheme"),
         (f"sqlite:{tmp_path}", "is a folder"),
         (f"sqlite:{tmp_path}/nowhere/tasks.db", "no folder"),
