@@ -1,5 +1,6 @@
 """Redis and Valkey as a store: the contract, its addresses, and what goes wrong with servers. Real servers, always."""
 
+import secrets
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -251,3 +252,39 @@ async def test_what_a_process_that_died_in_the_middle_left_out_is_made_good(lost
         claimed = await store.claim("r", ["t"])
         assert claimed is not None
         assert claimed[0].task_id == "one"
+
+
+async def test_a_worker_that_looks_while_a_task_is_entered_does_not_lose_it(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands in the queue a moment before it is entered: who has seen it there by then must not take it away."""
+    seen, tried, entered = anyio.Event(), anyio.Event(), anyio.Event()
+    run = Engine.run
+
+    async def slowly(self: Engine, name: str, *args: Any) -> Any:
+        if name == "enter":
+            seen.set()
+            await tried.wait()
+        answer = await run(self, name, *args)
+        if name == "claim" and not tried.is_set():
+            tried.set()
+            await entered.wait()
+        return answer
+
+    channel, task_id = channel_id(f"the key of a front end's client {secrets.token_hex(8)}"), secrets.token_hex(8)
+    task = NewTask(task_id=task_id, channel=channel, tool_name="early", session_id="s", state=b"{}")
+
+    async def enter(store: Store) -> None:
+        assert (await store.enter(task, runner=None)).is_new
+        entered.set()
+
+    with anyio.fail_after(20):
+        async with open_store(server.uri) as front, open_store(server.uri) as back, anyio.create_task_group() as group:
+            await front.open(channel, principal=None)
+            monkeypatch.setattr(Engine, "run", slowly)
+            group.start_soon(enter, front)
+            await seen.wait()
+            assert await back.claim("a worker", {"early"}) is None
+            claimed = await back.claim("a worker", {"early"})
+            assert claimed is not None
+            assert claimed[0].task_id == task_id

@@ -41,7 +41,7 @@ class RedisRunners:
             channel, _, task_id = member.partition(" ")
             claimed = await self._claim(runner, channel, task_id, handed=False)
             # Taken by us, or by another before: either way it does not wait any more.
-            await self._engine.command("zrem", self._keys.queue(tool), [member])
+            await self._leave_queue(runner, tool, channel, task_id)
             if claimed is not None:
                 return claimed
         return None
@@ -50,20 +50,37 @@ class RedisRunners:
         """See `Store.take`."""
         taken = await self._claim(runner, channel, task_id, handed=True)
         if taken is not None:
-            await self._engine.command("zrem", self._keys.queue(taken[1].tool_name), [f"{channel} {task_id}"])
+            await self._leave_queue(runner, taken[1].tool_name, channel, task_id)
+        else:
+            holder = await self._engine.command("hget", self._keys.task(channel, task_id), "runner")
+            await self._let_go(runner, channel, task_id, holder)
         return taken
 
     async def _claim(self, runner: str, channel: str, task_id: str, *, handed: bool) -> tuple[Claim, StoredTask] | None:
         """Take one task, if it waits; with `handed`, also one that was handed off."""
         await self.hold(runner, channel, task_id)
         found = await self._engine.run("claim", self._keys.channel(channel, task_id), [runner, int(handed)])
-        if found:
-            stored = stored_task(task_id, channel, dict(zip(found[::2], found[1::2], strict=True)))
-            return Claim(task_id, channel, stored.token), stored
-        holder = await self._engine.command("hget", self._keys.task(channel, task_id), "runner")
-        if holder != runner.encode():  # else it is held from before
+        if not found:
+            return None
+        stored = stored_task(task_id, channel, dict(zip(found[::2], found[1::2], strict=True)))
+        return Claim(task_id, channel, stored.token), stored
+
+    async def _leave_queue(self, runner: str, tool: str, channel: str, task_id: str) -> None:
+        """A task that a runner has tried to take waits no more; one that was queued only after that waits again."""
+        _, (status, holder) = await self._engine.commands(
+            [
+                ("zrem", self._keys.queue(tool), [f"{channel} {task_id}"]),
+                ("hmget", self._keys.task(channel, task_id), ["status", "runner"]),
+            ]
+        )
+        if status == b"queued":
+            await self.queue(tool, channel, task_id)
+        await self._let_go(runner, channel, task_id, holder)
+
+    async def _let_go(self, runner: str, channel: str, task_id: str, holder: bytes | None) -> None:
+        """Last of all, so that a runner that dies before is looked after. What it holds from before stays."""
+        if holder != runner.encode():
             await self._engine.command("srem", self._keys.held(runner), [f"{channel} {task_id}"])
-        return None
 
     async def _waiting(self, tools: Collection[str]) -> list[tuple[str, str]]:
         """The queued tasks of these tools, who waits longest first: each with its tool."""
