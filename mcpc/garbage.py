@@ -41,7 +41,7 @@ class _Pause:
             gc.enable()
 
 
-collection_paused = _Pause()
+collection_paused: _Pause = _Pause()
 """In a `with`: the garbage collector rests, if it was on, and goes on when the last such block has ended."""
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where no process is a copy of another

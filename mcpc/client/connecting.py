@@ -62,7 +62,7 @@ class Connector(_Transport):
         self.uri: URI = parsed
         self.redialled: bool = traits_of(transport).redialled
         """Dialling again reaches the same server."""
-        self.heartbeat = traits_of(transport).heartbeat
+        self.heartbeat: bool = traits_of(transport).heartbeat
         """Nothing but asking tells whether the server still answers."""
         self.options: dict[str, Any] = dict(options)
         """What it is dialled with."""

@@ -5,6 +5,7 @@ a second and when the client is left: after a kill the last of it may come again
 nothing is left out.
 """
 
+import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable
@@ -21,7 +22,7 @@ from mcpc.logs import logger_of
 
 __all__ = ["Keeping"]
 
-logger = logger_of(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 INTERVAL = 0.2
 """Seconds between two looks at what was handled."""

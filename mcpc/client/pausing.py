@@ -4,6 +4,7 @@ The listener stays attached meanwhile, so that the server's senders wait for it.
 is already on its way stays with the `Inbox`. Knows nothing of messages.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -18,7 +19,7 @@ from mcpc.wire.names import PAUSE_METHOD, RESUME_METHOD
 
 __all__ = ["PATIENCE", "RENEWAL", "Pausing"]
 
-logger = logger_of(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 PATIENCE = 10.0
 """Seconds for the server to answer."""

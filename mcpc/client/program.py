@@ -4,6 +4,7 @@ An ordinary tool asks by a request of its own, which needs a connection on which
 worker's request comes as a question of its task, over any connection. Knows no handle and no user.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from mcpc.wire.standard import ROOTS_METHOD, SAMPLING_METHOD
 
 __all__ = ["Program"]
 
-logger = logger_of(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 _requests: TypeAdapter[InputRequest] = TypeAdapter(InputRequest)
 

@@ -42,12 +42,12 @@ class StartedCall:
     def __init__(self, handle: TaskHandle, router: Router) -> None:
         self.handle = handle
         self.router = router
-        self.steering = CallSteering(handle.tool_name)
+        self.steering: CallSteering = CallSteering(handle.tool_name)
         """How it is reached once it is known to be an ordinary tool's."""
         self.given = handle
         """What the starter gets: another handle where the task was begun before."""
         self._token = str(uuid.uuid4())
-        self.is_ordinary = False
+        self.is_ordinary: bool = False
         """Whether it has shown to be an ordinary tool's, which goes on."""
         self._failure: Exception | None = None
         self._settled = anyio.Event()

@@ -74,9 +74,11 @@ class Binding:
         self.hands_out = False
         """Whether plain callers of any of them get a handle after some seconds."""
         self.source: Source | None = source
-        self.desk, self.reception = _front(limits, source)
+        front = _front(limits, source)
+        self.desk: Desk = front[0]
+        self.reception: Reception = front[1]
         self.workshop: Workshop = self.desk.workshop
-        self.handed = HandedTasks(limits.task_ttl, self.workshop.presence, self.workshop.stop)
+        self.handed: HandedTasks = HandedTasks(limits.task_ttl, self.workshop.presence, self.workshop.stop)
         """The tasks whose plain callers have a handle."""
         self.sep2663: TasksExtension = TasksExtension(self.desk, lowlevel)
         """The same tasks, for clients that know the tasks extension."""

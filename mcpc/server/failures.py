@@ -18,7 +18,11 @@ __all__ = ["ABANDONED", "STOPPED", "Failure", "ToldFailure", "failure_of", "hold
 
 STOPPED = failure("stopped", "the task was stopped")
 """What the last message of a stopped task carries."""
-ABANDONED = {"error": "stopped", "message": "the task was stopped, as its client is gone", "abandoned": True}
+ABANDONED: dict[str, Any] = {
+    "error": "stopped",
+    "message": "the task was stopped, as its client is gone",
+    "abandoned": True,
+}
 """What the last message of a task carries that was stopped because nobody was there for it any more."""
 MAX_TEXT = 16 * 1024
 """Characters of an error's text at the most."""

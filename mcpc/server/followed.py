@@ -1,5 +1,6 @@
 """Who follows the state of a stored task: they are told what the store holds, wherever the task runs."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -11,7 +12,7 @@ from mcpc.tasks import TaskState
 
 __all__ = ["Followed", "Following"]
 
-logger = logger_of(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 
 class Followed:

@@ -1,5 +1,6 @@
 """Keeps the store open while the server is served, with the tasks that belong to it. Lives in the server's host."""
 
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -12,7 +13,7 @@ from mcpc.store import Store
 
 __all__ = ["Keeper", "Source"]
 
-logger = logger_of(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 PAUSE = 1.0
 """Seconds before a chore that failed is begun again."""

@@ -4,6 +4,7 @@ A background tool answers such a call at once. An ordinary one answers at its en
 it from a background tool whose answer is late. Knows no kind of server.
 """
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,7 +17,7 @@ from mcpc.server.workshop import Workshop
 
 __all__ = ["shown_to_run"]
 
-logger = logger_of(__name__)
+logger: logging.Logger = logger_of(__name__)
 
 GRACE = 0.1
 """Seconds in which a call may be answered, or its task begin, before anything is said of it."""

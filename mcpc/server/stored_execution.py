@@ -136,13 +136,14 @@ class StoredExecution(Execution):
         resumed: bytes | None = None,
     ) -> None:
         super().__init__(state, registry, outlet, limits, on_end)
-        self.inputs = self._stored_inputs = _StoredInputs(line, limits)
-        self.line = line
-        self.lost = False
+        self._stored_inputs = _StoredInputs(line, limits)
+        self.inputs: Inputs = self._stored_inputs
+        self.line: Line = line
+        self.lost: bool = False
         """Whether it is no longer ours to run: nothing more of it is sent."""
         self.may_run_again = False
         """Whether it is given back, and not stopped, when the server shuts down."""
-        self.heard = 0
+        self.heard: int = 0
         """The number of the last signal that was heard."""
         self.resumed: Any = None if resumed is None else from_json(resumed)
         self.stops: Callable[[], None] = lambda: None
@@ -201,7 +202,7 @@ class StoredExecution(Execution):
     def tell_end(self) -> None:
         """Tell the store how it ended, by a new writer: whatever the one before has told, it may not have landed."""
         state = self.state
-        self.line = self.line.again()
+        self.line: Line = self.line.again()
         event = "complete" if state.status is Status.COMPLETE else "failed"
         self.line.end(None if state.owner.startswith(STATE_ONLY) else state.ending, event)
 

@@ -104,7 +104,7 @@ class StoredJournal(Journal):
         super().__init__(channel, principal, limits, clock)
         self.elsewhere: Reader | None = None
         """Who listens at another process, as far as the store has told."""
-        self.pressure = _StoredPressure(self, limits.stall_timeout)
+        self.pressure: Pressure = _StoredPressure(self, limits.stall_timeout)
         self._waiting = self.pressure.waiting
         self.pool: Pool = Pool()
         """What waits for the store."""
