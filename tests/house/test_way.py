@@ -87,8 +87,12 @@ async def test_a_call_goes_the_way_that_is_shown_and_enters_each_room_once() -> 
         await task.update("the worker holds its task")
         stopped.append(sys.setprofile(None))
 
+    @callbacks.tool()
+    async def first(task: mcpc.Task) -> None: ...  # pyright: ignore[reportUnusedFunction]
+
     with anyio.fail_after(20):
         async with mcpc.Client(server) as client:
+            await (await client.start_task("first")).result()  # so it listens by now: that is a request of its own
             with followed.following():
                 task = await client.start_task("work")
                 await task.result()
