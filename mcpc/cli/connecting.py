@@ -1,23 +1,20 @@
 """A connection to a server, as the commands make one."""
 
 import logging
-import re
-import ssl
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
-from mcp import MCPError
 
 import mcpc
 from mcpc.cli.addresses import likely
-from mcpc.cli.mistakes import UserMistake, explanation, the_one
 from mcpc.cli.naming import meant
 from mcpc.cli.option_types import check_types
 from mcpc.cli.speech import say
+from mcpc.cli.suggesting import suggesting
 from mcpc.cli.values import assignments, read_value, token_from
 from mcpc.logs import logger_of
 from mcpc.transport import traits_of
@@ -29,9 +26,6 @@ logger: logging.Logger = logger_of(__name__)
 
 PATIENCE = 5.0
 """Seconds without an answer after which the user is told what is waited for."""
-
-OTHER_CREDENTIALS = re.compile(r"\bHTTP 40[13]\b")
-"""How a refusal reads that is no matter of the address."""
 
 
 @dataclass(frozen=True)
@@ -99,39 +93,17 @@ async def connected(place: Place, **options: Any) -> AsyncGenerator[mcpc.Client]
 
     Raises:
         ConnectFailed: nobody answered, or the peer refused us.
+        UserMistake: it refused us, and another address is likely meant.
     """
     async with anyio.create_task_group() as tasks:
         waiting = anyio.CancelScope()
         tasks.start_soon(_tell_of_waiting, place.uri, waiting)
         chosen = {**place.options, **_held_back(place), **options}
         async with AsyncExitStack() as stack:
-            with _suggesting(place.uri):
+            with suggesting(place.uri):
                 client = await stack.enter_async_context(mcpc.Client(place.uri, provider="mcpc-cli", **chosen))
             waiting.cancel()
             yield client
-
-
-@contextmanager
-def _suggesting(uri: str) -> Generator[None]:
-    """Whoever is refused at an address may have meant another at the same place."""
-    try:
-        yield
-    except Exception as exc:
-        cause = the_one(exc)
-        answered = isinstance(cause, MCPError | mcpc.ConnectFailed) and not _is_unreachable(cause)
-        text = explanation(cause) or ""
-        if not answered or OTHER_CREDENTIALS.search(text) or not (hint := likely(uri)):
-            raise
-        raise UserMistake(f"{text}; {hint}") from exc
-
-
-def _is_unreachable(error: BaseException | None) -> bool:
-    """Whether nobody was there to answer: the system said so. What TLS says is somebody's answer."""
-    while error is not None:
-        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | mcpc.MCPCError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _held_back(place: Place) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from mcpc.sdk import custom_routes
 from mcpc.server.apart import apart
 from mcpc.server.binding import Binding, bind
 from mcpc.server.counted import CountedReader, CountedWriter
+from mcpc.server.leaving import until_cancelled
 from mcpc.server.served import Served
 from mcpc.server.told_limit import served_limit
 from mcpc.server.workshop import Workshop
@@ -240,26 +241,8 @@ async def serve(
     """
     given = merged(options, transport_options)
     prepare(uri, "listen", given, KEYWORDS)
-    failures: list[Exception] = []
-    leaving, left = anyio.Event(), anyio.Event()
-
-    async def hold() -> None:
-        # Shielded: whoever cancels us means the serving, not the last messages of the tasks (see `listen`).
-        with anyio.CancelScope(shield=True):
-            try:
-                await _hold(server, uri, leaving, on_listening, given)
-            except Exception as exc:
-                failures.append(exc)
-        left.set()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(hold)
-        try:
-            await left.wait()
-        finally:
-            leaving.set()
-    if failures:
-        raise failures[0]
+    # Whoever cancels us means the serving, not the last messages of the tasks (see `listen`).
+    await until_cancelled(lambda leaving: _hold(server, uri, leaving, on_listening, given))
 
 
 async def _hold(

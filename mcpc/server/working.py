@@ -9,6 +9,7 @@ import anyio
 
 from mcpc.errors import MCPCError
 from mcpc.server.binding import Binding, bind
+from mcpc.server.leaving import until_cancelled
 from mcpc.server.serving import ServerEndpoint, held
 from mcpc.server.store_option import SHARED
 from mcpc.server.stored_workshop import StoredWorkshop
@@ -53,29 +54,14 @@ async def work(server: Any, *, concurrency: int = DEFAULT_CONCURRENCY, on_ready:
     """
     binding = bind(server)
     workshop = _workshop_of(binding, concurrency)
-    failures: list[Exception] = []
-    leaving, left = anyio.Event(), anyio.Event()
 
-    async def hold() -> None:
-        # Shielded: whoever cancels us means the work, not the giving back.
-        with anyio.CancelScope(shield=True):
-            try:
-                async with _working(binding, workshop, concurrency):
-                    if on_ready is not None:
-                        on_ready(Working(binding.name, tuple(workshop.duties.away), binding.store))
-                    await leaving.wait()
-            except Exception as exc:
-                failures.append(exc)
-        left.set()
+    async def hold(leaving: anyio.Event) -> None:
+        async with _working(binding, workshop, concurrency):
+            if on_ready is not None:
+                on_ready(Working(binding.name, tuple(workshop.duties.away), binding.store))
+            await leaving.wait()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(hold)
-        try:
-            await left.wait()
-        finally:
-            leaving.set()
-    if failures:
-        raise failures[0]
+    await until_cancelled(hold)  # whoever cancels us means the work, not the giving back
 
 
 def _workshop_of(binding: Binding, concurrency: int) -> StoredWorkshop:

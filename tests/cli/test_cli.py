@@ -196,10 +196,8 @@ def test_a_server_that_dies_is_dialled_again_only_where_that_can_help(app: str) 
             )
 
 
-@pytest.mark.anyio
-async def test_who_waits_long_for_an_answer_is_told_for_whose(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
-) -> None:
+async def told_of_waiting(monkeypatch: pytest.MonkeyPatch, uri: str) -> list[str]:
+    """What a user is told who waits for the answer of a server that is silent."""
     told: list[str] = []
     scope = anyio.CancelScope()
 
@@ -209,13 +207,20 @@ async def test_who_waits_long_for_an_answer_is_told_for_whose(
 
     monkeypatch.setattr(connecting, "PATIENCE", 0.01)
     monkeypatch.setattr(connecting, "say", say)
+    with anyio.fail_after(DEADLINE), scope:
+        async with connecting.connected(Place(uri, {})):
+            raise AssertionError("nobody answered")
+    return told
+
+
+@pytest.mark.anyio
+async def test_who_waits_long_for_an_answer_is_told_for_whose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    silent = f"unix://{tmp_path}/silent.sock"
     async with await anyio.create_unix_listener(tmp_path / "silent.sock"):
-        with anyio.fail_after(DEADLINE), scope:
-            async with connecting.connected(Place(f"unix://{tmp_path}/silent.sock", {})):
-                raise AssertionError("nobody answered")
-    assert told == [
-        f"still waiting for an MCP server's answer from unix://{tmp_path}/silent.sock (Ctrl-C gives up) ..."
-    ]
+        told = await told_of_waiting(monkeypatch, silent)
+    assert told == [f"still waiting for an MCP server's answer from {silent} (Ctrl-C gives up) ..."]
 
 
 def test_a_header_is_written_either_way() -> None:
@@ -611,21 +616,10 @@ def test_who_dials_the_wrong_door_of_the_right_house_is_shown_the_right_one(app:
 async def test_a_socket_whose_server_waits_for_more_is_perhaps_another_s(
     monkeypatch: pytest.MonkeyPatch, anyio_backend: str
 ) -> None:
-    told: list[str] = []
-    scope = anyio.CancelScope()
-
-    def say(text: str) -> None:
-        told.append(text)
-        scope.cancel()
-
-    monkeypatch.setattr(connecting, "PATIENCE", 0.01)
-    monkeypatch.setattr(connecting, "say", say)
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
-        with anyio.fail_after(DEADLINE), scope:
-            async with connecting.connected(Place(f"tcp://127.0.0.1:{port}", {})):
-                raise AssertionError("nobody answered")
-    assert f"(did you mean http://127.0.0.1:{port}/mcp or " in told[0]
+        (told,) = await told_of_waiting(monkeypatch, f"tcp://127.0.0.1:{port}")
+    assert f"(did you mean http://127.0.0.1:{port}/mcp or " in told
 
 
 @pytest.mark.anyio
