@@ -319,8 +319,10 @@ class PromptError(TaskError, ValueError):
 
     Attributes:
         action: What the user chose who will not answer: `decline` or `cancel`.
+        closed: Whether the prompt takes no answer any more, whatever it is: it has had one, or was given up.
     """
 
-    def __init__(self, message: str, *, action: str | None = None) -> None:
+    def __init__(self, message: str, *, action: str | None = None, closed: bool = False) -> None:
         super().__init__(message)
         self.action = action
+        self.closed = closed

@@ -163,7 +163,7 @@ class Store(Protocol):
             UnknownTask: there is none of that id.
             TaskEnded: it has ended.
             InputRefused: as many inputs wait as may.
-            PromptError: the question has been answered.
+            PromptError: the question has been answered (`closed`).
         """
         ...
 

@@ -20,6 +20,10 @@ PAUSE = 0.5
 """Seconds before the same connection is tried again."""
 
 
+def _never(refusal: MCPCError) -> bool:
+    return False
+
+
 class Repeater:
     """Asks a server over one connection after another.
 
@@ -49,14 +53,14 @@ class Repeater:
         return await ask_server(self._session(), method, params)
 
     async def ask(
-        self, method: str, params: dict[str, Any], *, arrived: tuple[type[MCPCError], ...] = ()
+        self, method: str, params: dict[str, Any], *, arrived: Callable[[MCPCError], bool] = _never
     ) -> dict[str, Any]:
         """The same, and again over each next connection until it is answered.
 
         Args:
             method: The method.
             params: Its params.
-            arrived: What a repetition is refused with where the first one had arrived.
+            arrived: Whether a repetition that is refused so says that the first one had arrived.
 
         Raises:
             ConnectionLost: there will be no other connection.
@@ -70,8 +74,8 @@ class Repeater:
             except ConnectionLost:
                 if self._failure is not None:
                     raise
-            except arrived:
-                if not is_repeated:
+            except MCPCError as exc:
+                if not is_repeated or not arrived(exc):
                     raise
                 return {}
 

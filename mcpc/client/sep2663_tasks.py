@@ -109,7 +109,7 @@ class _Followed:
         """
         request = self._requests.get(key)
         if request is None:
-            raise PromptError("no such open prompt")
+            raise PromptError("no such open prompt", closed=True)
         await update_task(self._host.session, self.task_id, {key: response_to(request, answer)})
 
     def _dispatch_soon(self, key: str, request: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import METHOD_NOT_FOUND
 
 from mcpc.client.repeater import Repeater
-from mcpc.errors import PromptError, TaskEnded, UnknownTask
+from mcpc.errors import MCPCError, PromptError, TaskEnded, UnknownTask
 from mcpc.wire.names import SEND_METHOD, STOP_METHOD, TASK_METHOD
 from mcpc.wire.requests import about_task, input_params
 
@@ -73,8 +73,10 @@ class ChannelSteering:
         """`mcpc/send`, again where the connection went away: a question takes one answer, a key one input."""
         key = secrets.token_hex(8) if prompt_id is None else None
         params = input_params(self._channel, self._task_id, value, prompt_id, key)
-        arrived = () if prompt_id is None else (PromptError, TaskEnded)
-        await self._typed(self._server.ask(SEND_METHOD, params, arrived=arrived))
+        if prompt_id is None:
+            await self._typed(self._server.ask(SEND_METHOD, params))
+        else:
+            await self._typed(self._server.ask(SEND_METHOD, params, arrived=_has_had_it))
 
     async def stop(self) -> None:
         """`mcpc/stop`, again where the connection went away."""
@@ -91,6 +93,11 @@ class ChannelSteering:
             if exc.code != METHOD_NOT_FOUND:
                 raise
             raise UnknownTask("there is another server at this address now, which speaks no MCPC") from exc
+
+
+def _has_had_it(refusal: MCPCError) -> bool:
+    """Whether what is said again was refused as it is too late: an answer that is no good is told as it was."""
+    return isinstance(refusal, TaskEnded) or (isinstance(refusal, PromptError) and refusal.closed)
 
 
 class Unsteered:
@@ -141,7 +148,7 @@ class CallSteering(Unsteered):
             self._refuse()
         take = self.questions.get(prompt_id)
         if take is None:
-            raise PromptError("no such open prompt")
+            raise PromptError("no such open prompt", closed=True)
         take(value)
 
     async def stop(self) -> None:

@@ -41,7 +41,7 @@ class OpenPrompt:
             PromptError: it was answered already, is none of the choices, or does not fit the schema.
         """
         if self.answered.is_set():
-            raise PromptError("this prompt has been answered")
+            raise PromptError("this prompt has been answered", closed=True)
         check_answer(self.prompt, answer)
         self.answer = answer
         self.answered.set()

@@ -65,7 +65,7 @@ class Questions:
         """
         asked = self._asked.get(prompt_id)
         if asked is None:
-            raise PromptError("no such open prompt")
+            raise PromptError("no such open prompt", closed=True)
         asked.accept(answer)
         self._settle(asked)
 

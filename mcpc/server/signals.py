@@ -57,7 +57,7 @@ class Signals:
         """
         prompt = state.prompts.get(prompt_id)
         if prompt is None:
-            raise PromptError("no such open prompt")
+            raise PromptError("no such open prompt", closed=True)
         check_answer(prompt, answer)
         await self._say(state, Signal("answer", encode_json(answer), prompt_id))
 

@@ -273,7 +273,8 @@ async def a_question_takes_one_answer(subject: StoreSubject) -> None:
             try:
                 await store.signal(claim.task_id, signal)
                 taken.append(signal)
-            except PromptError:
+            except PromptError as exc:
+                expect(exc.closed, "a second answer is refused as if another one would be taken")
                 refused.append(signal)
 
         async with anyio.create_task_group() as group:

@@ -1,6 +1,7 @@
 """Why a request about a task was refused (`error.data.reason`), so that the client raises the error the server did.
 
-Where a limit is the reason, its name and value stand beside it (`limit`, `value`). A refused call of a tool has the
+Where a limit is the reason, its name and value stand beside it (`limit`, `value`); where a prompt takes no answer any
+more, `closed`. A refused call of a tool has the
 same in its answer's `_meta`.
 """
 
@@ -56,6 +57,8 @@ def reason_to(error: Exception) -> dict[str, Any] | None:
             data = reason_data(reason)
             if isinstance(error, LimitReached) and error.limit is not None:
                 data |= {"limit": error.limit, "value": error.value}
+            if isinstance(error, PromptError) and error.closed:
+                data |= {"closed": True}
             return data
     return None
 
@@ -71,9 +74,11 @@ def error_of(message: str, data: Any) -> MCPCError | None:
     kind = _REASONS.get(reason_of(data) or "")
     if kind is None:
         return None
+    members = as_object(data)
+    if issubclass(kind, PromptError):
+        return kind(message, closed=members.get("closed") is True)
     if not issubclass(kind, LimitReached):
         return kind(message)
-    members = as_object(data)
     limit, value = members.get("limit"), members.get("value")
     return kind(
         message,

@@ -108,10 +108,28 @@ async def test_an_answer_by_the_handle_is_told_as_taken_and_a_second_one_as_late
             if (prompt := prompt_of(message)) is not None:
                 relay.cuts_next = True
                 await task.answer(prompt.id, "b")
-                with pytest.raises(mcpc.PromptError):
+                with pytest.raises(mcpc.PromptError) as late:
                     await task.answer(prompt.id, "a")
+                assert late.value.closed
                 await task.send("done")
         assert await task.result() == ["b", "done"]
+
+
+async def test_an_answer_that_is_none_is_refused_though_it_had_to_be_said_again(
+    gathering: Gathering, tmp_path: Path
+) -> None:
+    async with served(gathering, "tcp", tmp_path) as (relay, client):
+        task = await client.start_task("gather")
+        async for message in task:
+            if (prompt := prompt_of(message)) is not None:
+                relay.cuts_next = True
+                with pytest.raises(mcpc.PromptError, match="none of the choices") as refused:
+                    await task.answer(prompt.id, "c")
+                assert not refused.value.closed
+                await task.answer(prompt.id, "a")
+                await task.send("done")
+        assert await task.result() == ["a", "done"]
+        assert relay.cut_count == 1
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -177,7 +195,10 @@ async def test_the_first_refusal_is_told_and_that_of_a_repetition_is_a_receipt()
         async with anyio.create_task_group() as tasks:
 
             async def ask() -> None:
-                assert await repeater.ask("mcpc/send", {}, arrived=(mcpc.PromptError,)) == {}
+                assert (
+                    await repeater.ask("mcpc/send", {}, arrived=lambda refusal: isinstance(refusal, mcpc.PromptError))
+                    == {}
+                )
 
             tasks.start_soon(ask)
             await anyio.wait_all_tasks_blocked()
@@ -186,7 +207,7 @@ async def test_the_first_refusal_is_told_and_that_of_a_repetition_is_a_receipt()
             repeater.connected()
         sessions[0] = Session(mcpc.PromptError("answered"))
         with pytest.raises(mcpc.PromptError):
-            await repeater.ask("mcpc/send", {}, arrived=(mcpc.PromptError,))
+            await repeater.ask("mcpc/send", {}, arrived=lambda refusal: isinstance(refusal, mcpc.PromptError))
 
 
 async def test_who_waits_when_the_client_gives_up_is_told_why() -> None:

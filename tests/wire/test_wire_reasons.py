@@ -18,6 +18,13 @@ def test_a_reason_comes_back_as_the_error_it_stands_for(kind: type[TaskError]) -
     assert str(found) == "why"
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_refused_answer_says_whether_another_would_be_taken(closed: bool) -> None:
+    found = error_of("why", reason_to(PromptError("why", closed=closed)))
+    assert isinstance(found, PromptError)
+    assert found.closed is closed
+
+
 def test_an_error_without_a_name_gives_no_reason() -> None:
     assert reason_to(TaskStopped("why")) is None
 

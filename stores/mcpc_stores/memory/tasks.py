@@ -175,7 +175,7 @@ class Tasks:
         if signal.kind == "stop" and any(known.kind == "stop" for known in task.signals):
             return task.signalled
         if signal.prompt_id is not None and any(known.prompt_id == signal.prompt_id for known in task.signals):
-            raise PromptError("this prompt has been answered")
+            raise PromptError("this prompt has been answered", closed=True)
         inputs = [known.number for known in task.signals if known.kind == "input"]
         if signal.kind == "input" and sum(number > task.read for number in inputs) >= self._limits.max_inputs:
             raise InputRefused(f"{self._limits.max_inputs} inputs wait already, which is the limit")

@@ -135,7 +135,7 @@ class RedisTasks:
         if answer[0] == b"ended":
             raise TaskEnded(f"the task is {answer[1].decode()}: it takes no {signal.kind}")
         if answer[0] == b"answered":
-            raise PromptError("this prompt has been answered")
+            raise PromptError("this prompt has been answered", closed=True)
         raise InputRefused(f"{self._limits.max_inputs} inputs wait already, which is the limit")
 
     async def signals(self, claim: Claim, after: int) -> list[Signal]:

@@ -52,7 +52,7 @@ class Signals:
         if signal.prompt_id is not None:
             query = "SELECT 1 FROM signals WHERE task = ? AND prompt_id = ?"
             if self._db.execute(query, (task, signal.prompt_id)).fetchone():
-                raise PromptError("this prompt has been answered")
+                raise PromptError("this prompt has been answered", closed=True)
             return True
         (waiting,) = self._db.execute(
             "SELECT count(*) FROM signals WHERE task = ? AND number > ? AND kind = 'input'", (task, read)
