@@ -55,7 +55,7 @@ class Bench:
 
 @asynccontextmanager
 async def following(bench: Bench, **options: Any) -> AsyncGenerator[tuple[mcpc.Client, Inbox]]:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.Client(bench.server) as client:
             async with Inbox(client, settle=0, **options) as inbox:
                 yield client, inbox
@@ -268,7 +268,7 @@ async def test_a_closed_inbox_tells_what_waits_and_ends() -> None:
 
 async def test_when_the_server_is_gone_for_good_its_tasks_are_told_as_lost() -> None:
     bench = Bench()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             served = anyio.CancelScope()
             started = anyio.Event()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_bridges_that_lead_to_each_other_refuse_and_say_why(tmp_path: Path) -> None:
     one, other = f"unix://{tmp_path}/one.sock", f"unix://{tmp_path}/other.sock"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.bridging(one, other), mcpc.bridging(other, one):
             with pytest.raises(Exception, match="leads back to another") as refused:
                 async with mcpc.Client(one, mode="legacy"):
@@ -28,7 +28,7 @@ async def test_bridges_that_lead_to_each_other_refuse_and_say_why(tmp_path: Path
 async def test_a_row_of_bridges_is_no_loop(tmp_path: Path) -> None:
     server = MCPServer[Any]("far away", log_level="CRITICAL")
     places = [f"unix://{tmp_path}/{number}.sock" for number in range(4)]
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, places[0]):
             async with (
                 mcpc.bridging(places[1], places[0]),

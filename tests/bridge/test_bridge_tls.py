@@ -50,7 +50,7 @@ def with_tls(scheme: str, context: Any) -> dict[str, Any]:
 async def test_callbacks_prompts_and_calls_cross_a_bridge_with_tls(
     come: str, go: str, tmp_path: Path, certificates: Certificates
 ) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with (
             serving(go, tmp_path, certificates=certificates) as served,
             mcpc.bridging(
@@ -77,7 +77,7 @@ async def test_who_does_not_trust_the_bridge_or_speaks_no_tls_does_not_come_in(
     come: str, tmp_path: Path, certificates: Certificates
 ) -> None:
     options = with_tls(come, certificates.server)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with (
             serving("memory", tmp_path) as served,
             mcpc.bridging(listen_uri(come, tmp_path), served.uri, listen_options=options) as listener,
@@ -95,7 +95,7 @@ async def test_who_does_not_trust_the_bridge_or_speaks_no_tls_does_not_come_in(
 async def test_a_server_that_the_bridge_does_not_trust_cannot_be_reached_through_it(
     go: str, tmp_path: Path, certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with (
             serving(go, tmp_path, certificates=certificates) as served,
             mcpc.bridging("memory://distrusting", served.uri) as listener,
@@ -119,7 +119,7 @@ class OneToken:
 async def test_with_tls_who_may_come_in_is_checked_too(come: str, tmp_path: Path, certificates: Certificates) -> None:
     options = {**with_tls(come, certificates.server), "token_verifier": OneToken()}
     trusting = with_tls(come, certificates.client)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with (
             serving("memory", tmp_path) as served,
             mcpc.bridging(listen_uri(come, tmp_path), served.uri, listen_options=options) as listener,

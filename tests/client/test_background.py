@@ -26,7 +26,7 @@ async def in_a_task(function: Any, *args: Any) -> None:
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in TEMPLATES if scheme not in ("wss", "https", "sse+https")])
 async def test_a_client_is_entered_in_one_task_and_left_in_another(scheme: str, tmp_path: Path) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path) as served:
             client = mcpc.Client(served.uri, **served.options)
             await in_a_task(client.__aenter__)
@@ -38,7 +38,7 @@ async def test_a_client_is_entered_in_one_task_and_left_in_another(scheme: str, 
 
 
 async def test_clients_are_left_in_the_order_in_which_they_were_entered(tmp_path: Path) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving("tcp", tmp_path) as served:
             clients = [mcpc.Client(served.uri) for _ in range(3)]
             for client in clients:
@@ -50,7 +50,7 @@ async def test_clients_are_left_in_the_order_in_which_they_were_entered(tmp_path
 
 
 async def test_a_client_is_entered_again_after_it_was_left() -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         client = mcpc.Client(make_server())
         for _ in range(2):
             async with client:
@@ -60,7 +60,7 @@ async def test_a_client_is_entered_again_after_it_was_left() -> None:
 
 
 async def test_an_error_in_the_body_comes_out_as_it_is() -> None:
-    with anyio.fail_after(30), pytest.raises(KeyError, match="mine"):
+    with anyio.fail_after(60), pytest.raises(KeyError, match="mine"):
         async with mcpc.Client(make_server()):
             raise KeyError("mine")
 
@@ -82,7 +82,7 @@ async def test_a_client_whose_entering_is_cancelled_leaves_nothing_behind(tmp_pa
     async def enter() -> None:
         await mcpc.Client(f"tcp://127.0.0.1:{port}").__aenter__()
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with listener, anyio.create_task_group() as group:
             group.start_soon(listener.serve, silent)
             async with anyio.create_task_group() as entering:
@@ -94,7 +94,7 @@ async def test_a_client_whose_entering_is_cancelled_leaves_nothing_behind(tmp_pa
 
 
 async def test_a_client_that_is_left_by_its_own_listener_does_not_wait_for_itself() -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         client = mcpc.Client(make_server())
         left = anyio.Event()
 
@@ -112,7 +112,7 @@ async def test_a_client_that_is_left_by_its_own_listener_does_not_wait_for_itsel
 async def test_listeners_see_the_context_in_which_the_client_was_entered() -> None:
     user = contextvars.ContextVar("user", default="nobody")
     seen: list[str] = []
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         user.set("ann")
         async with mcpc.Client(make_server()) as client:
             client.add_event_listener(lambda message: seen.append(user.get()), event="complete")
@@ -130,7 +130,7 @@ async def test_what_crashes_in_the_background_is_told_and_ends_it() -> None:
     async def main(status: anyio.abc.TaskStatus[None]) -> None:
         status.started()
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         await background.start(main)
         background.spawn(crash)
         await crashed.wait()
@@ -143,7 +143,7 @@ async def test_what_fails_before_it_has_begun_is_raised_where_it_was_started() -
         raise ValueError("no")
 
     background = Background(lambda: None)
-    with anyio.fail_after(30), pytest.raises(ValueError, match="no"):
+    with anyio.fail_after(60), pytest.raises(ValueError, match="no"):
         await background.start(main)
     assert not background.runs
 
@@ -165,7 +165,7 @@ def test_run_serves_in_a_thread_that_is_not_the_main_one() -> None:
     assert listening.wait(30)
 
     async def use() -> Any:
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             async with mcpc.Client(heard[0]) as client:
                 return await (await client.start_task("count", {"n": 2})).result()
 
@@ -185,7 +185,7 @@ async def client_fixture(uri: str) -> AsyncGenerator[mcpc.Client]:
 
 
 async def test_a_generator_that_holds_a_client_is_closed_in_another_task(tmp_path: Path) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving("ws", tmp_path) as served:
             fixture = client_fixture(served.uri)
             client = await fixture.__aenter__()

@@ -56,7 +56,7 @@ class Seen:
 
 async def test_the_next_client_goes_on_after_the_last_number_that_was_handled(tmp_path: Path) -> None:
     path = tmp_path / "channel"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-place") as at:
             first = mcpc.Client(at.uri, channel_file=path)
             seen = Seen(first)
@@ -79,7 +79,7 @@ async def test_the_next_client_goes_on_after_the_last_number_that_was_handled(tm
 
 async def test_a_task_that_ended_meanwhile_or_before_is_found_by_its_id(tmp_path: Path) -> None:
     path = tmp_path / "channel"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-end") as at:
             async with mcpc.Client(at.uri, channel_file=path) as first:
                 before = await first.start_task("obey")
@@ -101,7 +101,7 @@ async def test_a_task_that_ended_meanwhile_or_before_is_found_by_its_id(tmp_path
 
 async def test_a_question_that_the_client_before_was_asked_is_asked_again(tmp_path: Path) -> None:
     path = tmp_path / "channel"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-question") as at:
             first = mcpc.Client(at.uri, channel_file=path)
             seen = Seen(first)
@@ -116,7 +116,7 @@ async def test_a_question_that_the_client_before_was_asked_is_asked_again(tmp_pa
 
 async def test_what_a_slow_listener_has_not_handled_comes_again(tmp_path: Path) -> None:
     path = tmp_path / "channel"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-slow") as at:
             handled: list[Any] = []
             stuck = anyio.Event()
@@ -145,7 +145,7 @@ async def test_what_a_slow_listener_has_not_handled_comes_again(tmp_path: Path) 
 
 async def test_a_lost_log_is_a_gap_and_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "channel"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-gap") as at:
             async with mcpc.Client(at.uri, channel_file=path) as first:
                 task = await first.start_task("obey")
@@ -164,7 +164,7 @@ async def test_a_lost_log_is_a_gap_and_begins_anew(tmp_path: Path) -> None:
 
 async def test_two_clients_with_one_file_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "channel"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-twice") as at:
             async with mcpc.Client(at.uri, channel_file=path):
                 with pytest.raises(mcpc.ChannelFileRefused, match="another client uses"):
@@ -204,7 +204,7 @@ def test_a_file_that_is_none_is_refused_and_left_alone(text: str, why: str, tmp_
 
 
 async def test_a_folder_that_is_not_there_is_told_of(tmp_path: Path) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-nowhere") as at:
             with pytest.raises(mcpc.ChannelFileRefused, match="cannot be opened"):
                 async with mcpc.Client(at.uri, channel_file=tmp_path / "no" / "channel"):
@@ -219,7 +219,7 @@ def test_a_channel_and_a_file_are_one_too_many(tmp_path: Path) -> None:
 async def test_the_file_holds_the_place_while_the_client_lives(tmp_path: Path) -> None:
     """After a kill of the client not all comes again: the place is written now and then."""
     path = tmp_path / "channel"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-now") as at:
             client = mcpc.Client(at.uri, channel_file=path)
             seen = Seen(client)
@@ -234,7 +234,7 @@ async def test_the_file_holds_the_place_while_the_client_lives(tmp_path: Path) -
 async def test_a_file_whose_maker_was_killed_before_it_wrote_is_a_new_one(tmp_path: Path) -> None:
     path = tmp_path / "channel"
     path.touch(mode=0o600)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(Served().server, "memory://kept-empty") as at:
             async with mcpc.Client(at.uri, channel_file=path) as client:
                 key = client.channel

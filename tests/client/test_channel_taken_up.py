@@ -31,7 +31,7 @@ async def test_another_client_takes_up_the_channel_and_has_the_task_from_its_beg
     scheme: str, anyio_backend: str
 ) -> None:
     place = {"http": "http://127.0.0.1:0/mcp", "ws": "ws://127.0.0.1:0/mcp", "tcp": "tcp://127.0.0.1:0"}[scheme]
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(_server(), place) as served:
             async with mcpc.Client(served.uri) as first:
                 begun = await first.start_task("gather")
@@ -46,7 +46,7 @@ async def test_another_client_takes_up_the_channel_and_has_the_task_from_its_beg
 
 
 async def test_a_stranger_reaches_nothing_with_a_key_of_his_own() -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(_server(), "memory://taken-up") as served:
             async with mcpc.Client(served.uri) as first:
                 begun = await first.start_task("gather")

@@ -33,7 +33,7 @@ async def test_two_readers_share_the_messages_and_both_end() -> None:
         async for item in handle:
             got.append(item.result)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(read)
             group.start_soon(read)
@@ -53,7 +53,7 @@ async def test_two_readers_of_a_lost_task_both_learn_of_it() -> None:
                 pass
         learnt.append("lost")
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(read)
             group.start_soon(read)
@@ -76,7 +76,7 @@ async def test_the_result_comes_though_nobody_reads_and_the_queue_is_full(overfl
     async def wait() -> None:
         results.append(await handle.result())
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
@@ -123,7 +123,7 @@ async def test_who_waits_to_know_of_a_task_learns_that_it_was_lost() -> None:
         except mcpc.UnknownTask as exc:
             learned.append(str(exc))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(wait)
             await anyio.wait_all_tasks_blocked()

@@ -45,7 +45,7 @@ def watched(settings: Any = None) -> tuple[Any, list[str]]:
 
 async def test_a_server_that_says_who_it_is_is_not_asked() -> None:
     server, asked = watched()
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             assert client.server_information == mcpc.MCPCInformation(**INFORMATION)  # pyright: ignore[reportArgumentType]
             assert await (await client.start_task("count", {"n": 3})).result() == {"rows": 3}
@@ -56,7 +56,7 @@ async def test_a_server_that_says_who_it_is_is_not_asked() -> None:
 @pytest.mark.parametrize("settings", [{}, {"mcpc_enabled": True}, {"mcpc_provider": 7}, {"other": "x"}], ids=repr)
 async def test_a_server_that_does_not_say_it_is_asked_as_before(settings: dict[str, Any]) -> None:
     server, asked = watched(settings)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             assert client.server_information == mcpc.MCPCInformation(**INFORMATION)  # pyright: ignore[reportArgumentType]
             assert await (await client.start_task("count", {"n": 3})).result() == {"rows": 3}
@@ -65,7 +65,7 @@ async def test_a_server_that_does_not_say_it_is_asked_as_before(settings: dict[s
 
 async def test_in_the_older_era_a_server_is_met_as_before() -> None:
     server, _ = watched()
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server, mode="legacy") as client:
             assert client.server_information == mcpc.MCPCInformation(**INFORMATION)  # pyright: ignore[reportArgumentType]
             assert await (await client.start_task("count", {"n": 3})).result() == {"rows": 3}
@@ -80,7 +80,7 @@ class _Information(EmptyResult):
 
 
 async def test_a_client_that_does_not_look_there_asks_and_is_answered() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(make_server(), "memory://asks") as listener, mcp.Client(mcpc.connect(listener.uri)) as c:
             capabilities = c.session.server_capabilities
             assert capabilities is not None

@@ -561,7 +561,7 @@ async def test_a_slow_listener_that_blocks_gets_everything_in_order() -> None:
         await checkpoint()
         got.append(message.result)
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.Client(counting_server()) as client:
             client.add_event_listener(gaps.append, event=GAP_EVENT)
             client.add_event_listener(slow, capacity=3, overflow="block", event="update")
@@ -581,7 +581,7 @@ async def test_a_task_begins_with_created_though_a_listener_has_no_room() -> Non
         busy.set()
         await gate.wait()
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.Client(counting_server()) as client:
             client.add_event_listener(stuck, capacity=1, overflow="block")
             first = await client.start_task("count", {"n": 3})
@@ -594,7 +594,7 @@ async def test_a_task_begins_with_created_though_a_listener_has_no_room() -> Non
 
 @pytest.mark.anyio
 async def test_a_tasks_result_over_the_size_limit_fails_its_caller() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(counting_server()) as client:
             task = await client.start_task("write", {"n": DEFAULT_MAX_MESSAGE_SIZE + 1})
             with pytest.raises(mcpc.TaskFailed, match="limit"):
@@ -603,7 +603,7 @@ async def test_a_tasks_result_over_the_size_limit_fails_its_caller() -> None:
 
 @pytest.mark.anyio
 async def test_an_ordinary_result_may_be_larger_than_what_a_server_takes() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(counting_server()) as client:
             result = await client.call_tool("write_now", {"n": DEFAULT_MAX_MESSAGE_SIZE + 1})
             assert not result.is_error
@@ -613,7 +613,7 @@ async def test_an_ordinary_result_may_be_larger_than_what_a_server_takes() -> No
 @pytest.mark.parametrize("address", ["memory://limits", "tcp://127.0.0.1:0", "ws://127.0.0.1:0/mcp"])
 async def test_an_ordinary_result_over_the_clients_limit_fails_its_own_call_alone(address: str) -> None:
     states: list[str] = []
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(counting_server(), address) as listener:
             client = mcpc.Client(listener.uri, max_message_size=100_000, on_connection=states.append)
             async with client, anyio.create_task_group() as others:

@@ -74,7 +74,7 @@ def listening(max_message_size: int | None = None) -> tuple[Listening, Inbox, Fl
 
 
 async def run(listens: Listening, server: Any) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await listens.run(server)
 
 
@@ -153,7 +153,7 @@ async def test_a_server_that_cannot_pause_is_not_listened_to_while_a_place_is_fu
         await anyio.sleep_forever()
 
     server: Any = Server(answer)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(listens.run, server)
             await streaming[0].wait()
@@ -187,7 +187,7 @@ async def test_while_a_place_is_full_the_server_pauses_and_is_told_of_what_is_wo
         await anyio.sleep_forever()
 
     server: Any = Server(answer, tell)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(listens.run, server)
             await streaming.wait()
@@ -224,7 +224,7 @@ async def test_a_server_that_does_not_answer_whether_it_pauses_is_not_listened_t
         await anyio.sleep_forever()
 
     server: Any = Silent(answer)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(listens.run, server)
             await streaming[0].wait()

@@ -84,7 +84,7 @@ async def small(context: Any, params: Any) -> types.ElicitResult:
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_client_of_ours_answers_with_its_callback_and_its_prompt_handler_sees_nothing(mode: str) -> None:
     prompts: list[mcpc.Prompt] = []
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(make_server(), mode=mode, sampling_callback=red) as client:
 
             @client.on_prompt
@@ -101,7 +101,7 @@ async def test_a_client_of_ours_answers_with_its_callback_and_its_prompt_handler
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 @pytest.mark.parametrize(("callback", "said"), [(unwilling, "no budget"), (broken, "program failed")])
 async def test_the_worker_is_told_what_went_wrong(mode: str, callback: Any, said: str) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(make_server(), mode=mode, sampling_callback=callback) as client:
             result = await (await client.start_task("sample")).result()
             assert said in result
@@ -109,7 +109,7 @@ async def test_the_worker_is_told_what_went_wrong(mode: str, callback: Any, said
 
 
 async def test_a_worker_whose_client_declared_no_model_is_told_so_and_waits_for_nothing() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(make_server()) as client:
             assert "refused" in await (await client.start_task("sample")).result()
         async with mcpc.listen(make_server(), "memory://samples") as listener:
@@ -124,7 +124,7 @@ async def test_a_worker_whose_client_declared_no_model_is_told_so_and_waits_for_
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_plain_caller_is_asked_as_its_era_allows(mode: Any) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(make_server(), "memory://samples") as listener:
             transport = mcpc.connect(listener.uri)
             client = mcp.Client(transport, mode=mode, sampling_callback=red, elicitation_callback=small)
@@ -136,7 +136,7 @@ async def test_a_plain_caller_is_asked_as_its_era_allows(mode: Any) -> None:
 
 async def test_a_follower_by_the_tasks_extension_is_asked_by_the_standards_request() -> None:
     declared: dict[str, Any] = {"extensions": {"io.modelcontextprotocol/tasks": {}}, "sampling": {}}
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(make_server(), "memory://samples") as listener, by_hand(listener.uri) as hand:
             task_id = (await hand.call("sample", capabilities=declared))["taskId"]
             ((key, request),) = (await hand.until(task_id, "input_required"))["inputRequests"].items()

@@ -47,7 +47,7 @@ def message(result: Any, event: str = "update") -> MCPCMessage:
 
 @asynccontextmanager
 async def routing(steering: Reached) -> AsyncGenerator[tuple[Router, TaskHandle]]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
 
             def spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

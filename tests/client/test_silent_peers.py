@@ -16,7 +16,7 @@ from mcpc.uri import listen_at
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE = 20
+DEADLINE = 60
 SILENT_COMMAND = f"stdio:{sys.executable} -c 'import sys; sys.stdin.read()'"
 
 

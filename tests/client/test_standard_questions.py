@@ -45,7 +45,7 @@ DECLINED = {"auto": "colour=None place=None", "legacy": "decline"}
 @asynccontextmanager
 async def connected(mode: str, **options: Any) -> AsyncGenerator[mcpc.Client]:
     """A client of the server, over streams of the SDK's."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(InMemoryTransport(standard_server()), mode=mode, **options) as client:
             assert not client.supports_mcpc
             yield client
@@ -92,7 +92,7 @@ async def test_a_prompt_handler_answers_what_an_ordinary_tool_of_a_server_with_a
 ) -> None:
     if scheme in ASYNCIO_ONLY and anyio_backend_name != "asyncio":
         pytest.skip("uvicorn needs asyncio")
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, standard_server()) as served:
             async with mcpc.Client(served.uri, mode=mode) as client:
                 assert client.supports_mcpc
@@ -198,7 +198,7 @@ async def test_sampling_and_roots_callbacks_work_as_with_the_sdks_client(kind: L
         return ListRootsResult(roots=[Root(uri=FileUrl("file:///here"))])
 
     options: Any = {"mode": "legacy", "sampling_callback": sample, "list_roots_callback": roots}
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://asks") as listener:
             made: Any = mcpc.Client if kind == "ours" else mcp.Client
             uri: Any = listener.uri if kind == "ours" else mcpc.connect(listener.uri)

@@ -84,7 +84,7 @@ class Client:
 
 @asynccontextmanager
 async def client(called: Called) -> AsyncGenerator[Client]:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             yield Client(group, called)
             group.cancel_scope.cancel()

@@ -38,7 +38,7 @@ async def talker(address: str = "memory://{}", **limits: Any) -> AsyncGenerator[
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # HTTP has no other
 @pytest.mark.parametrize("address", SCHEMES)
 async def test_a_handle_that_nobody_reads_keeps_its_bytes_and_has_its_result(address: str) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with talker(address) as uri, mcpc.Client(uri) as client:
             task = await client.start_task("say", {"count": 40}, capacity_bytes=10 * BIG)
             assert await task.result() == "r" * BIG
@@ -50,7 +50,7 @@ async def test_a_handle_that_nobody_reads_keeps_its_bytes_and_has_its_result(add
 
 
 async def test_a_handle_with_room_for_all_bytes_keeps_all_and_with_less_it_does_not() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with talker() as uri, mcpc.Client(uri) as client:
             task = await client.start_task("say", {"count": 5})
             await task.result()
@@ -91,7 +91,7 @@ async def test_a_listener_at_its_bytes_does_as_its_policy_says(overflow: Overflo
         if len(came) == 3:
             some.set()
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with talker(stall_timeout=0.1) as uri, mcpc.Client(uri) as client:
             client.add_event_listener(count)
             listener = client.add_event_listener(behind, overflow=overflow, capacity_bytes=4 * BIG)
@@ -112,7 +112,7 @@ async def test_a_listener_at_its_bytes_does_as_its_policy_says(overflow: Overflo
 async def test_a_message_over_the_bound_of_every_queue_still_comes() -> None:
     behind = Behind()
     behind.opened.set()
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with talker() as uri, mcpc.Client(uri) as client:
             client.add_event_listener(behind, capacity_bytes=1, overflow="block")
             task = await client.start_task("say", {"count": 3}, capacity_bytes=1, overflow="block")
@@ -123,7 +123,7 @@ async def test_a_message_over_the_bound_of_every_queue_still_comes() -> None:
 
 
 async def test_a_client_counts_what_it_holds_itself() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with talker() as uri, mcpc.Client(uri) as client:
             await (await client.start_task("say", {"count": 3})).result()
             assert client.stats == mcpc.ClientStats(0, 0, 0, 0, dropped=0, gaps=0, bad_messages=0)

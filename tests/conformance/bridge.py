@@ -57,7 +57,7 @@ async def process(*command: str, cwd: Path | None = None) -> AsyncGenerator[str]
         try:
             line = ""
             assert child.stdout is not None
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 while "\n" not in line:
                     line += await TextReceiveStream(child.stdout).receive()
             yield line.strip()

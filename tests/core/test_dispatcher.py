@@ -46,7 +46,7 @@ def spawner(group: anyio.abc.TaskGroup) -> Callable[[Callable[[], Coroutine[Any,
 async def dispatching(on_room: Callable[[], None] | None = None) -> AsyncGenerator[Dispatcher]:
     flow = Flow()
     flow.on_room = on_room
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             yield Dispatcher(spawner(group), flow)
             group.cancel_scope.cancel()
@@ -55,13 +55,13 @@ async def dispatching(on_room: Callable[[], None] | None = None) -> AsyncGenerat
 @asynccontextmanager
 async def workers_end() -> AsyncGenerator[Dispatcher]:
     """A dispatcher whose workers must end by themselves."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             yield Dispatcher(spawner(group), Flow())
 
 
 async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while not condition():
             await checkpoint()
 
@@ -961,7 +961,7 @@ WORDS = ("offer", "close", "remove", "cancel", "settle")
 @given(st.lists(st.sampled_from(WORDS), max_size=15))
 def test_whatever_happens_to_a_registration_it_has_one_worker_and_loses_nothing(words: list[str]) -> None:
     async def main() -> None:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 watched = Watched(group)
                 for word in words:

@@ -128,7 +128,7 @@ async def test_a_listener_is_called_while_it_rests_whatever_it_raises(scheme: st
         raise SystemExit
 
     address = f"{scheme}://127.0.0.1:0/mcp" if scheme not in ("memory", "tcp") else f"{scheme}://127.0.0.1:0"
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(make_server(), address) as listener_at, mcpc.Client(listener_at.uri) as client:
             client.add_event_listener(listener, event="update")
             task = await client.start_task("count", {"n": 1000})
@@ -154,7 +154,7 @@ async def test_several_event_loops_in_a_process_leave_it_on() -> None:
         async with mcpc.Client(server) as client:
             ended.append(await (await client.start_task("count")).result())
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             for backend in ("asyncio", "trio", "asyncio"):
                 group.start_soon(

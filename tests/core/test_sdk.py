@@ -130,7 +130,7 @@ async def test_a_handler_runs_in_the_context_that_its_stream_carries() -> None:
     assert inner is not None
     to_server, server_reads = anyio.create_memory_object_stream[Any](8)
     to_client, client_reads = anyio.create_memory_object_stream[Any](8)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group, to_server, client_reads:
             carrying: Any = Carrying(server_reads)
             group.start_soon(inner.run, carrying, to_client, inner.create_initialization_options())

@@ -63,7 +63,7 @@ async def test_a_third_party_can_say_that_a_new_connection_is_another_server(
 ) -> None:
     """Then nobody starts a new server behind a client's back, unless the client asks for it."""
     over: Any = Over(**traits)
-    with anyio.fail_after(20), TRANSPORTS.restored():
+    with anyio.fail_after(60), TRANSPORTS.restored():
         mcpc.register_transport("over", over)
         async with mcpc.listen(MCPServer("s"), "memory://over-test"):
             for client in (mcpc.Client("over://over-test"), mcpc.Client(mcpc.connect("over://over-test"))):

@@ -40,7 +40,7 @@ from mcpc.client import backlog, under_way
 from mcpc.queue import ListenerStats, Overflow
 from mcpc.uri import TRANSPORTS, resolve, transport_options
 
-PATIENCE = 30
+PATIENCE = 60
 """Seconds that one block may take."""
 
 
@@ -198,7 +198,7 @@ def serving(directory: Path, port: int) -> Generator[None]:
 
 
 def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=30):
         return True
     return False
 

@@ -90,7 +90,7 @@ async def test_a_call_goes_the_way_that_is_shown_and_enters_each_room_once() -> 
     @callbacks.tool()
     async def first(task: mcpc.Task) -> None: ...  # pyright: ignore[reportUnusedFunction]
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             await (await client.start_task("first")).result()  # so it listens by now: that is a request of its own
             with followed.following():
@@ -120,7 +120,7 @@ async def test_an_update_goes_the_way_that_is_shown() -> None:
             await task.update(2)
             await second.wait()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             client.add_event_listener(listen)
             await (await client.start_task("work")).result()

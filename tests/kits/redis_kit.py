@@ -27,7 +27,7 @@ ENGINES = {
 }
 """Valkey as it is now, and the oldest Redis that is supported (6.2)."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class RedisServer:
@@ -53,7 +53,7 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
@@ -68,7 +68,7 @@ class RedisServer:
 
     def say(self, command: str) -> bytes:
         """Send it a command; its answer."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(command.encode() + b"\r\n")
             return connection.recv(65536)
 

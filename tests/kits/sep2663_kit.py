@@ -39,7 +39,7 @@ VERSION = "2026-07-28"
 DECLARED: dict[str, Any] = {"extensions": {TASKS: {}}}
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
-DEADLINE = 20
+DEADLINE = 60
 """Seconds that no test should come near."""
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 

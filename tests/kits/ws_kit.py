@@ -18,7 +18,7 @@ from mcpc import uri as uris
 from mcpc.errors import TransportError
 from mcpc.transport import FrameChannel, Listener, Peer
 
-DEADLINE = 20
+DEADLINE = 60
 """Seconds that no test should come near."""
 
 Handler = Callable[[FrameChannel], Awaitable[None]]

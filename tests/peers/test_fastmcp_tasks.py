@@ -21,7 +21,7 @@ SERVER = str(HERE / "server.py")
 PINS = tuple(line for line in (HERE / "requirements.lock").read_text().splitlines() if not line.startswith("#"))
 ENVIRONMENT = Environment(f"fastmcp-tasks-{sys.version_info.major}.{sys.version_info.minor}", (("--no-deps", *PINS),))
 WORK = HERE.parents[2] / ".work" / "peers"
-DEADLINE = 40
+DEADLINE = 60
 """Seconds that no test should come near."""
 
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the SDK's, on trio

@@ -136,7 +136,7 @@ async def test_who_does_nothing_for_the_stall_timeout_is_waited_for_no_longer_an
 async def test_a_late_pause_of_another_listening_is_refused_and_a_foreign_one_too(tmp_path: Path) -> None:
     flood = Flood()
     async with serving("unix", tmp_path, flood.server) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(served.uri) as client, mcpc.Client(served.uri) as other:
                 for channel in (client.channel, "x" * 32):
                     with pytest.raises(MCPError, match="listenId"):

@@ -19,7 +19,7 @@ async def test_a_peer_that_says_nothing_fails_the_connection_in_the_stated_time(
             await anyio.sleep_forever()
 
     listener = await anyio.create_unix_listener(tmp_path / "s.sock")
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with listener, anyio.create_task_group() as group:
             group.start_soon(listener.serve, say_nothing)
             with pytest.raises(mcpc.ConnectFailed, match="did not answer"):
@@ -30,7 +30,7 @@ async def test_a_peer_that_says_nothing_fails_the_connection_in_the_stated_time(
 
 @pytest.mark.parametrize("scheme", ["ws"])
 async def test_a_refusal_has_a_type_of_its_own(scheme: str, tmp_path: Path) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path) as served:
             with pytest.raises(mcpc.ConnectRefused, match="404"):
                 async with mcpc.Client(served.uri.replace("/mcp", "/elsewhere")):
@@ -50,7 +50,7 @@ async def test_a_start_that_is_cancelled_stops_its_task(scheme: str, tmp_path: P
         finally:
             ended.set()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, server) as served:
             async with mcpc.Client(served.uri) as client:
                 scope = anyio.CancelScope()
@@ -62,7 +62,7 @@ async def test_a_start_that_is_cancelled_stops_its_task(scheme: str, tmp_path: P
 
 
 async def test_prompts_that_a_handler_answered_are_open_no_more(tmp_path: Path) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with serving("unix", tmp_path, make_server()) as served:
             async with mcpc.Client(served.uri) as client:
                 client.on_prompt(lambda prompt: "a")

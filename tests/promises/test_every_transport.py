@@ -29,7 +29,7 @@ def test_every_registered_scheme_is_tested_here() -> None:
 async def test_a_thousand_updates_arrive_in_order_then_complete_then_nothing(
     scheme: str, mode: str, tmp_path: Path, certificates: Certificates
 ) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, certificates=certificates) as served:
             async with mcpc.Client(served.uri, mode=mode, **served.options) as client:
                 seen: list[mcpc.MCPCMessage] = []
@@ -51,7 +51,7 @@ async def test_a_thousand_updates_arrive_in_order_then_complete_then_nothing(
 async def test_a_worker_in_a_thread_and_one_that_fails(
     scheme: str, mode: str, tmp_path: Path, certificates: Certificates
 ) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, certificates=certificates) as served:
             async with mcpc.Client(served.uri, mode=mode, **served.options) as client:
                 task = await client.start_task("count_in_thread", {"n": 20})
@@ -71,7 +71,7 @@ async def test_a_worker_in_a_thread_and_one_that_fails(
 async def test_a_running_task_is_modified_asked_by_and_stopped(
     scheme: str, mode: str, tmp_path: Path, certificates: Certificates
 ) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, certificates=certificates) as served:
             async with mcpc.Client(served.uri, mode=mode, **served.options) as client:
                 task = await client.start_task("wait_for_input")
@@ -104,7 +104,7 @@ async def test_the_sdks_own_client_works_and_a_background_tool_gives_it_progress
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         reported.append((progress, total, message))
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, certificates=certificates) as served:
             async with mcp.Client(mcpc.connect(served.uri, **served.options), mode=mode) as client:
                 tools = {tool.name for tool in (await client.list_tools()).tools}
@@ -138,7 +138,7 @@ async def test_our_client_gets_the_result_of_a_standard_server_through_the_same_
         await anyio.sleep_forever()
 
     uri = TEMPLATES[scheme].format(name="plain", tmp=tmp_path)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with listen_at(uri, PlainEndpoint(server)) as listener, mcpc.Client(listener.uri, mode=mode) as client:
             assert not client.supports_mcpc
             seen: list[mcpc.MCPCMessage] = []
@@ -169,7 +169,7 @@ async def test_server_events_reach_the_sessions_they_are_for(
         pytest.skip("the server's helper is in the child; examples/server_events.py shows it over stdio")
     server = make_server()
     callbacks = mcpc.MCPCHelper(server)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with (
             serving(scheme, tmp_path, server, certificates) as served,
             mcpc.Client(served.uri, **served.options) as one,

@@ -36,7 +36,7 @@ class Counting:
 async def test_the_same_key_is_the_same_task_over_every_transport(
     scheme: str, tmp_path: Path, certificates: Certificates
 ) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, certificates=certificates) as served:
             async with mcpc.Client(served.uri, **served.options) as client:
                 task = await client.start_task("wait_for_input", key="k")
@@ -55,7 +55,7 @@ async def test_the_same_key_is_the_same_task_over_every_transport(
 
 async def test_other_arguments_under_a_known_key_are_refused_and_nothing_is_started() -> None:
     counting = Counting()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(counting.server, "memory://keyed") as at, mcpc.Client(at.uri) as client:
             task = await client.start_task("work", {"name": "a", "loud": True}, key="k")
             assert await client.start_task("work", {"loud": True, "name": "a"}, key="k") is task
@@ -70,7 +70,7 @@ async def test_other_arguments_under_a_known_key_are_refused_and_nothing_is_star
 
 async def test_listeners_see_one_created_and_nothing_after_the_end() -> None:
     counting = Counting()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(counting.server, "memory://keyed-seen") as at, mcpc.Client(at.uri) as client:
             seen: list[str] = []
             client.add_event_listener(lambda message: seen.append(message.event))
@@ -84,7 +84,7 @@ async def test_listeners_see_one_created_and_nothing_after_the_end() -> None:
 
 async def test_two_starts_at_once_are_one() -> None:
     counting = Counting()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(counting.server, "memory://keyed-at-once") as at, mcpc.Client(at.uri) as client:
             tasks: list[mcpc.TaskHandle] = []
 
@@ -102,7 +102,7 @@ async def test_two_starts_at_once_are_one() -> None:
 
 async def test_a_key_is_its_channels_own() -> None:
     counting = Counting()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with (
             mcpc.listen(counting.server, "memory://keyed-own") as at,
             mcpc.Client(at.uri) as one,
@@ -116,7 +116,7 @@ async def test_a_key_is_its_channels_own() -> None:
 @pytest.mark.parametrize("store", [None, "sqlite:{}/tasks.db"])
 async def test_a_start_whose_answer_was_lost_is_made_once(store: str | None, tmp_path: Path) -> None:
     counting = Counting(store=None if store is None else store.format(tmp_path))
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(counting.server, "tcp://127.0.0.1:0") as at:
             with relay_to(at.uri, tmp_path, [After(b"created")]) as relay:
                 connected = anyio.Event()
@@ -137,7 +137,7 @@ async def test_a_start_whose_answer_was_lost_is_made_once(store: str | None, tmp
 
 async def test_a_key_outlives_the_server(tmp_path: Path) -> None:
     store = f"sqlite:{tmp_path}/tasks.db"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         first = Counting(store=store)
         async with mcpc.listen(first.server, "tcp://127.0.0.1:0") as at, mcpc.Client(at.uri) as client:
             task = await client.start_task("work", {"name": "a"}, key="k")
@@ -161,7 +161,7 @@ async def test_a_server_that_knows_no_keys_is_asked_for_nothing() -> None:
         nonlocal called
         called = True
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with listen_at("memory://keyless", PlainEndpoint(server)) as at, mcpc.Client(at.uri) as client:
             with pytest.raises(mcpc.KeyRefused, match="no keys"):
                 await client.start_task("work", key="k")
@@ -170,7 +170,7 @@ async def test_a_server_that_knows_no_keys_is_asked_for_nothing() -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * 1025])
 async def test_a_key_is_a_text_of_1_to_1024_characters(key: str) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(make_server(), "memory://keyed-bounds") as at, mcpc.Client(at.uri) as client:
             with pytest.raises(MCPError, match="1 to 1024"):
                 await client.start_task("count", {"n": 0}, key=key)

@@ -94,7 +94,7 @@ async def fill(client: mcpc.Client, tool: str = "wait") -> tuple[list[mcpc.TaskH
 
 async def test_a_greedy_client_leaves_room_for_another_and_is_told_which_limit_it_met() -> None:
     held = Held(max_tasks=20)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(held.server) as greedy, mcpc.Client(held.server) as other:
             started, refused = await fill(greedy)
             assert len(started) == 18
@@ -110,7 +110,7 @@ async def test_a_greedy_client_leaves_room_for_another_and_is_told_which_limit_i
 
 async def test_tasks_of_a_client_are_bounded_at_the_limit_and_not_one_before() -> None:
     held = Held(max_tasks_per_client=3)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(held.server) as one, mcpc.Client(held.server) as other:
             started, refused = await fill(one)
             assert len(started) == 3
@@ -124,7 +124,7 @@ async def test_tasks_of_a_client_are_bounded_at_the_limit_and_not_one_before() -
 
 async def test_made_up_channels_of_one_connection_leave_some_for_others() -> None:
     held = Held(max_channels=40)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(held.server) as greedy, mcpc.Client(held.server) as other:
             refused: MCPError | None = None
             opened = 0
@@ -153,7 +153,7 @@ async def test_open_requests_of_a_connection_are_bounded_and_the_next_works_when
 ) -> None:
     only_where_it_listens(scheme, anyio_backend_name)
     held = Held(max_requests=3)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with plain_client(scheme, held, tmp_path) as client, anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(client.call_tool, "hold")
@@ -167,7 +167,7 @@ async def test_open_requests_of_a_connection_are_bounded_and_the_next_works_when
 
 async def test_bytes_of_open_requests_are_bounded_and_a_cancelled_one_counts_no_more(tmp_path: Path) -> None:
     held = Held(max_request_bytes=100_000)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with plain_client("tcp", held, tmp_path) as client, anyio.create_task_group() as group:
             group.start_soon(client.call_tool, "hold", {"text": "x" * 90_000})
             await held.arrived(1)
@@ -183,7 +183,7 @@ async def test_a_second_request_of_a_live_id_is_refused_and_the_first_is_answere
 ) -> None:
     only_where_it_listens(scheme, anyio_backend_name)
     held = Held()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
             served = await stack.enter_async_context(serving(scheme, tmp_path, held.server))
             streams = await stack.enter_async_context(mcpc.connect(served.uri, **served.options))
@@ -224,7 +224,7 @@ async def test_a_second_request_of_a_live_id_is_refused_and_the_first_is_answere
 
 async def test_inputs_are_bounded_in_bytes_and_two_readers_of_them_both_end() -> None:
     held = Held(max_input_bytes=1000)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(held.server) as client:
             task = await client.start_task("wait")
             await task.send("taken at once, and then nothing is until it may go")
@@ -248,7 +248,7 @@ async def test_inputs_are_bounded_in_bytes_and_two_readers_of_them_both_end() ->
 async def test_a_task_whose_client_is_gone_for_good_is_stopped_and_says_why() -> None:
     held = Held(abandon_after=0.2)
     channel = "a-channel-that-is-taken-up-again"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(held.server, "memory://abandoned") as listener:
             async with mcpc.Client(listener.uri, channel=channel) as client:
                 task_id = (await client.start_task("wait")).task_id
@@ -268,7 +268,7 @@ async def test_one_client_of_a_shared_bridge_leaves_room_for_the_others(
     monkeypatch.setattr(sys.modules[mcpc.bridging.__module__.replace("serving", "hub")], "MAX_SHARED", 20)
     held = Held()
     async with serving("unix", tmp_path, held.server) as served:
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             async with (
                 mcpc.bridging("tcp://127.0.0.1:0", served.uri, shared=True) as bridge,
                 mcp.Client(mcpc.connect(bridge.uri)) as greedy,
@@ -298,7 +298,7 @@ async def test_over_a_session_of_http_too_a_live_id_is_refused_and_the_first_is_
     held = Held(max_requests=2)
     answers: dict[str, httpx2.Response] = {}
     json_headers = {"accept": "application/json, text/event-stream"}
-    async with serving("http", tmp_path, held.server) as served, httpx2.AsyncClient(timeout=20) as http:
+    async with serving("http", tmp_path, held.server) as served, httpx2.AsyncClient(timeout=60) as http:
 
         async def call(name: str, request_id: int, tool: str, text: str = "") -> httpx2.Response:
             arguments = {"text": text} if text else {}
@@ -311,7 +311,7 @@ async def test_over_a_session_of_http_too_a_live_id_is_refused_and_the_first_is_
         body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": start}
         begun = await http.post(served.uri, json=body, headers=json_headers)
         json_headers["mcp-session-id"] = begun.headers["mcp-session-id"]
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 group.start_soon(call, "first", 7, "hold", "first")
                 await held.arrived(1)

@@ -100,7 +100,7 @@ async def test_a_signal_ends_the_process_whatever_hangs(what: str, number: signa
         try:
             assert process.stdout is not None
             uri = (await anyio.to_thread.run_sync(process.stdout.readline)).strip()
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 await _call(uri, what, process)
             process.send_signal(number)
             out, _ = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=40))
@@ -152,7 +152,7 @@ async def test_mcpc_serve_ends_too_and_says_once_what_it_left(what: str, tmp_pat
             assert process.stderr is not None
             while "serving" not in await anyio.to_thread.run_sync(process.stderr.readline):
                 assert process.poll() is None
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 await _call(address, what, process)
             process.send_signal(signal.SIGTERM)
             out, err = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=40))

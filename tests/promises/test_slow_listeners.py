@@ -44,7 +44,7 @@ async def test_a_listener_that_sleeps_raises_or_removes_itself_leaves_the_others
         client.remove_event_listener(removes_itself)
 
     async with serving(scheme, tmp_path) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(served.uri) as client:
                 called: list[Any] = []
 
@@ -76,7 +76,7 @@ async def test_a_blocking_listener_gets_every_message_and_requests_go_on(scheme:
         seen.append(message)
 
     async with serving(scheme, tmp_path) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(served.uri) as client:
                 client.add_event_listener(slow, capacity=10, overflow="block")
                 task = await client.start_task("count", {"n": 500})
@@ -98,7 +98,7 @@ async def test_a_coalescing_listener_keeps_the_newest_update_and_every_end(tmp_p
         seen.append(message)
 
     async with serving("unix", tmp_path) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(served.uri) as client:
                 listener = client.add_event_listener(slow, capacity=10, overflow="coalesce")
                 tasks = [await client.start_task("count", {"n": 100}) for _ in range(3)]
@@ -118,7 +118,7 @@ async def test_a_listener_that_is_disconnected_is_told_so_in_its_counters(tmp_pa
         await anyio.sleep_forever()
 
     async with serving("unix", tmp_path) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(served.uri) as client:
                 listener = client.add_event_listener(never, capacity=5, overflow="disconnect")
                 await (await client.start_task("count", {"n": 50})).result()
@@ -228,7 +228,7 @@ async def test_a_handle_that_nobody_holds_is_gone_and_listeners_go_on() -> None:
         elif message.terminal:
             ended.set()
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             client.add_event_listener(listener)
             handle = await client.start_task("count")
@@ -268,7 +268,7 @@ async def test_a_flood_through_a_small_log_loses_nothing_and_its_listener_may_us
     uri = {"memory": "memory://small", "unix": f"unix://{tmp_path}/s", "ws": "ws://127.0.0.1:0/mcp"}.get(
         scheme, "http://127.0.0.1:0/mcp"
     )
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, uri) as served, mcpc.Client(served.uri) as client:
             registration = client.add_event_listener(listener)
             await client.start_task("flood")
@@ -304,7 +304,7 @@ async def test_messages_of_all_sizes_push_out_none_that_the_listener_is_still_to
             ended.set()
 
     async with serving(scheme, tmp_path, server) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(served.uri) as client:
                 client.add_event_listener(listen)
                 await client.start_task("sizes")

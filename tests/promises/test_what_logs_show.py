@@ -50,7 +50,7 @@ async def test_no_key_and_no_token_stands_in_a_log_line_at_any_level(
         pytest.skip("HTTP listeners need asyncio")
     caplog.set_level(logging.DEBUG)
     options: dict[str, Any] = {} if scheme in ("memory", "tcp") else {"token_verifier": Verifier()}
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, make_server(), **options) as served:
             client = mcpc.Client(served.uri, channel=KEY, **({"token": TOKEN} if options else {}))
             async with client:

@@ -20,7 +20,7 @@ async def test_it_gives_the_value_and_ends_when_it_is_left() -> None:
         yield "value"
         said.append("left")
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with apart(context(), patience=5, what="it") as value:
             said.append(value)
     assert said == ["entered", "value", "left"]
@@ -35,7 +35,7 @@ async def test_what_it_raises_is_raised(when: str) -> None:
         yield
         raise ValueError(when)
 
-    with anyio.fail_after(5), pytest.raises(ValueError, match=when):
+    with anyio.fail_after(60), pytest.raises(ValueError, match=when):
         async with apart(context(), patience=5, what="it"):
             assert when == "leaving"
 
@@ -59,5 +59,5 @@ async def test_where_it_ends_while_it_is_in_use_the_body_is_cancelled() -> None:
             over.set()
             await anyio.sleep_forever()
 
-    with anyio.fail_after(5), pytest.raises(ExceptionGroup):
+    with anyio.fail_after(60), pytest.raises(ExceptionGroup):
         await use()

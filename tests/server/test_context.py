@@ -76,7 +76,7 @@ async def test_a_client_of_ours_gets_log_entries_progress_and_questions(kind: st
         logs.append((params.level, said(params.data)))
         logged.set()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(make(kind), mode=mode, logging_callback=on_log) as client:
             client.on_prompt(lambda prompt: {"size": "small"})
             task = await client.start_task("tells")
@@ -104,7 +104,7 @@ async def test_a_plain_caller_gets_them_as_from_an_ordinary_tool(kind: str, mode
         action = actions.pop(0)
         return types.ElicitResult(action=action, content={"size": "large"} if action == "accept" else None)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(make(kind), "memory://context") as listener:
             client = mcp.Client(
                 mcpc.connect(listener.uri), mode=mode, logging_callback=on_log, elicitation_callback=answer
@@ -119,7 +119,7 @@ async def test_a_plain_caller_gets_them_as_from_an_ordinary_tool(kind: str, mode
 
 
 async def test_a_follower_by_the_tasks_extension_sees_them_as_the_tasks_state(kind: str) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(make(kind), "memory://context") as listener, by_hand(listener.uri) as hand:
             task_id = (await hand.call("tells"))["taskId"]
             asked = await hand.until(task_id, "input_required")
@@ -137,7 +137,7 @@ async def test_the_state_of_the_servers_life_is_there(kind: str) -> None:
     async def life(server: Any) -> AsyncGenerator[dict[str, int]]:
         yield {"answer": 42}
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         if kind == "FastMCP":
             server: Any = FastMCP[Any]("life", lifespan=life)
 

@@ -66,7 +66,7 @@ async def test_a_model_in_a_host_that_waits_seconds_runs_a_longer_task_to_its_en
         await task.update("writing")
         return {"topic": topic, "depth": depth}
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://handles") as listener:
             async with mcp.Client(mcpc.connect(listener.uri), mode=mode) as client:
                 host = Host(client)
@@ -119,7 +119,7 @@ async def test_what_is_over_soon_is_answered_as_ever_and_what_waits_is_per_tool(
     async def waits() -> int:  # pyright: ignore[reportUnusedFunction]
         return 1
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://handles") as listener:
             async with mcp.Client(mcpc.connect(listener.uri)) as client:
                 host = Host(client)
@@ -147,7 +147,7 @@ async def test_companions_are_listed_only_where_a_tool_hands_out_its_tasks(serve
     async def waits() -> int:  # pyright: ignore[reportUnusedFunction]
         return 1
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["waits"]
     wrong: list[dict[str, Any]] = [{"plain": "later"}, {"after": -1}, {"after": "soon"}, {"after": float("inf")}]
@@ -171,7 +171,7 @@ async def test_a_caller_that_can_be_asked_is_asked_while_it_waits_and_by_the_com
     async def answer(context: Any, params: Any) -> ElicitResult:
         return ElicitResult(action="accept", content={"answer": "a"})
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://handles") as listener:
             async with mcp.Client(mcpc.connect(listener.uri), elicitation_callback=answer) as client:
                 host = Host(client)

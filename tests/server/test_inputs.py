@@ -18,7 +18,7 @@ async def test_inputs_come_in_order_and_a_worker_waits_for_the_next() -> None:
     async def take() -> None:
         taken.append(await inputs.next())
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(take)
             await anyio.wait_all_tasks_blocked()
@@ -63,7 +63,7 @@ async def test_who_waits_when_it_closes_waits_no_more() -> None:
     async def take() -> None:
         taken.append(await inputs.next())
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(take)
             await anyio.wait_all_tasks_blocked()

@@ -34,7 +34,7 @@ async def test_a_chore_that_fails_is_begun_again_and_the_store_stays_open(monkey
         return [chore]
 
     kept = Keeper(source, begin)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
 
             def spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

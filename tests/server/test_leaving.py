@@ -20,7 +20,7 @@ async def test_who_is_cancelled_waits_for_what_is_put_in_order() -> None:
             await checkpoint()  # would raise, were the leaving cancelled too
             told.append(step)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(until_cancelled, hold)
             await held.wait()
@@ -33,7 +33,7 @@ async def test_what_ends_by_itself_is_not_waited_for() -> None:
         assert not leaving.is_set()
         await checkpoint()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await until_cancelled(hold)
 
 
@@ -53,7 +53,7 @@ async def test_what_it_raises_is_raised_as_it_is(cancelled: bool) -> None:
         ended.set()
 
     ended = anyio.Event()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(held_open)
             await held.wait()

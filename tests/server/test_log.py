@@ -51,7 +51,7 @@ class Writers:
 
 @asynccontextmanager
 async def writing(log: Log) -> AsyncGenerator[None]:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(log.run)
             yield

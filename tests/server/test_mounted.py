@@ -36,7 +36,7 @@ async def test_the_tools_of_a_mounted_server_are_served_by_its_parent(parent_has
     async def answer(context: Any, params: Any) -> ElicitResult:
         return ElicitResult(action="accept", content={"answer": "b"})
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(family(parent_has_helper=parent_has_helper), "memory://parent") as listener:
             async with mcpc.Client(listener.uri) as client:
                 client.on_prompt(lambda prompt: "a")
@@ -77,7 +77,7 @@ async def test_a_mounted_server_hands_out_its_tasks_and_its_companions_reach_the
         assert not answer.is_error, answer.content
         return cast("dict[str, Any]", answer.structured_content)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(parent, "memory://parent") as listener:
             async with mcp.Client(mcpc.connect(listener.uri), mode=mode) as caller:
                 answer = await caller.call_tool("sub_survey")
@@ -112,7 +112,7 @@ async def test_a_cache_of_responses_keeps_results_and_never_that_a_task_was_begu
         await task.update("squaring")
         return {"square": n * n}
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             tasks = [await client.start_task("square", {"n": 3}) for _ in range(2)]
             assert [await task.result() for task in tasks] == [{"square": 9}] * 2

@@ -81,7 +81,7 @@ def offer_nothing(message: dict[str, Any]) -> None:
 async def test_one_answer_is_waited_for_before_the_first_call(tmp_path: Path) -> None:
     results: list[Any] = []
     async with serving("unix", tmp_path, make_server()[0]) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             transport = Watched(served.uri)
             transport.let_through = 1
             async with mcpc.Client(transport) as client, anyio.create_task_group() as group:
@@ -100,7 +100,7 @@ async def test_one_answer_is_waited_for_before_the_first_call(tmp_path: Path) ->
 
 async def test_a_server_that_has_not_opened_the_channel_is_waited_for(tmp_path: Path) -> None:
     async with serving("unix", tmp_path, make_server()[0]) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             transport = Watched(served.uri, offer_nothing)  # to the client it looks like an older server
             async with mcpc.Client(transport) as client:
                 assert transport.received == 2  # what the server is, and that it lets us listen
@@ -112,7 +112,7 @@ async def test_a_server_that_says_nothing_of_itself_is_asked(tmp_path: Path) -> 
     server, _ = make_server()
     lowlevel_of(server).extensions["mcpc/callbacks"] = {}  # as a server of the first 1.0 does
     async with serving("unix", tmp_path, server) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             transport = Watched(served.uri, offer_nothing)
             async with mcpc.Client(transport) as client:
                 assert await (await client.start_task("work")).result() == "done"
@@ -138,7 +138,7 @@ async def test_a_client_of_the_release_before_is_answered_as_it_was(tmp_path: Pa
     events: list[str] = []
     async with serving("unix", tmp_path, server) as served, dial(served.uri) as opened:
         channel: Any = opened
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             for number, request in enumerate(asked):
                 await channel.send(json.dumps({"jsonrpc": "2.0", "id": number, **request}).encode())
                 while len(events) < 2 if number == 3 else number != 2 and number not in answers:
@@ -172,7 +172,7 @@ async def test_an_event_that_is_sent_as_soon_as_a_client_is_there_reaches_it(
         came.set()
 
     async with serving(scheme, tmp_path, server) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(served.uri) as client:
                 client.add_event_listener(listener, event="news")
                 assert await callbacks.emit("news", 1) == 1
@@ -183,7 +183,7 @@ async def test_an_event_that_is_sent_as_soon_as_a_client_is_there_reaches_it(
 async def test_a_channel_that_may_not_be_opened_is_refused_on_entering_as_ever(tmp_path: Path) -> None:
     server, _ = make_server(max_channels=1)
     async with serving("unix", tmp_path, server) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(served.uri) as client:
                 with pytest.raises((mcpc.ConnectFailed, mcpc.LimitReached)):
                     async with mcpc.Client(served.uri):
@@ -198,7 +198,7 @@ async def test_what_is_no_key_opens_nothing_and_spoils_no_answer(offered: Any, t
             message["params"]["_meta"]["mcpc/channel"] = offered
 
     async with serving("unix", tmp_path, make_server()[0]) as served:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             transport = Watched(served.uri, spoil)
             async with mcpc.Client(transport) as client:
                 assert transport.received == 2

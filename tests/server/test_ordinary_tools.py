@@ -85,7 +85,7 @@ async def test_its_start_returns_before_its_end_and_its_progress_comes_as_update
     if (scheme, mode) == ("sse+http", "auto"):
         pytest.skip("HTTP+SSE has the older era only")
     gate = Gate()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(scheme, tmp_path, server_of(kind, gate)) as served:
             async with mcpc.Client(served.uri, mode=mode) as client:
                 task = await client.start_task("count")
@@ -105,7 +105,7 @@ async def test_its_start_returns_before_its_end_and_its_progress_comes_as_update
 @ERAS
 async def test_stopping_it_cancels_the_call_and_with_it_the_tool(mode: str) -> None:
     gate = Gate()
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server_of("MCPServer", gate), "memory://ordinary") as listener:
             async with mcpc.Client(listener.uri, mode=mode) as client:
                 task = await client.start_task("count")
@@ -124,7 +124,7 @@ async def test_stopping_it_cancels_the_call_and_with_it_the_tool(mode: str) -> N
 @ERAS
 async def test_a_start_that_is_given_up_leaves_no_call_and_no_handle(mode: str) -> None:
     gate = Gate()
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server_of("MCPServer", gate), "memory://ordinary") as listener:
             async with mcpc.Client(listener.uri, mode=mode) as client:
                 with anyio.move_on_after(0.01) as scope:
@@ -137,7 +137,7 @@ async def test_a_start_that_is_given_up_leaves_no_call_and_no_handle(mode: str) 
 async def test_a_client_that_is_closed_while_it_starts_a_task_says_so() -> None:
     gate = Gate()
     failures: list[BaseException] = []
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server_of("MCPServer", gate), "memory://ordinary") as listener:
             async with anyio.create_task_group() as group:
                 client = await mcpc.Client(listener.uri).__aenter__()

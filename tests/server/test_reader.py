@@ -126,7 +126,7 @@ async def test_who_waits_for_something_to_take_is_woken_by_all_that_can_come(how
     if paused:
         reader.pause()
         how = how.replace("wake", "resume")
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(reader.ready)
             await anyio.lowlevel.checkpoint()

@@ -118,7 +118,7 @@ def kind(request: pytest.FixtureRequest, anyio_backend: str) -> str:
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_plain_caller_gets_what_an_ordinary_tool_answers_and_the_same_listing(kind: str, mode: Any) -> None:
     background, ordinary = make(kind)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with (
             mcpc.listen(background, "memory://results") as here,
             mcpc.listen(ordinary, "memory://ordinary") as there,
@@ -138,7 +138,7 @@ async def test_a_plain_caller_gets_what_an_ordinary_tool_answers_and_the_same_li
 
 async def test_a_client_of_ours_gets_the_value_that_an_ordinary_tool_stands_for(kind: str) -> None:
     background, ordinary = make(kind)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.Client(background) as one, mcpc.Client(ordinary) as two:
             await one.list_tools()  # now it knows what each tool says that it returns
             for name in names(kind):
@@ -157,7 +157,7 @@ async def test_a_client_of_ours_gets_the_value_that_an_ordinary_tool_stands_for(
 
 async def test_a_follower_by_the_tasks_extension_gets_the_ordinary_answer(kind: str) -> None:
     background, ordinary = make(kind)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with (
             mcpc.listen(background, "memory://results") as here,
             mcpc.listen(ordinary, "memory://ordinary") as there,
@@ -197,7 +197,7 @@ async def test_what_is_opened_for_a_call_stays_open_until_the_worker_has_ended_a
             raise ValueError("disk full")
         return len(rows)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             (tool,) = (await client.list_tools()).tools
             assert set(tool.input_schema["properties"]) == {"fail"}
@@ -229,7 +229,7 @@ async def test_numbers_that_json_lacks_fail_with_their_places_and_lose_nothing(k
         return ""
 
     kept = {"rows": [{"mean": 1.5}, {"mean": "nan"}], "max": "inf", "n": 2}
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://nan") as listener:
             async with mcpc.Client(listener.uri) as client, plain(listener.uri, "auto") as caller:
                 task = await client.start_task("mean")
@@ -253,7 +253,7 @@ async def test_a_result_that_is_not_what_the_tool_says_fails_and_is_not_lost(kin
         found: Any = {"rows": "many"}
         return found
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("lies")
             with pytest.raises(mcpc.TaskFailed, match="does not fit what the tool says it returns") as failed:
@@ -274,7 +274,7 @@ async def test_fastmcp_has_its_own_results_and_its_own_client_reads_them() -> No
     async def seven() -> int:  # pyright: ignore[reportUnusedFunction]
         return 7
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with FastMCPClient(server) as client:
             assert (await client.call_tool("seven")).data == 7
             assert (await client.call_tool("picture")).content[0].type == "image"
@@ -301,7 +301,7 @@ async def test_a_background_tool_that_another_tool_calls_is_part_of_it() -> None
         await task.update("outer")
         return (await server.call_tool("inner", {"n": n})).structured_content
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("outer", {"n": 1})
             assert [m.result async for m in task][1:] == ["outer", {"result": 2}]

@@ -121,7 +121,7 @@ async def test_a_plain_caller_answers_one_question_after_the_other(scheme: str, 
     async def told(progress: float, total: float | None, message: str | None) -> None:
         seen.append(progress)
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with served(server, scheme, tmp_path) as uri:
             async with client(uri, mode, Asked("a", "b", "a")) as caller:
                 result = await caller.call_tool("ask", {"times": 3}, progress_callback=told)
@@ -136,7 +136,7 @@ async def test_a_plain_caller_answers_one_question_after_the_other(scheme: str, 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_an_answer_that_is_none_is_asked_for_again_and_says_why(mode: str) -> None:
     server, _ = make()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://asks") as listener:
             asked = Asked("zzz", "b")
             async with client(listener.uri, mode, asked) as caller:
@@ -152,7 +152,7 @@ async def test_an_answer_that_is_none_is_asked_for_again_and_says_why(mode: str)
 
 async def test_questions_that_are_open_together_are_one_round_and_each_is_answered_by_itself() -> None:
     server, _ = make()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://asks") as listener, by_hand(listener.uri) as hand:
             call: dict[str, Any] = {"name": "both", "arguments": {}}
             first = await hand.ask("tools/call", call, capabilities=CAN_BE_ASKED)
@@ -181,7 +181,7 @@ async def test_questions_that_are_open_together_are_one_round_and_each_is_answer
 
 async def test_a_state_is_good_for_its_own_tool_only_and_a_made_up_one_for_none() -> None:
     server, _ = make()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://asks") as listener, by_hand(listener.uri) as hand:
             call: dict[str, Any] = {"name": "ask", "arguments": {"times": 1}}
             asked = await hand.ask("tools/call", call, capabilities=CAN_BE_ASKED)
@@ -201,7 +201,7 @@ async def test_a_state_is_good_for_its_own_tool_only_and_a_made_up_one_for_none(
 async def test_a_nested_schema_is_asked_as_a_flat_form_and_answered_as_what_it_is(mode: str) -> None:
     server, _ = make()
     asked = Asked({"who.name": "Ada", "who.age": 36, "tags": '[{"a": 1}]'})
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://asks") as listener, client(listener.uri, mode, asked) as caller:
             result = await caller.call_tool("order")
     assert result.structured_content == {"order": {"who": {"name": "Ada", "age": 36}, "tags": [{"a": 1}]}}
@@ -214,7 +214,7 @@ async def test_a_nested_schema_is_asked_as_a_flat_form_and_answered_as_what_it_i
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_caller_that_declared_no_elicitation_is_said_to_be_unaskable(mode: Any) -> None:
     server, _ = make()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://asks") as listener:
             async with mcp.Client(mcpc.connect(listener.uri), mode=mode) as caller:
                 result = await caller.call_tool("ask", {"times": 1})
@@ -224,7 +224,7 @@ async def test_a_caller_that_declared_no_elicitation_is_said_to_be_unaskable(mod
 @pytest.mark.parametrize("over", [0, 1])
 async def test_the_rounds_of_a_call_are_bounded_by_what_clients_go_along_with(over: int) -> None:
     server, _ = make(max_rounds=3)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://asks") as listener:
             asked = Asked(*["a"] * 4)
             async with client(listener.uri, "auto", asked, input_required_max_rounds=3) as caller:
@@ -241,7 +241,7 @@ async def test_the_rounds_of_a_call_are_bounded_by_what_clients_go_along_with(ov
 
 async def test_a_round_that_nobody_comes_back_for_ends_its_task() -> None:
     server, ended = make(round_ttl=0.05)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://asks") as listener, by_hand(listener.uri) as hand:
             call: dict[str, Any] = {"name": "ask", "arguments": {"times": 1}}
             asked = await hand.ask("tools/call", call, capabilities=CAN_BE_ASKED)
@@ -265,7 +265,7 @@ async def test_fastmcps_own_client_answers_too(kind: str) -> None:
     async def answer(message: str, response_type: Any, params: Any, context: Any) -> dict[str, str]:
         return {"answer": "b"}
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "http://127.0.0.1:0/mcp") as listener:
             async with FastMCPClient(listener.uri, elicitation_handler=answer) as caller:
                 result = await caller.call_tool("ask")
@@ -299,7 +299,7 @@ async def test_a_round_is_its_caller_s_alone_good_for_its_tool_and_for_once() ->
 
 async def test_a_round_whose_time_is_over_is_abandoned_and_one_that_was_taken_is_not() -> None:
     table, late, taken = RoundTable(0), Waiting(), Waiting()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await table.expire(table.open(late, None, "ask"))
         state = table.open(taken, None, "ask")
         table.take(state, None, "ask")

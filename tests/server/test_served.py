@@ -20,7 +20,7 @@ async def test_a_server_of_two_addresses_is_wound_down_while_both_are_open() -> 
         await task.stopping()
         return "stopped in good order"
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://served") as one, mcpc.listen(server, "tcp://127.0.0.1:0") as two:
             assert (one.name, one.uri) == ("twice served", "memory://served")
             assert not two.uri.endswith(":0")

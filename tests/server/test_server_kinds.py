@@ -77,7 +77,7 @@ async def test_a_background_tool_works_on_every_kind_of_server(kind: str, mode: 
             await task.update(f"{label} {i}")
         return {"rows": n}
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server, mode=mode) as client:
             listed = {tool.name: tool for tool in (await client.list_tools()).tools}
             assert listed["count"].description == "Counts up."
@@ -103,7 +103,7 @@ async def test_over_the_limit_of_tasks_a_call_is_a_clear_tool_error_and_room_com
     async def wait(task: mcpc.Task) -> list[Any]:  # pyright: ignore[reportUnusedFunction]
         return [value async for value in task.inputs() if value != "done"]
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             first, second = [await client.start_task("wait") for _ in range(2)]
             refused = await client.start_task("wait")
@@ -132,7 +132,7 @@ async def test_inputs_over_the_bound_are_refused_to_their_sender_and_none_is_los
                 break
         return got
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("later")
             for value in (1, 2, 3):
@@ -166,7 +166,7 @@ async def test_prompts_are_checked_and_each_is_answered_once() -> None:
         except TimeoutError:
             return "too late"
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("two")
             while len(task.prompts) < 2:
@@ -202,7 +202,7 @@ async def test_a_sync_worker_asks_and_takes_inputs_too() -> None:
                 break
         return got
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             client.on_prompt(lambda prompt: 2)
             task = await client.start_task("sync")
@@ -220,7 +220,7 @@ async def test_a_prompt_is_answered_though_nobody_holds_the_task_and_the_handler
         await task.update("a question comes")
         return await task.ask("which?", choices=["a", "b"])
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             ended = anyio.Event()
             results: list[Any] = []
@@ -255,7 +255,7 @@ async def test_shutdown_stops_the_tasks_and_every_listener_gets_their_last_messa
     seen: list[Any] = []
     async with AsyncExit() as stack:
         listening = await stack.enter(mcpc.listen(server, "memory://shutdown"))
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with mcpc.Client(listening.uri, on_connection=seen.append) as client:
                 messages: list[mcpc.MCPCMessage] = []
                 client.add_event_listener(messages.append)
@@ -310,7 +310,7 @@ async def test_messages_are_sent_from_another_thread_and_from_another_event_loop
     async def wait(task: mcpc.Task) -> list[Any]:  # pyright: ignore[reportUnusedFunction]
         return [value async for value in task.inputs()]
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             events: list[Any] = []
             client.add_event_listener(events.append, type="server_event")
@@ -350,7 +350,7 @@ async def test_the_lifespan_of_a_server_is_entered_once_for_all_connections() ->
     def plain() -> str:  # pyright: ignore[reportUnusedFunction]
         return "ok"
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://lifespan") as listener:
             for _ in range(3):
                 async with mcpc.Client(listener.uri) as client:
@@ -410,7 +410,7 @@ async def test_a_cancelled_serve_still_sends_the_last_messages(uri: str) -> None
 
     scope = anyio.CancelScope()
     messages: list[mcpc.MCPCMessage] = []
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(serve_until_cancelled)
             await listening.wait()
@@ -426,7 +426,7 @@ async def test_a_cancelled_serve_still_sends_the_last_messages(uri: str) -> None
 async def test_a_channel_that_was_forgotten_is_another_log_and_the_client_is_told() -> None:
     server = make_server(channel_ttl=0.0)
     journals = mcpc.MCPCHelper(server).binding.workshop.journals
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server, "memory://forgotten") as listener:
             states: list[str] = []
             async with mcpc.Client(
@@ -447,7 +447,7 @@ async def test_a_channel_that_was_forgotten_is_another_log_and_the_client_is_tol
 
 async def test_a_client_that_reads_all_may_start_any_number_of_tasks() -> None:
     server = make_server(max_ended_tasks=5, max_messages=5)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             for _ in range(30):
                 assert await (await client.start_task("count", {"n": 2})).result() == {"rows": 2}
@@ -456,7 +456,7 @@ async def test_a_client_that_reads_all_may_start_any_number_of_tasks() -> None:
 async def test_a_legacy_client_of_ours_gets_each_server_event_once() -> None:
     server = make_server()
     callbacks = mcpc.MCPCHelper(server)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server, mode="legacy") as client:
             events: list[Any] = []
             client.add_event_listener(events.append, type="server_event")

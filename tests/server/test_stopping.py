@@ -27,7 +27,7 @@ async def test_a_worker_that_watches_the_flag_ends_with_what_it_has() -> None:
         assert task.stop_requested
         return [1, 2]
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("watch")
             await task.stop()
@@ -47,7 +47,7 @@ async def test_a_worker_that_does_not_is_cancelled_after_the_grace() -> None:
         finally:
             cancelled.set()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("deaf")
             await task.stop()
@@ -70,7 +70,7 @@ async def test_a_worker_in_a_thread_sees_the_flag() -> None:
         finally:
             left.set()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("thread")
             await task.stop()
@@ -90,7 +90,7 @@ async def test_a_worker_that_asks_or_waits_for_input_is_woken() -> None:
     async def waits(task: mcpc.Task) -> list[Any]:  # pyright: ignore[reportUnusedFunction]
         return [value async for value in task.inputs()]
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             for tool in ("asks", "waits"):
                 task = await client.start_task(tool)

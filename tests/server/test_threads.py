@@ -33,7 +33,7 @@ async def test_what_it_raises_is_raised_whatever_it_is(kind: type[BaseException]
         raise kind("here")
 
     outcome: list[BaseException] = []
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         try:
             await Threads(1).run(fail)
         except BaseException as exc:
@@ -51,7 +51,7 @@ async def test_no_more_run_at_once_than_may() -> None:
         release.wait(10)
         going.pop()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             for _ in range(4):
                 group.start_soon(threads.run, work)
@@ -65,7 +65,7 @@ async def test_no_more_run_at_once_than_may() -> None:
 
 async def test_who_is_cancelled_leaves_the_thread_to_itself() -> None:
     threads, release = Threads(1), threading.Event()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         with anyio.move_on_after(0):
             await threads.run(lambda: release.wait(10))
         release.set()
@@ -81,7 +81,7 @@ async def test_it_may_call_the_event_loop_as_any_thread_of_anyio_may() -> None:
         anyio.from_thread.check_cancelled()
         return anyio.from_thread.run(here), anyio.from_thread.run_sync(threading.get_ident)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         assert await Threads(1).run(there) == (threading.get_ident(),) * 2
 
 
@@ -96,7 +96,7 @@ async def test_who_is_left_alone_learns_it_by_asking() -> None:
         except concurrent.futures.CancelledError:
             anyio.from_thread.run_sync(learned.set)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(Threads(1).run, work)
             await running.wait()

@@ -156,7 +156,7 @@ async def test_a_task_goes_on_after_its_client_was_cut_off_and_is_heard_of_again
                 seen.append(message.result)
                 if message.result == "ready":
                     client._life.end_connection()  # pyright: ignore[reportPrivateUsage]
-                    with anyio.fail_after(20):
+                    with anyio.fail_after(60):
                         while True:
                             try:
                                 await task.send("done")

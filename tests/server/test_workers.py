@@ -153,7 +153,7 @@ CALLABLES: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("kind", list(CALLABLES))
 async def test_any_callable_is_a_worker(server: Any, kind: str) -> None:
     mcpc.MCPCHelper(server).tool("adds")(CALLABLES[kind])
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             (tool,) = (await client.list_tools()).tools
             assert set(tool.input_schema["properties"]) - {"step"} == {"x"}
@@ -166,7 +166,7 @@ async def test_a_worker_has_the_name_and_the_text_of_what_it_is(server: Any) -> 
     callbacks.tool()(functools.partial(add, 1))
     callbacks.tool()(Adder())
     callbacks.tool("named", description="")(Adder().method)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             listed = {tool.name: tool.description for tool in (await client.list_tools()).tools}
     assert listed["Adder"] == "Adds one."
@@ -183,7 +183,7 @@ async def test_an_argument_is_given_by_its_alias(server: Any) -> None:
     ) -> list[int]:
         return [x, y]
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             (tool,) = (await client.list_tools()).tools
             assert set(tool.input_schema["properties"]) == {"external-x", "Y"}
@@ -213,7 +213,7 @@ async def test_each_value_of_an_async_generator_is_an_update(server: Any) -> Non
         yield n
         raise ValueError("no more")
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("counts", {"n": 2})
             assert [m.result async for m in task][1:] == [{"progress": 0}, {"progress": 1}, "counted", None]
@@ -242,7 +242,7 @@ async def test_a_generator_in_a_thread_is_closed_when_its_task_has_ended(server:
         finally:
             closed.set()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("endless")
             async for message in task:
@@ -286,7 +286,7 @@ async def test_what_cannot_be_a_tool_is_refused_where_it_is_registered_and_the_o
     with pytest.raises(TypeError):
         callbacks.tool(colour="red")(add)  # pyright: ignore[reportCallIssue]
     callbacks.tool("good")(functools.partial(add, 1))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["good"]
 
@@ -317,7 +317,7 @@ async def test_a_sync_task_works_from_every_thread_that_the_worker_starts(server
         thread.join()
         return got
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             client.on_prompt(lambda prompt: 100)
             task = await client.start_task("pool", {"n": 8})
@@ -350,7 +350,7 @@ async def test_a_pool_thread_of_a_task_that_was_stopped_learns_it(server: Any) -
         with concurrent.futures.ThreadPoolExecutor(1) as threads:
             threads.submit(one).result()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("stuck")
             async for message in task:
@@ -372,7 +372,7 @@ async def test_a_sync_task_in_the_event_loop_is_a_clear_error() -> None:
         kept.append(task)
         list(task.inputs())
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("keeps")
             while not kept:

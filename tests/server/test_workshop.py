@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 async def workshop(**limits: Any) -> AsyncGenerator[tuple[Workshop, Journal]]:
     """A workshop that is open, and the journal of a client."""
     shop = Workshop(Limits(**limits))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with shop.hold():
             journal = shop.journals.open("k", None)
             assert journal is not None

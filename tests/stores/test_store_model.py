@@ -87,7 +87,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         async def run() -> T:
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 return await work
 
         return self.portal.call(run)

@@ -64,7 +64,7 @@ async def echo(transport: FaultyTransport) -> AsyncGenerator[tuple[Echo, str]]:
     """An echo behind the faulty transport, and its address."""
     mcpc.register_transport("faulty", transport)
     endpoint = Echo()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with listen_at("faulty://echo", endpoint) as listener:
             yield endpoint, listener.uri
 
@@ -230,7 +230,7 @@ async def test_a_cut_wakes_a_send_that_waits() -> None:
             await channel.send(*[b" " * 100_000] * 10)
 
     mcpc.register_transport("faulty", FaultyTransport("memory", cut_after_frames=1))
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         listening = listen_at("faulty://mute", Mute())
         async with listening as listener, connected(listener.uri) as channel, anyio.create_task_group() as tasks:
             tasks.start_soon(send)

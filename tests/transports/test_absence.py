@@ -124,7 +124,7 @@ async def status(client: Client) -> int:
 @pytest.mark.parametrize("json_response", [False, True])
 async def test_a_call_whose_client_is_gone_is_cancelled(how: Any, json_response: bool) -> None:
     scene = Scene()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, absence_timeout=0.1, json_response=json_response) as client:
             await client.request(1, *BLOCK)
             await scene.begun.wait()
@@ -137,7 +137,7 @@ async def test_a_call_whose_client_is_gone_is_cancelled(how: Any, json_response:
 async def test_a_listener_that_is_gone_is_none_at_once(how: Any) -> None:
     """Its channel is forgotten, as one that nobody listens to; the session is still there."""
     scene = Scene(channel_ttl=0.1, abandon_after=0.4)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, absence_timeout=20) as client:
             await said(await client.request(1, *LISTEN), b"mcpc/listening")
             assert scene.callbacks.stats.channels == 1
@@ -149,7 +149,7 @@ async def test_a_listener_that_is_gone_is_none_at_once(how: Any) -> None:
 
 async def test_the_session_of_a_listener_that_is_gone_ends_soon() -> None:
     scene = Scene()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, absence_timeout=0.1) as client:
             await said(await client.request(1, *LISTEN), b"mcpc/listening")
             await client.end(reset)
@@ -161,7 +161,7 @@ async def test_the_session_of_a_listener_that_is_gone_ends_soon() -> None:
 async def test_a_client_that_has_another_connection_is_not_taken_for_gone() -> None:
     """A lost connection cancels nothing (2025-11-25, basic/transports): its client may not even know."""
     scene = Scene()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, absence_timeout=0.1) as client:
             get = await client.send("GET")
             client.streams.remove(get)
@@ -177,7 +177,7 @@ async def test_a_client_that_has_another_connection_is_not_taken_for_gone() -> N
 
 async def test_a_client_that_comes_back_in_time_keeps_its_session_and_listens_on() -> None:
     scene = Scene()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, absence_timeout=20) as client:
             await said(await client.request(1, *LISTEN), b"mcpc/listening")
             await client.end(reset)
@@ -188,7 +188,7 @@ async def test_a_client_that_comes_back_in_time_keeps_its_session_and_listens_on
 
 async def test_a_call_of_an_older_session_without_a_bound_goes_on() -> None:
     scene = Scene()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, absence_timeout=None) as client:
             await client.request(1, *BLOCK)
             await scene.begun.wait()
@@ -218,7 +218,7 @@ class Events(EventStore):
 
 async def test_where_events_are_kept_a_call_is_taken_up_again_by_its_last_event() -> None:
     scene = Scene()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, absence_timeout=20, event_store=Events()) as client:
             head = await said(await client.request(1, *BLOCK), b"\r\ndata: \r\n")
             await scene.begun.wait()
@@ -231,7 +231,7 @@ async def test_where_events_are_kept_a_call_is_taken_up_again_by_its_last_event(
 async def test_a_request_that_was_answered_is_not_cancelled_later() -> None:
     """Its id may be another's by then."""
     scene = Scene()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, absence_timeout=0.1) as client:
             await said(await client.request(1, "ping"), b'"result"')
             await client.end(reset)

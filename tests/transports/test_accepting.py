@@ -133,7 +133,7 @@ FIRST = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 @pytest.mark.parametrize("scheme", ["http", "sse+http"])
 @pytest.mark.parametrize("before", [b"", FIRST], ids=["first", "second"])
 async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(before: bytes, scheme: str) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with _http(scheme, head_timeout=0.2) as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
             if before:
                 await stream.send(before)
@@ -146,7 +146,7 @@ async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(before: bytes, s
 @pytest.mark.parametrize(("scheme", "path"), [("http", b"/mcp"), ("sse+http", b"/sse/messages/")])
 async def test_a_body_that_comes_byte_by_byte_is_refused(scheme: str, path: bytes) -> None:
     head = b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with _http(scheme, body_timeout=0.2) as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
             await stream.send(head % path)
             assert b" 408 " in await _while_dribbling(stream, b" ")
@@ -161,7 +161,7 @@ async def test_a_body_of_which_nothing_comes_is_refused_before_its_time_is_over(
     monkeypatch.setattr(edge, "SILENCE", 0.001)
     path = b"/mcp" if scheme == "http" else b"/sse/messages/"
     head = b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with _http(scheme, body_timeout=200) as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
             await stream.send(head % path)
             assert b" 408 " in await stream.receive()
@@ -182,7 +182,7 @@ async def test_connections_over_the_bound_wait_until_there_is_room(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(accepting, "PAUSE", 0.01)
-    with anyio.fail_after(30), caplog.at_level(logging.WARNING, "mcpc"):
+    with anyio.fail_after(60), caplog.at_level(logging.WARNING, "mcpc"):
         async with _http(max_connections=2) as uri:
             first, second, third = [await anyio.connect_tcp(*_host_and_port(uri)) for _ in range(3)]
             for stream in (first, second):

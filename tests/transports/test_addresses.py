@@ -14,7 +14,7 @@ from mcpc.uri import listen_at
 from mcpc_transports.addresses import Guests, authority, dialable, is_loopback
 
 SCHEMES = ["tcp", "ws", "http", "sse+http"]
-DEADLINE = 20
+DEADLINE = 60
 
 
 @pytest.mark.parametrize(

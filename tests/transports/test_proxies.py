@@ -49,7 +49,7 @@ def server() -> MCPServer[Any]:
 
 async def called(address: str, host: str = HOST) -> str:
     """Call a tool of a server that is dialled by another name; that name and its port."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with mcpc.listen(server(), address, allowed_hosts=["*"]) as listener:
             port = listener.uri.rpartition(":")[2].partition("/")[0]
             async with mcpc.Client(listener.uri.replace("127.0.0.1", host), open_timeout=5) as client:
@@ -86,7 +86,7 @@ async def test_what_is_encrypted_goes_through_the_proxy_for_that_and_is_checked_
     authority.issue_cert(HOST).configure_cert(ours)
     authority.configure_trust(theirs)
     address = f"{scheme}://127.0.0.1:0/mcp"
-    with anyio.fail_after(20), proxy(kind) as between:
+    with anyio.fail_after(60), proxy(kind) as between:
         monkeypatch.setenv("HTTPS_PROXY", between.url)
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
         async with mcpc.listen(server(), address, allowed_hosts=["*"], ssl_context=ours) as listener:

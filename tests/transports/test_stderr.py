@@ -42,7 +42,7 @@ async def test_the_last_lines_are_told_by_default_and_also_where_they_go_nowhere
     errlog: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     uri = command(tmp_path, 'sys.stderr.write("starting\\n\\x1b[31mno licence\\x07\\n"); sys.exit(7)')
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         said = await ending(uri, **({} if errlog == "default" else {"errlog": errlog}))
     assert "exit code 7" in said
     assert said.endswith("starting\n  \\x1b[31mno licence\\x07")
@@ -51,7 +51,7 @@ async def test_the_last_lines_are_told_by_default_and_also_where_they_go_nowhere
 
 async def test_a_connection_that_fails_says_them_too(tmp_path: Path) -> None:
     uri = command(tmp_path, 'sys.exit("there is no config.toml")')
-    with anyio.fail_after(30), pytest.raises(mcpc.ConnectFailed, match=r"(?s)exit code 1.*there is no config\.toml"):
+    with anyio.fail_after(60), pytest.raises(mcpc.ConnectFailed, match=r"(?s)exit code 1.*there is no config\.toml"):
         async with mcpc.Client(uri, errlog=None):
             raise AssertionError("there is nobody")
 
@@ -92,7 +92,7 @@ async def test_where_nobody_reads_them_on_the_server_still_goes_on_and_what_is_l
 
 async def test_all_of_it_reaches_a_file_in_order(tmp_path: Path) -> None:
     text = 'os.write(2, b"".join(b"%d\\n" % n for n in range(200_000)))'
-    with (tmp_path / "log").open("wb") as log, anyio.fail_after(30):
+    with (tmp_path / "log").open("wb") as log, anyio.fail_after(60):
         await ending(command(tmp_path, text), errlog=log)
     assert (tmp_path / "log").read_bytes() == b"".join(b"%d\n" % n for n in range(200_000))
 
@@ -100,7 +100,7 @@ async def test_all_of_it_reaches_a_file_in_order(tmp_path: Path) -> None:
 async def test_a_reader_that_has_left_ends_nothing(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         assert "the end" in await ending(command(tmp_path, WRITER), errlog=writer)
     os.close(writer)
 
@@ -114,7 +114,7 @@ subprocess.Popen([sys.executable, "-S", "-c", loop], stdin=subprocess.DEVNULL, s
 os.write(2, b"begun\\n")
 sys.exit(3)
 """
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         assert "exit code 3" in await ending(command(tmp_path, text), errlog=None, terminate_timeout=0.5)
 
 
@@ -127,6 +127,6 @@ async def test_no_thread_and_no_descriptor_stays(tmp_path: Path) -> None:
         async with dial(uri, errlog=errlog):
             pass
     assert len(os.listdir("/proc/self/fd")) == descriptors
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while threading.active_count() > threads:  # noqa: ASYNC110 - asyncio's own, which wait for the processes
             await anyio.sleep(0.01)

@@ -43,7 +43,7 @@ async def test_port_0_cannot_be_dialled() -> None:
 )
 async def test_any_loopback_address_may_be_served(uri: str, host: str) -> None:
     endpoint = Echo()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
             listener = await stack.enter_async_context(listen_at(uri, endpoint))
             assert listener.uri.startswith(f"tcp://{host}:")
@@ -62,7 +62,7 @@ async def test_an_address_that_others_can_reach_needs_a_word(host: str) -> None:
 
 @pytest.mark.parametrize(("host", "dialable"), [("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]")])
 async def test_a_listener_on_every_address_names_one_that_can_be_dialled(host: str, dialable: str) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
             listener = await stack.enter_async_context(listen_at(f"tcp://{host}:0", Echo(), allow_remote=True))
             assert listener.uri.startswith(f"tcp://{dialable}:")
@@ -107,7 +107,7 @@ async def test_small_messages_are_not_delayed_and_dead_peers_are_noticed(monkeyp
         made.append((nodelay, sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)))
         return connect(sock, size)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
             listener = await stack.enter_async_context(listen_at("tcp://127.0.0.1:0", Echo()))
             channel = await channel_at(stack, listener.uri)

@@ -47,7 +47,7 @@ async def test_a_path_too_long_for_a_socket_is_told_so_with_the_limit() -> None:
 
 async def test_a_path_is_percent_decoded_and_the_listener_names_it_so_that_it_can_be_dialled(tmp_path: Path) -> None:
     endpoint = Echo()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
             uri = f"unix://{tmp_path}/a%20b%3F%23%C3%A9"
             listener = await stack.enter_async_context(listen_at(uri, endpoint))
@@ -103,7 +103,7 @@ def abandon(path: Path) -> None:
 
 async def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     abandon(tmp_path / "s")
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
             with pytest.raises(ConnectFailed, match="nobody listens"):
                 await channel_at(stack, f"unix://{tmp_path}/s")
@@ -114,7 +114,7 @@ async def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
 
 
 async def test_a_live_socket_is_not_replaced(tmp_path: Path) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
             listener = await stack.enter_async_context(listen_at(f"unix://{tmp_path}/s", Echo()))
             with pytest.raises(ListenFailed, match="already served"):
