@@ -154,15 +154,20 @@ async def until(event: threading.Event) -> None:
 
 
 @contextmanager
-def scripted_server(answer: bytes | Callable[[bytes], bytes], heard: list[bytes] | None = None) -> Generator[int]:
-    """A server that says `answer` to whatever it hears, and never hangs up. Yields its port."""
+def scripted_server(
+    answer: bytes | Callable[[bytes], bytes | None], heard: list[bytes] | None = None
+) -> Generator[int]:
+    """A server that says `answer` to whatever it hears, and hangs up where that is None. Yields its port."""
 
     async def converse(stream: SocketStream) -> None:
         async with stream:
             async for data in stream:
                 if heard is not None:
                     heard.append(data)
-                await stream.send(answer if isinstance(answer, bytes) else answer(data))
+                said = answer if isinstance(answer, bytes) else answer(data)
+                if said is None:
+                    return
+                await stream.send(said)
 
     @asynccontextmanager
     async def serving() -> AsyncGenerator[int]:

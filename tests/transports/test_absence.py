@@ -16,9 +16,11 @@ import pytest
 from mcp.server import MCPServer
 from mcp.server.streamable_http import EventCallback, EventId, EventMessage, EventStore, StreamId
 from mcp_types import JSONRPCMessage
+from starlette.types import Message, Receive, Scope, Send
 
 import mcpc
 from http_kit import quiet_log as quiet_log
+from mcpc_transports.http import absence
 from relay import relay_to
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -156,6 +158,54 @@ async def test_the_session_of_a_listener_that_is_gone_ends_soon() -> None:
             while await status(client) != 404:
                 await client.end(orderly)
                 await anyio.sleep(0.2)
+
+
+@pytest.mark.parametrize("json_response", [False, True])
+async def test_a_session_that_was_begun_and_never_used_ends_soon(
+    json_response: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its client dies, or loses the connection, before it has read the answer that names the session."""
+    scene = Scene()
+    with anyio.fail_after(30):
+        async with opened(scene, max_sessions=2, json_response=json_response) as client:
+            monkeypatch.setattr(absence, "UNUSED", 0.0001)
+            for _ in range(3):  # the third finds no room unless the first has ended
+                while not await begin_and_leave(client.port):  # noqa: ASYNC110 - nothing tells
+                    await anyio.sleep(0.05)
+            assert await status(client) == 200, "one that was used is kept"
+
+
+async def begin_and_leave(port: int) -> bool:
+    """Whether a session could be begun; its client goes."""
+    client = Client(port)
+    head = await said(await client.request(0, "initialize", HANDSHAKE), b"\r\n")
+    await client.end(orderly)
+    return b" 200 " in head
+
+
+async def test_a_session_that_was_used_is_not_ended_for_want_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(absence, "UNUSED", 0.0001)
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["method"])
+        if scope["headers"]:
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"mcp-session-id", b"s")]})
+        await absences({**scope, "headers": [(b"mcp-session-id", b"s")]}, receive, send)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        """Nobody reads it."""
+
+    absences = absence.Absences(app, 1.0, resumable=False, silent=False)
+    async with absences.run():
+        scope: Scope = {"type": "http", "method": "POST", "headers": [], absence.MESSAGE: {"method": "initialize"}}
+        await absences(scope, receive, send)
+        await anyio.sleep(0.1)
+    assert seen == ["POST", "POST"]
 
 
 async def test_a_client_that_has_another_connection_is_not_taken_for_gone() -> None:

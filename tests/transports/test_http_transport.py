@@ -216,6 +216,23 @@ async def test_a_peer_that_falls_silent_fails_the_call() -> None:
             assert failure.value.code == CONNECTION_CLOSED
 
 
+LOST = pytest.RaisesExc(MCPError, check=lambda exc: exc.code == CONNECTION_CLOSED)
+
+
+async def test_a_question_for_the_era_that_gets_lost_is_not_taken_for_an_older_server() -> None:
+    def answer(request: bytes) -> bytes | None:
+        if b'"method"' in request:
+            return None
+        return b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n" if request.startswith(b"OPTIONS") else b""
+
+    heard: list[bytes] = []
+    with scripted_server(answer, heard) as port, anyio.fail_after(30), pytest.RaisesGroup(LOST, flatten_subgroups=True):
+        async with Client(dialled(f"http://127.0.0.1:{port}")):
+            raise AssertionError("it connected")
+    assert b"server/discover" in b"".join(heard)
+    assert b"initialize" not in b"".join(heard)
+
+
 async def test_an_error_in_the_callers_block_comes_out_as_it_is() -> None:
     with SmallServer().served(LOCAL) as uri, pytest.raises(KeyError):
         async with dialled(uri):

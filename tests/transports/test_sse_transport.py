@@ -163,6 +163,25 @@ async def test_what_is_no_message_is_skipped(caplog: pytest.LogCaptureFixture) -
     assert caplog.text.count("is no MCP message") == 1
 
 
+LOST = pytest.RaisesExc(MCPError, check=lambda exc: exc.code == CONNECTION_CLOSED)
+
+
+async def test_a_question_for_the_era_that_gets_lost_is_not_taken_for_an_older_server() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nevent: endpoint\ndata: /messages\n\n"
+
+    def answer(request: bytes) -> bytes | None:
+        if b'"method"' in request:
+            return None
+        return head if request.startswith(b"GET") else b""
+
+    heard: list[bytes] = []
+    with scripted_server(answer, heard) as port, anyio.fail_after(30), pytest.RaisesGroup(LOST, flatten_subgroups=True):
+        async with Client(dialled(f"sse+http://127.0.0.1:{port}/sse")):
+            raise AssertionError("it connected")
+    assert b"server/discover" in b"".join(heard)
+    assert b"initialize" not in b"".join(heard)
+
+
 async def test_a_peer_that_falls_silent_ends_the_streams() -> None:
     with scripted_server(HEAD + b"\r\nevent: endpoint\ndata: /m\n\n") as port, anyio.fail_after(60):
         async with dialled(f"sse+http://127.0.0.1:{port}", read_timeout=0.2) as (read, write):

@@ -5,7 +5,9 @@ A session of that era has no connection of its own, and a lost one cancels nothi
 when it died stayed open until the session was idle for half an hour. Here a client
 has a while to show itself, by any request; then what nobody waits for is cancelled
 in its name, and its session is ended where it is one of ours, which would begin
-anew. A request of ours to listen is cancelled at once: its stream is gone.
+anew. A request of ours to listen is cancelled at once: its stream is gone. And a
+session that was begun and never used is ended: its client may not even have got
+its name.
 
 Knows requests and sessions, and nothing of sockets.
 """
@@ -24,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mcpc.logs import logger_of
 from mcpc.wire.message import id_of, is_request, method_of, notification_message
 from mcpc.wire.names import LISTEN_METHOD
-from mcpc.wire.standard import CANCELLED_METHOD, REQUEST_ID
+from mcpc.wire.standard import CANCELLED_METHOD, INITIALIZE_METHOD, REQUEST_ID
 from mcpc_transports.http.client import unwrapped
 
 __all__ = ["MESSAGE", "SESSION_HEADER", "Absences"]
@@ -41,6 +43,10 @@ MAX_LOST = 1000
 
 ACTION_TIMEOUT = 5.0
 """Seconds that one act in the name of a client that has gone may take."""
+
+UNUSED = 4
+"""So many times as long as a client may be absent it may leave a session unused that it has begun. All clients go on at
+once, but a person who types the requests does not."""
 
 OUR_OWN = frozenset((b"accept", b"content-length", b"content-type", b"last-event-id", b"transfer-encoding"))
 """Headers of a request that an act in the name of its client does not share."""
@@ -91,9 +97,38 @@ class Absences:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = Headers(scope=scope).get(SESSION_HEADER)
-        if name is None or self._seconds is None:
+        if self._seconds is None:
             await self._app(scope, receive, send)
+        elif name is not None:
+            await self._request(name, scope, receive, send)
+        elif method_of(scope.get(MESSAGE, {})) == INITIALIZE_METHOD:
+            await self._app(scope, receive, self._noting(scope, send))
+        else:
+            await self._app(scope, receive, send)
+
+    def _noting(self, scope: Scope, send: Send) -> Send:
+        """`send` of a request that begins a session, whose name is in the head of the answer."""
+
+        async def noting(message: Message) -> None:
+            name = Headers(raw=message.get("headers", ())).get(SESSION_HEADER)
+            if name is not None:
+                named = {**scope, "headers": [*scope["headers"], (SESSION_HEADER.encode(), name.encode())]}
+                self._soon(self._wait_for_use, name, named, self._sessions.setdefault(name, _Session()).returned)
+            await send(message)
+
+        return noting
+
+    async def _wait_for_use(self, name: str, scope: Scope, used: anyio.Event) -> None:
+        with anyio.move_on_after(UNUSED * (self._seconds or 0.0)):
+            await used.wait()
+        if used.is_set():
             return
+        logger.debug("a client that began a session has not gone on; it is ended")
+        self._sessions.pop(name, None)
+        await self._act("DELETE", scope, b"")
+
+    async def _request(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request of a session."""
         session = self._sessions.setdefault(name, _Session())
         session.open += 1
         message = scope.get(MESSAGE, {})

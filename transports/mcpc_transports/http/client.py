@@ -25,9 +25,10 @@ from pydantic_core import from_json, to_json
 from mcpc.errors import ConnectFailed, ConnectRefused, FrameTooLarge, MCPCError, URIError
 from mcpc.taps import CallbackTap
 from mcpc.transport import URI
-from mcpc.wire.message import error_message, is_error
+from mcpc.wire.message import error_message, is_error, method_of
 from mcpc_transports.http.event_tap import EventTap
 from mcpc_transports.http.options import Dialling
+from mcpc_transports.http.probe import Probe
 from mcpc_transports.proxies import Proxy, proxy_for
 
 __all__ = ["CallClient", "Target", "connecting", "explain", "reach", "read_whole", "status_line", "unwrapped"]
@@ -320,6 +321,7 @@ class CallClient(httpx2.AsyncClient):
         self.tap: CallbackTap = CallbackTap()
         """Where callbacks leave the event streams."""
         self._target = target
+        self._probe = Probe()
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """See `httpx2.AsyncClient.send`."""
@@ -327,6 +329,9 @@ class CallClient(httpx2.AsyncClient):
             return await self._end_session(request, options)
         if request.method != "POST":
             return await super().send(request, **options)
+        refusal = self._probe.refusal(_method(request)) if self._probe.was_lost else None
+        if refusal is not None:
+            return _error_answer(request, HTTPStatus.BAD_GATEWAY, CONNECTION_CLOSED, refusal)
         try:
             response = await super().send(request, **options)
             if response.next_request is not None:
@@ -336,6 +341,7 @@ class CallClient(httpx2.AsyncClient):
             body = await read_whole(response, self._target.options.max_message_size)
         except httpx2.RequestError as exc:
             text = f"connection to {self._target.uri} failed: {explain(exc)}"
+            self._probe.lose(_method(request), text)
             return _error_answer(request, HTTPStatus.BAD_GATEWAY, CONNECTION_CLOSED, text)
         except FrameTooLarge as exc:
             text = f"the answer from {self._target.uri} is too large: {exc}"
@@ -366,6 +372,10 @@ class CallClient(httpx2.AsyncClient):
             except httpx2.RequestError:
                 pass  # the session went with the server
         return httpx2.Response(HTTPStatus.NO_CONTENT, request=request)
+
+
+def _method(request: httpx2.Request) -> str | None:
+    return method_of(from_json(request.content))
 
 
 def _content_type(response: httpx2.Response) -> str:

@@ -36,6 +36,7 @@ from mcpc.logs import logger_of
 from mcpc.transport import StreamPair
 from mcpc.wire.rpc import decode_frame, encode_rpc, failed_answer, rpc_message
 from mcpc_transports.http.client import Target, connecting, explain, read_whole, status_line
+from mcpc_transports.http.probe import Probe
 
 __all__ = ["sse_streams"]
 
@@ -177,6 +178,7 @@ class _Poster:
         self._endpoint = endpoint
         self._inbox = inbox
         self._name = name
+        self._probe = Probe()
         self._turn = anyio.Lock()
         self._closed = False
         self.ended = False
@@ -194,9 +196,20 @@ class _Poster:
                 raise ChannelClosed("the stream is closed")
             if self.ended:
                 raise ChannelBroken(f"the event stream from {self._name} has ended")
-            failure = await self._post(encode_rpc(item.message))
+            failure = await self._try(item.message)
         if failure is not None:
             await self._answer(item.message, failure)
+
+    async def _try(self, message: JSONRPCMessage) -> ErrorData | None:
+        """Post a message, unless it would only ask again what got lost."""
+        method = getattr(message, "method", None)
+        refusal = self._probe.refusal(method)
+        if refusal is not None:
+            return ErrorData(code=CONNECTION_CLOSED, message=refusal)
+        failure = await self._post(encode_rpc(message))
+        if failure is not None and failure.code == CONNECTION_CLOSED:
+            self._probe.lose(method, failure.message)
+        return failure
 
     async def _post(self, frame: bytes) -> ErrorData | None:
         """Why the message did not get there; None where it did."""
