@@ -11,9 +11,9 @@ help:
 	@echo "make demo         a server, a client, callbacks live on screen"
 	@echo "make test         format, lint, types and tests"
 	@echo "make lint         format, lint and types only"
-	@echo "make peers        only the tests with other people's clients and servers"
+	@echo "make peers        other people's clients and servers, and the table of docs/ecosystem.md; fetches packages once"
 	@echo "make browser      only the page of examples/browser, in Chromium, which is installed (Debian, as root)"
-	@echo "make ecosystem    the same for the table in docs/ecosystem.md"
+	@echo "make ecosystem    writes that table anew, of what they see"
 	@echo "make coverage     how much of each file its own tests reach; OF=server for one room"
 	@echo "make docs         write what is made from the code: docs/api.md, docs/states.md"
 	@echo "make bench        the benchmark (see docs/performance.md)"
@@ -50,10 +50,12 @@ pytest: $(READY)
 	$(BIN)/pytest --numprocesses 2
 
 peers: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/kits/peers_kit.py
 	MCPC_PEERS=1 $(BIN)/pytest tests/peers
 
 ecosystem: $(READY)
-	PYTHONPATH=. $(BIN)/python tests/kits/matrix_kit.py
+	PYTHONPATH=. $(BIN)/python tests/kits/peers_kit.py
+	MCPC_PEERS=write $(BIN)/pytest tests/peers/test_matrix.py
 
 chromium:
 	command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; }

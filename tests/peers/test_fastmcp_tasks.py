@@ -3,7 +3,6 @@ from the command line and by our client, which polls them, as that server pushes
 
 import json
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,11 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 import mcpc
-from benchmarks.environments import Environment
 from cli_kit import MCPC, run, run_all, running
+from locked_kit import Locked
 
 HERE = Path(__file__).parent / "fastmcp_peer"
 SERVER = str(HERE / "server.py")
-PINS = tuple(line for line in (HERE / "requirements.lock").read_text().splitlines() if not line.startswith("#"))
-ENVIRONMENT = Environment(f"fastmcp-tasks-{sys.version_info.major}.{sys.version_info.minor}", (("--no-deps", *PINS),))
-WORK = HERE.parents[2] / ".work" / "peers"
 DEADLINE = 60
 """Seconds that no test should come near."""
 
@@ -30,8 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWa
 @pytest.fixture(scope="session")
 def python() -> str:
     """The Python of an environment that has FastMCP's task server."""
-    ENVIRONMENT.make(WORK)
-    return ENVIRONMENT.python(WORK)
+    return Locked.of("fastmcp_tasks").ready()
 
 
 @pytest.fixture(scope="module")

@@ -10,26 +10,17 @@ import mcp
 import pytest
 
 import mcpc
-from benchmarks.environments import Environment
+from peers_kit import ORIGINALS, original
 from support import HERE as KITS
 
 HERE = Path(__file__).parent
-WORK = HERE.parents[1] / ".work" / "peers"
-VERSIONS = ["0.2.1", "0.2.6"]
 UPDATES = 200
 
 
-@pytest.fixture(scope="session", params=VERSIONS)
-def original(request: pytest.FixtureRequest) -> tuple[str, str]:
+@pytest.fixture(scope="session", params=ORIGINALS, name="original")
+def _original(request: pytest.FixtureRequest) -> tuple[str, str]:
     """A version, and the Python of an environment that has it."""
-    version: str = request.param
-    environment = Environment(
-        f"mcpc-{version}-{sys.version_info.major}.{sys.version_info.minor}",
-        # It asks for Python 3.12 in its metadata and runs on 3.11.
-        (("mcp==1.6.0", "pydantic==2.10.6"), ("--no-deps", "--ignore-requires-python", f"mcpc=={version}")),
-    )
-    environment.make(WORK)
-    return version, environment.python(WORK)
+    return request.param, original(request.param)
 
 
 async def _lines(command: list[str]) -> list[dict[str, Any]]:

@@ -2,10 +2,13 @@
 """LlamaIndex' basic client."""
 
 import asyncio
+import inspect
 import sys
 
 from llama_index.tools.mcp import BasicMCPClient
 from scenario import play
+
+assert "elicit" not in str(inspect.signature(BasicMCPClient)), "it can be asked now: give it a handler"
 
 
 async def main(uri):
