@@ -288,6 +288,10 @@ class TaskRegistry:
         self.forget_expired()
         return self._states.get(task_id)
 
+    def remembers(self, state: TaskState) -> bool:
+        """Whether that very task has not been forgotten."""
+        return self.find(state.task_id) is state
+
     def of(self, owner: str) -> list[TaskState]:
         """The tasks of `owner`, oldest first."""
         self.forget_expired()

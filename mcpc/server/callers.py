@@ -77,7 +77,12 @@ class _Listening:
     async def answer(self, invocation: Invocation, begin: Callable[[], None]) -> HandlerResult:
         """The `created` message."""
         begin()
-        running = await _begun(invocation)
+        try:
+            return self._answer(invocation, await _begun(invocation))
+        finally:
+            invocation.let_go()
+
+    def _answer(self, invocation: Invocation, running: Execution | None) -> HandlerResult:
         created, refused = self.entry.created, self.entry.refused
         if refused is not None:
             raise MCPError(INVALID_PARAMS, str(refused), reason_to(refused))
@@ -108,9 +113,12 @@ class _Following:
     async def answer(self, invocation: Invocation, begin: Callable[[], None]) -> HandlerResult:
         """The task handle."""
         begin()
-        running = await _begun(invocation)
-        if running is None:
-            return invocation.answer()
+        try:
+            running = await _begun(invocation)
+            if running is None:
+                return invocation.answer()
+        finally:
+            invocation.let_go()
         self._call.when_answered(running.started.set)
         return self._call.outcome
 

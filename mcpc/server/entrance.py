@@ -64,6 +64,10 @@ class Entrance:
             raise MCPCError(f"the worker raised {type(exc).__name__}") from exc
         return self.value
 
+    def forget(self) -> None:
+        """Drop what left the worker, and why no task could be entered: nobody asks any more."""
+        self.failure = self.refusal = None
+
     async def _begin(self, tool_name: str, terms: Terms) -> Execution:
         try:
             running = self.running = await self._enter(tool_name, terms)

@@ -2,26 +2,26 @@
 
 import functools
 import logging
-import time
-from collections.abc import Callable, Generator, Mapping
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, Unpack
 
-import anyio
 from mcp_types import TextContent
 
 from mcpc.errors import MCPCError, MessageError, TaskEnded
 from mcpc.keywords import refuse_unknown
 from mcpc.logs import logger_of
-from mcpc.messages import MCPCInformation, MCPCMessage, MessageType, TaskStatus, check_message
+from mcpc.messages import MCPCInformation, MCPCMessage, MessageType, check_message
+from mcpc.server.begun import BegunTasks, KnownTask, StartedTask
 from mcpc.server.binding import Binding, bind
 from mcpc.server.call import Call, current_call, current_principal
+from mcpc.server.collected import Collected, CollectOutlet
 from mcpc.server.execution import Execution
 from mcpc.server.journals import EVERY_SESSION
 from mcpc.server.keeper import Source
 from mcpc.server.limits import Limits
 from mcpc.server.old_workers import run_plain
 from mcpc.server.options import LimitOptions, Plain, ToolOptions, tool_keywords
-from mcpc.server.outlets import CollectOutlet, NullOutlet
+from mcpc.server.outlets import NullOutlet
 from mcpc.server.registration import DEFAULT_AFTER, handle_after, register
 from mcpc.server.signature import read_worker
 from mcpc.server.stats import ServerStats, read_stats
@@ -30,65 +30,11 @@ from mcpc.server.tools import BackgroundTool
 from mcpc.server.workshop import Workshop
 from mcpc.wire.callbacks import decode_message, encode_message
 
-__all__ = ["BegunTask", "KnownTask", "MCPCHelper", "StartedTask"]
+__all__ = ["MCPCHelper"]
 
 logger: logging.Logger = logger_of(__name__)
 
 WorkerT = TypeVar("WorkerT", bound=Callable[..., Any])
-
-
-class KnownTask(TypedDict, total=False):
-    """What `MCPCHelper.check_task` tells."""
-
-    status: TaskStatus
-    start_time: float
-    """When it was started, in seconds since the epoch."""
-    is_running: bool
-
-
-class BegunTask(TypedDict):
-    """A task that `MCPCHelper.start_task` began."""
-
-    status: Literal["running", "stopping"]
-    start_time: float
-    task: Execution
-
-
-class StartedTask:
-    """What `MCPCHelper.start_task` returns. The task runs already; awaiting it is optional.
-
-    Awaited, it gives the messages for a caller that speaks no MCPC (mcpc 0.2.6), once the worker has ended
-    or the timeout is over; for one that does, an empty list at once.
-    """
-
-    def __init__(self, running: Execution, timeout: float) -> None:
-        self._running = running
-        self._timeout = timeout
-
-    @property
-    def task_id(self) -> str:
-        """The task's id."""
-        return self._running.state.task_id
-
-    @property
-    def dropped(self) -> int:
-        """How many of its first messages the list lacks, as they were more than a log holds (`max_messages` or
-        `max_bytes`)."""
-        outlet = self._running.outlet
-        return outlet.dropped if isinstance(outlet, CollectOutlet) else 0
-
-    def __await__(self) -> Generator[Any, Any, list[MCPCMessage]]:
-        return self._collect().__await__()
-
-    async def _collect(self) -> list[MCPCMessage]:
-        outlet = self._running.outlet
-        if not isinstance(outlet, CollectOutlet):
-            return []
-        with anyio.move_on_after(self._timeout):
-            await self._running.ended.wait()
-        if outlet.dropped:
-            logger.warning("an answer lacks the first %d messages of its task", outlet.dropped)
-        return outlet.messages
 
 
 class MCPCHelper:
@@ -122,8 +68,8 @@ class MCPCHelper:
         self._plain: ToolOptions = {"plain": plain, "after": after}
         self._binding: Binding | None = None
         self._limits = Limits(**limits)
-        self.background_tasks: dict[str, BegunTask] = {}
-        """The tasks made with `start_task`, until `cleanup_task`."""
+        self.background_tasks: BegunTasks = BegunTasks()
+        """The tasks made with `start_task`, until `cleanup_task`, or until the server has forgotten them."""
         if isinstance(server, str):
             self.provider_name: str = server
         else:
@@ -221,17 +167,18 @@ class MCPCHelper:
         """
         call = current_call.get()
         workshop = self.binding.workshop
-        running = self._enter(workshop, call, task_id)
+        collected = _collected(workshop.limits) if call is not None and call.journal is None else None
+        running = self._enter(workshop, call, task_id, collected)
         work = functools.partial(run_plain, running, worker_func, args, dict(kwargs or {}), workshop.threads)
         workshop.run(running, work)
         if call is not None and call.journal is not None:
             call.when_answered(running.started.set)
         else:
             running.started.set()
-        self.background_tasks[task_id] = {"status": "running", "start_time": time.time(), "task": running}
-        return StartedTask(running, timeout)
+        self.background_tasks.begin(running, workshop.registry.remembers)
+        return StartedTask(running, timeout, collected)
 
-    def _enter(self, workshop: Workshop, call: Call | None, task_id: str) -> Execution:
+    def _enter(self, workshop: Workshop, call: Call | None, task_id: str, collected: Collected | None) -> Execution:
         if call is None:
             return workshop.start(tool_name="task", session_id="default", task_id=task_id, outlet=NullOutlet())
         return workshop.start(
@@ -241,21 +188,12 @@ class MCPCHelper:
             principal=current_principal(),
             journal=call.journal,
             client=call.client,
-            outlet=None if call.journal is not None else self._collecting(workshop.limits),
+            outlet=None if collected is None else CollectOutlet(collected),
         )
-
-    @staticmethod
-    def _collecting(limits: Limits) -> CollectOutlet:
-        return CollectOutlet(limits.max_messages, limits.max_bytes)
 
     def check_task(self, task_id: str) -> KnownTask:
         """What is known of a task; empty for an unknown one."""
-        known = self.background_tasks.get(task_id)
-        if known is None:
-            return {}
-        state = known["task"].state
-        status = "stopping" if known["status"] == "stopping" else state.status.value
-        return {"status": status, "start_time": known["start_time"], "is_running": not state.ended}
+        return self.background_tasks.describe(task_id, self.binding.workshop.registry.remembers)
 
     def stop_task(self, task_id: str) -> bool:
         """Ask a task to stop; after a grace its worker is cancelled. False for an unknown one."""
@@ -338,6 +276,11 @@ class MCPCHelper:
     def get_protocol_info(self) -> MCPCInformation:
         """Who this server is, in the handshake's words."""
         return MCPCInformation(mcpc_provider=self.provider_name)
+
+
+def _collected(limits: Limits) -> Collected:
+    """Where the messages of a task are kept for a caller that speaks no MCPC."""
+    return Collected(limits.max_messages, limits.max_bytes)
 
 
 async def _send_here(workshop: Workshop, message: MCPCMessage) -> bool:

@@ -43,6 +43,7 @@ class Invocation:
         self._tell: list[Callable[[], None]] = []
         self._result: HandlerResult = None
         self._error: Exception | None = None
+        self._is_awaited = True
 
     @property
     def running(self) -> Execution | None:
@@ -65,6 +66,7 @@ class Invocation:
             self.over.set()
             for tell in self._tell:
                 tell()
+            self._forget()
 
     async def _proceed(self, proceed: Callable[[], Awaitable[HandlerResult]]) -> None:
         with left_alone_if_stubborn("a background tool"):
@@ -93,6 +95,20 @@ class Invocation:
         self.running.state.answer = self._result = answer
 
     # --- for who waits ---
+
+    def let_go(self) -> None:
+        """Nobody asks any more how it ended.
+
+        Its errors are dropped then, and with them what the frames of its worker hold: a call is kept for long, as the
+        context of whatever the worker began.
+        """
+        self._is_awaited = False
+        self._forget()
+
+    def _forget(self) -> None:
+        if self.over.is_set() and not self._is_awaited:
+            self._error = None
+            self._entrance.forget()
 
     def when_over(self, tell: Callable[[], None]) -> None:
         """Call `tell` when the call is over."""
@@ -129,6 +145,7 @@ class Invocation:
 
     def _failed_answer(self, running: Execution) -> HandlerResult:
         if isinstance(self._entrance.failure, MCPError):
-            raise self._entrance.failure
+            # The frames that it has left so far have been told of; a caller's middleware may keep it.
+            raise self._entrance.failure.with_traceback(None)
         answer = kept_answer(running.state)
         return made_result(running.state) if answer is None else answer

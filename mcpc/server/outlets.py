@@ -1,10 +1,9 @@
-"""Where a task's messages go, by what its caller can do: its channel, progress notifications, a list, or nowhere.
+"""Where a task's messages go, by what its caller can do: its channel, progress notifications, or nowhere.
 
 Knows the SDK's session, which some callers are told and asked by; knows no task.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -14,14 +13,12 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import ClientCapabilities, ElicitationCapability, RequestId
 
 from mcpc.errors import PromptError
-from mcpc.messages import MCPCMessage
 from mcpc.server.journal import Journal
 from mcpc.server.outlet import OpenPrompt
-from mcpc.wire.callbacks import decode_message
 from mcpc.wire.jsontext import encode_json
 from mcpc.wire.prompts import answer_from_form, form_schema
 
-__all__ = ["CollectOutlet", "JournalOutlet", "NullOutlet", "ProgressOutlet", "asked_again", "can_be_asked"]
+__all__ = ["JournalOutlet", "NullOutlet", "ProgressOutlet", "asked_again", "can_be_asked"]
 
 MAX_ASKED = 10
 """Times that one question is asked by elicitation before its answers are given up."""
@@ -176,59 +173,3 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-class CollectOutlet:
-    """For mcpc 0.2 style servers with a plain caller: messages are kept for the answer.
-
-    Args:
-        max_messages: How many are kept; beyond it the oldest goes.
-        max_bytes: How many bytes of them; a single larger one is still kept.
-    """
-
-    is_log = False
-
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
-        self.dropped: int = 0
-        """How many went."""
-        self.size: int = 0
-        """Bytes of those that are kept."""
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
-        self._kept: deque[bytes] = deque()
-
-    @property
-    def messages(self) -> list[MCPCMessage]:
-        """What is kept, as messages, made anew each time."""
-        return [decode_message(data) for data in self._kept]
-
-    def offer(self, data: bytes) -> bool:
-        """No: `update` lets the event loop have a turn."""
-        return False
-
-    async def update(self, data: bytes, result: Any) -> None:
-        """Keep it."""
-        self._keep(data)
-        await checkpoint()
-
-    def post(self, data: bytes) -> None:
-        """Keep it."""
-        self._keep(data)
-
-    async def prompt(self, prompt: OpenPrompt, data: bytes) -> None:
-        """A caller that waits for one answer cannot be asked."""
-        raise PromptError("this caller cannot be asked: it speaks no MCPC")
-
-    async def ready(self, size: int) -> None:
-        """Go on."""
-
-    def end(self, data: bytes, event: str, result: Any) -> None:
-        """Keep it."""
-        self._keep(data)
-
-    def _keep(self, data: bytes) -> None:
-        self._kept.append(data)
-        self.size += len(data)
-        while len(self._kept) > self._max_messages or (self.size > self._max_bytes and len(self._kept) > 1):
-            self.size -= len(self._kept.popleft())
-            self.dropped += 1

@@ -206,12 +206,14 @@ class PlainCaller:
                 answer: HandlerResult = self._ask(invocation)
             else:
                 answer = await self._hand_over(invocation)
+                invocation.let_go()
             goes_on = True
             return answer
         finally:
             self._outlet.session = None
             if not goes_on:
                 invocation.scope.cancel()  # over, or the call was cancelled
+                invocation.let_go()
 
     async def _until_over_or_asked(self, invocation: Invocation) -> None:
         while not invocation.over.is_set():
@@ -300,3 +302,4 @@ class PlainCaller:
         invocation = self._invocation
         if invocation is not None and invocation.running is not None:
             invocation.running.cancel()
+            invocation.let_go()

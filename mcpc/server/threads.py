@@ -54,7 +54,7 @@ class Threads:
             try:
                 await call.done.wait()
             finally:
-                call.is_left = not call.done.is_set()
+                call.leave()
         return call.outcome()
 
 
@@ -85,9 +85,21 @@ class _Call:
                 self._value = self._context.run(self._function)
         except BaseException as exc:
             self._raised = exc
+        if self.is_left:
+            self._forget()
         self._running.discard(self._thread)
         with contextlib.suppress(Exception):  # the event loop may be gone
             anyio.from_thread.run_sync(self.done.set, token=self._token)
+
+    def leave(self) -> None:
+        """Nobody waits any more, unless it is done."""
+        self.is_left = not self.done.is_set()
+        if self.is_left:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Drop what nobody will take: the frames of what was raised hold this call, which would hold them."""
+        self._value = self._raised = None
 
     def outcome(self) -> Any:
         """What the function returned.

@@ -69,8 +69,11 @@ class BackgroundTool:
         async def work() -> None:
             await entrance.work(self.name, worker, Terms())
 
-        await invocation.run(work)
-        return invocation.returned()
+        try:
+            await invocation.run(work)
+            return invocation.returned()
+        finally:
+            invocation.let_go()
 
     async def _enter_alone(self, tool_name: str, terms: Terms) -> Execution:
         call = current_call.get()
