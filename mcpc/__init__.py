@@ -1,7 +1,8 @@
 """Background tools for MCP: a tool answers at once, works on, and calls back, over any transport, picked by URI.
 
 Server: `MCPCHelper`, `Task`, `SyncTask`; `run`, `serve`, `listen`, `asgi_app`.
-Client: `Client`, `SyncClient`, `TaskHandle`, `connect`. Between: `bridge`, `agents`. Errors: all are an `MCPCError`.
+Client: `Client`, `SyncClient`, `TaskHandle`, `connect`. Between: `bridge`, `Gateway`, `agents`.
+Errors: all are an `MCPCError`.
 
     >>> import mcpc; from mcp.server import MCPServer
     >>> callbacks = mcpc.MCPCHelper(server := MCPServer("stock"))
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     )
     from mcpc.config import NamedServer, named_server, named_servers
     from mcpc.ending import ProcessEnd
+    from mcpc.gateway import Gateway, ServerStatus
     from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt, TaskInfo
     from mcpc.options import ConnectOptions, ListenOptions, MountOptions
     from mcpc.server import (
@@ -127,6 +129,8 @@ __all__ = [
     # bridge
     "bridge",
     "bridging",
+    "Gateway",
+    "ServerStatus",
     # client
     "Client",
     "ClientStats",
@@ -221,6 +225,7 @@ _ROOMS = {
     ),
     "mcpc.config": ("NamedServer", "named_server", "named_servers"),
     "mcpc.ending": ("ProcessEnd",),
+    "mcpc.gateway": ("Gateway", "ServerStatus"),
     "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt", "TaskInfo"),
     "mcpc.options": ("ConnectOptions", "ListenOptions", "MountOptions"),
     "mcpc.server": (

@@ -5,6 +5,7 @@ there and does what is said here, and `tests/house` sees that no other file reac
 """
 
 import contextvars
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ __all__ = [
     "request_channel",
     "request_headers",
     "sender_context",
+    "server_without_logging",
 ]
 
 # --- servers ----------------------------------------------------------------------------------------------------
@@ -42,6 +44,20 @@ def lowlevel_inside(server: Any) -> Server[Any] | None:
     """
     inner = getattr(server, "_lowlevel_server", None) or getattr(server, "_mcp_server", None)
     return cast("Server[Any]", inner) if isinstance(inner, Server) else None
+
+
+def server_without_logging(name: str) -> MCPServer[Any]:
+    """An `MCPServer` whose making leaves logging alone.
+
+    Its constructor configures the root logger (`logging.basicConfig`), as is good for a program that is this server and
+    nothing else. Where the root has a handler already, that does nothing.
+    """
+    root, placeholder = logging.getLogger(), logging.NullHandler()
+    root.addHandler(placeholder)
+    try:
+        return MCPServer(name, log_level="WARNING")
+    finally:
+        root.removeHandler(placeholder)
 
 
 def parameters_of_tool(server: MCPServer[Any], name: str) -> dict[str, Any]:

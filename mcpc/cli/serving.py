@@ -16,7 +16,7 @@ from mcpc.cli.store_option import check_store, choose_store
 from mcpc.transport import traits_of
 from mcpc.uri import default_address, parse_uri, resolve
 
-__all__ = ["Listening", "serve"]
+__all__ = ["Listening", "place_of", "serve", "serve_at"]
 
 FLAGS = {"allow_remote=True": "--allow-remote", "a token_verifier": "--token-env", "a token verifier": "--token-env"}
 """What transports advise a program to pass, as the command line has it."""
@@ -30,11 +30,24 @@ def serve(target: str, uris: Sequence[str], wanted: Callable[[], Listening], sto
         places = [(uri, asked.for_uri(uri)) for uri in uris or (default_address(),)]
         asked.check_used()
         server = load_server(target)
-    run(lambda: _serve(server, places, store))
+
+    def opened(served: mcpc.Served) -> None:
+        check_store(served.store, store)
+        say(f"serving {served.name} {place_of(served)}")
+
+    run(lambda: serve_at(server, places, opened))
 
 
-async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]], store: str | None) -> int:
-    """Serve at every place until a signal, or until the client of our stdin leaves."""
+async def serve_at(
+    server: Any, places: Sequence[tuple[str, dict[str, Any]]], opened: Callable[[mcpc.Served], None]
+) -> int:
+    """Serve at every place until a signal, or until the client of our stdin leaves.
+
+    Args:
+        server: The server.
+        places: Addresses, each with its options.
+        opened: Told of each address.
+    """
     over = anyio.Event()
     addresses: list[mcpc.Served] = []
     async with anyio.create_task_group() as tasks:
@@ -42,9 +55,8 @@ async def _serve(server: Any, places: Sequence[tuple[str, dict[str, Any]]], stor
         async with AsyncExitStack() as stack:
             for uri, options in places:
                 served = await _listen(stack, server, uri, options)
-                check_store(served.store, store)
                 addresses.append(served)
-                _announce(served)
+                opened(served)
                 tasks.start_soon(_wait_for_end, served, over)
             # Waited for, not cancelled: a cancellation would reach the connections before their last messages are sent.
             await over.wait()
@@ -74,6 +86,7 @@ async def _wait_for_end(served: mcpc.Served, over: anyio.Event) -> None:
     over.set()
 
 
-def _announce(served: mcpc.Served) -> None:
+def place_of(served: mcpc.Served) -> str:
+    """Where it is served, in words."""
     own = traits_of(resolve(parse_uri(served.uri).scheme)).spawns
-    say(f"serving {served.name} {'on stdin and stdout' if own else f'at {served.uri}'}")
+    return "on stdin and stdout" if own else f"at {served.uri}"

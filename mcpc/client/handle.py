@@ -62,6 +62,8 @@ class TaskHandle:
         self._awaited = 0
         """How many wait for the result."""
         self._ended = anyio.Event()
+        self.call_result: CallToolResult | None = None
+        """What an ordinary tool answered, as it came; None for a background tool, and while it runs."""
         self.heard: int = 0
         """How many messages have come."""
         self.on_news: Callable[[bool], None] | None = None

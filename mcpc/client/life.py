@@ -63,6 +63,8 @@ class Life:
         self._lost = anyio.Event()
         self._why = ""
         """Why the last connection that was lost was lost."""
+        self.last_failure: str = ""
+        """The same, or why the last one could not be made; empty where nobody knows."""
 
     def end_connection(self, why: Exception | None = None) -> None:
         """The present connection is lost.
@@ -71,7 +73,7 @@ class Life:
             why: What its stream ended with, where that is known.
         """
         if not self._lost.is_set():
-            self._why = str(why) if isinstance(why, TransportError) else ""
+            self._why = self.last_failure = str(why) if isinstance(why, TransportError) else ""
         self._lost.set()
 
     def explained(self, what: str) -> str:
@@ -135,6 +137,7 @@ class Life:
                 cause = unwrapped(exc)
                 if isinstance(cause, ConnectRefused):
                     raise cause from cause.__cause__
+                self.last_failure = str(cause)
                 logger.debug("dialling again failed: %s", cause)
             if status.was_started:
                 if anyio.current_time() - status.started_at >= STABLE:

@@ -125,6 +125,11 @@ class ReconnectingClient(mcp.Client):
         self.mode: ConnectMode = "legacy"
         return True
 
+    @property
+    def last_failure(self) -> str:
+        """Why the last connection was lost, or could not be made anew; empty where nobody knows."""
+        return self._life.last_failure
+
     def _spawn(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `main` in the background until the client is left."""
         self._background.spawn(main)

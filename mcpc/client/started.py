@@ -114,6 +114,7 @@ class StartedCall:
 
     def _ended(self, result: CallToolResult | None) -> None:
         if result is not None:
+            self.handle.call_result = result
             self.router.finish(self.handle, result)
 
     def _failed(self, exc: Exception) -> None:

@@ -6,18 +6,24 @@ __all__ = [
     "CALL_TOOL_METHOD",
     "CANCELLED_METHOD",
     "CHANGES",
+    "COMPLETE_METHOD",
     "DISCOVER_METHOD",
     "ELICITATION_METHOD",
+    "GET_PROMPT_METHOD",
     "INITIALIZED_METHOD",
     "INITIALIZE_METHOD",
     "INPUT_REQUESTS",
     "INPUT_RESPONSES",
     "INPUT_SCHEMA",
     "IS_ERROR",
+    "LIST_PROMPTS_METHOD",
+    "LIST_RESOURCES_METHOD",
+    "LIST_TEMPLATES_METHOD",
     "LIST_TOOLS_METHOD",
     "PROGRESS_METHOD",
     "PROGRESS_TOKEN",
     "PROTOCOL_VERSION",
+    "READ_RESOURCE_METHOD",
     "REQUEST_ID",
     "REQUEST_STATE",
     "RESULT_TYPE",
@@ -37,7 +43,14 @@ ELICITATION_METHOD = "elicitation/create"
 SAMPLING_METHOD = "sampling/createMessage"
 ROOTS_METHOD = "roots/list"
 
-AUTHORS_METHODS = frozenset((CALL_TOOL_METHOD, "prompts/get", "resources/read", "completion/complete"))
+LIST_RESOURCES_METHOD = "resources/list"
+LIST_TEMPLATES_METHOD = "resources/templates/list"
+READ_RESOURCE_METHOD = "resources/read"
+LIST_PROMPTS_METHOD = "prompts/list"
+GET_PROMPT_METHOD = "prompts/get"
+COMPLETE_METHOD = "completion/complete"
+
+AUTHORS_METHODS = frozenset((CALL_TOOL_METHOD, GET_PROMPT_METHOD, READ_RESOURCE_METHOD, COMPLETE_METHOD))
 """Requests that code of the server's author handles."""
 
 CHANGES = frozenset(

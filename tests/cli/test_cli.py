@@ -517,6 +517,40 @@ def test_the_programs_error_is_one_line_and_verbose_adds_the_cause() -> None:
 # --- bridge ---
 
 
+def test_all_servers_of_a_configuration_are_behind_one_address(app: str, tmp_path: Path) -> None:
+    config = tmp_path / "mcp.json"
+    servers = {
+        name: {"command": MCPC[0], "args": ["serve", app], "env": {"PYTHONWARNINGS": "ignore"}} for name in ("a", "b")
+    }
+    config.write_text(json.dumps({"mcpServers": {**servers, "bad": {"command": "no-such-program"}}}))
+    with running([*MCPC, "bridge", f"unix://{tmp_path}/all.sock", "--config", str(config)]) as bridge:
+        bridge.read_until(r"bridging 3 servers at unix://\S+: a, b, bad\n")
+        bridge.read_until(r"(?m)^the server 'bad' is down: cannot run 'no-such-program': there is no such command\n")
+        at = f"unix://{tmp_path}/all.sock"
+        listed = json.loads(run("tools", at, "--json").stdout)
+        assert {tool["name"].partition("__")[0] for tool in listed} == {"a", "b"}
+        for name in ("a", "b"):
+            called = run("call", at, f"{name}__chatter", "--json")
+            assert called.returncode == 0, called.stderr
+            assert [json.loads(line)["event"] for line in called.stdout.splitlines()] == ["created", "complete"]
+        assert bridge.finish(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["tcp://127.0.0.1:0"], "say where the server is; or, with --config FILE"),
+        (["tcp://127.0.0.1:0", "--config", "none.json"], "there is no file 'none.json'"),
+        (["tcp://127.0.0.1:0", "--config", "mcp.json", "--shared"], "--shared is for one server"),
+        (["tcp://127.0.0.1:0", "--config", "mcp.json", "-H", "A=b"], "--header is for one server"),
+    ],
+)
+def test_a_mistake_in_bridging_a_configuration_is_told(arguments: list[str], told: str) -> None:
+    refused = here("bridge", *arguments)
+    assert refused.exit_code == 2
+    assert told in refused.stderr
+
+
 def test_a_bridge_is_an_address_like_any_other_and_ends_at_a_signal(tmp_path: Path) -> None:
     server = f"stdio:{sys.executable} {HERE / 'stdio_server.py'}"
     with running([*MCPC, "bridge", f"unix://{tmp_path}/bridge.sock", server]) as bridge:

@@ -1,6 +1,7 @@
 """What `mcpc/sdk.py` reaches for is still there, and is what it is said to be."""
 
 import contextvars
+import logging
 from typing import Any
 
 import anyio
@@ -37,6 +38,14 @@ def test_the_lowlevel_server_is_found_in_a_fastmcp() -> None:
     inner = sdk.lowlevel_inside(fastmcp.FastMCP("outside"))
     assert isinstance(inner, Server)
     assert inner.name == "outside"
+
+
+def test_a_server_can_be_made_without_configuring_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    level = root.level
+    assert sdk.server_without_logging("outside").name == "outside"
+    assert (root.handlers, root.level) == ([], level)
 
 
 def test_the_parameters_of_a_tool_are_those_of_its_schema() -> None:

@@ -9,9 +9,10 @@ from mcpc.cli.params import AllowRemote, Cert, Config, Headers, Key, Options, To
 from mcpc.later import later
 
 if TYPE_CHECKING:
-    from mcpc.cli import bridging
+    from mcpc.cli import bridging, gathering
 else:
     bridging = later("mcpc.cli.bridging")
+    gathering = later("mcpc.cli.gathering")
 
 __all__ = ["bridge"]
 
@@ -25,8 +26,13 @@ From = Annotated[
     ),
 ]
 To = Annotated[
-    str,
-    typer.Argument(metavar="TO", help="Where the server is.", show_default=False, autocompletion=complete_address),
+    str | None,
+    typer.Argument(
+        metavar="TO",
+        help="Where the server is; without it, all servers of the --config file.",
+        show_default=False,
+        autocompletion=complete_address,
+    ),
 ]
 Shared = Annotated[bool, typer.Option("--shared", help="One connection to the server for all clients.")]
 AskedToken = Annotated[
@@ -43,7 +49,7 @@ ListenOptions = Annotated[
 
 def bridge(
     listen_uri: From,
-    connect_uri: To,
+    connect_uri: To = None,
     shared: Shared = False,
     allow_remote: AllowRemote = False,
     listen_token_env: AskedToken = None,
@@ -64,17 +70,29 @@ def bridge(
     clients. Ctrl-C or SIGTERM ends it; with stdio: as FROM, also the client
     that leaves.
 
+    With a configuration and no TO, all of its servers are behind the one
+    address: a tool T of the server S is S__T there. Each is started again
+    when it ends; over HTTP, /status shows how they stand.
+
     Examples:
       mcpc bridge ws://127.0.0.1:9000/mcp 'stdio:python server.py'
       mcpc bridge stdio: wss://host/mcp --token-env TOKEN
       mcpc bridge https://0.0.0.0:443/mcp unix:///run/app.sock --allow-remote \\
           --ssl-cert cert.pem --listen-token-env TOKEN
+      mcpc bridge http://127.0.0.1:8080/mcp --config mcp.json
     """
+
+    def wanted() -> "bridging.Listening":
+        return bridging.Listening.wanted(allow_remote, listen_token_env, ssl_cert, ssl_key, listen_option, "--listen-")
+
+    if connect_uri is None:
+        given = {"--shared": shared, "--header": header, "--token-env": token_env, "--option": option}
+        unfit = next((flag for flag, value in given.items() if value), None)
+        gathering.gather(listen_uri, wanted, config, unfit=unfit)
+        return
     bridging.bridge(
         listen_uri,
-        lambda: bridging.Listening.wanted(
-            allow_remote, listen_token_env, ssl_cert, ssl_key, listen_option, "--listen-"
-        ),
+        wanted,
         lambda: bridging.Place.wanted(connect_uri, header, token_env, option, config),
         shared=shared,
     )
