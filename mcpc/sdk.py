@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import anyio
 import mcp
 from mcp.client import ClientSession
 from mcp.server import MCPServer, Server
@@ -17,7 +18,10 @@ from mcp.server.session import ServerSession
 from mcp.server.streamable_http import StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.dispatcher import Outbound
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, InitializeRequestParams
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcpc.latch import Latch
 
 __all__ = [
     "connection_of",
@@ -32,6 +36,7 @@ __all__ = [
     "request_headers",
     "sender_context",
     "server_without_logging",
+    "share_what_is_known",
 ]
 
 # --- servers ----------------------------------------------------------------------------------------------------
@@ -89,6 +94,35 @@ def connection_of(session: ServerSession) -> Connection:
     A middleware is given no other way to what outlives a request: its state, its end.
     """
     return session._connection  # pyright: ignore[reportPrivateUsage]
+
+
+def share_what_is_known(session: ServerSession, known: list[InitializeRequestParams]) -> None:
+    """Let the connection of a request share what is known of its client (`ServerSession._connection`).
+
+    Since 2026-07-28 each request has a connection of its own, which reads the client's name and capabilities anew:
+    4 KiB that a background tool's call would hold for as long as its task runs.
+
+    Args:
+        session: The session of the request.
+        known: The clients that were seen, the last one first; changed.
+    """
+    connection = session._connection  # pyright: ignore[reportPrivateUsage]
+    client = connection.client_params
+    if client is None or connection.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        return
+    same = next((one for one in known if one == client), client)
+    if same is client:
+        known.insert(0, client)
+        del known[MAX_KNOWN:]
+    connection.client_params = same
+    if connection.initialized.is_set():
+        connection.initialized = cast("anyio.Event", _ready)
+
+
+MAX_KNOWN = 8
+"""Clients that are told from each other by name and capabilities; most servers see one or two."""
+_ready = Latch()
+_ready.set()
 
 
 def request_channel(session: ServerSession) -> Outbound:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from mcpc.clock import Clock
 from mcpc.errors import DuplicateTask, TaskEnded, TooManyTasks, UnknownTask
@@ -116,10 +116,12 @@ class TaskState:
     """The terminal message, as JSON."""
     error: dict[str, Any] | None = None
     """The JSON-RPC error that its worker raised: `code`, `message` and perhaps `data`."""
-    answer: dict[str, Any] | None = None
-    """What an ordinary call answers, in wire form, where the server has made it; else it is made of the ending."""
-    heard: dict[str, int] = field(default_factory=dict[str, int])
-    """The numbers of the newest inputs, by the key that each came with: one that is sent again is known."""
+    answer: bytes | None = None
+    """What an ordinary call answers, in wire form, as JSON, where the server has made it; else it is made of the
+    ending."""
+    heard: dict[str, int] | None = None
+    """The numbers of the newest inputs, by the key that each came with: one that is sent again is known. None where
+    none has come."""
     kept_for: float | None = None
     """Seconds for which it is remembered after its end; None while it runs."""
 
@@ -128,10 +130,16 @@ class TaskState:
         """Whether it has reached a final status."""
         return self.status in FINAL
 
+    def has_heard(self, key: str | None) -> bool:
+        """Whether an input of that key is known."""
+        return self.heard is not None and key in self.heard
+
     def hear(self, key: str | None, number: int) -> bool:
         """Know an input by its key from now on; whether it is none that was heard under another number."""
         if key is None:
             return True
+        if self.heard is None:
+            self.heard = {}
         is_new = self.heard.setdefault(key, number) == number
         if len(self.heard) > MAX_HEARD:
             del self.heard[next(iter(self.heard))]
@@ -153,6 +161,8 @@ class TaskState:
         for name in FIELDS:
             value = getattr(self, name)
             plain[name] = value.decode() if isinstance(value, bytes) else value
+        plain["answer"] = None if self.answer is None else from_json(self.answer)
+        plain["heard"] = self.heard or {}
         plain["status"] = str(self.status)
         plain["prompts"] = [prompt.to_plain() for prompt in self.prompts.values()]
         return plain
@@ -170,6 +180,9 @@ class TaskState:
         for name in ("last_update", "ending"):
             if values.get(name) is not None:
                 values[name] = values[name].encode()
+        if values.get("answer") is not None:
+            values["answer"] = to_json(values["answer"])
+        values["heard"] = values.get("heard") or None
         if isinstance(values.get("principal"), list):
             values["principal"] = tuple(values["principal"])
         values["status"] = Status(plain["status"])
@@ -324,9 +337,7 @@ class TaskRegistry:
         entry = self._ended.get(state.task_id)
         if entry is None:
             return
-        ending = len(state.ending or b"")
-        # An answer is about as much again, and looking through it would cost more than it is worth.
-        size = ending + len(state.last_update or b"") + (0 if state.answer is None else ending)
+        size = len(state.ending or b"") + len(state.last_update or b"") + len(state.answer or b"")
         self.ended_bytes += size - entry.size
         entry.size = size
         self.forget_expired()

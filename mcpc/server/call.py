@@ -23,7 +23,7 @@ from mcpc.wire.client_requests import NEEDED
 __all__ = ["Call", "answered_by", "client_of", "current_call", "current_principal"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """The call that is being handled."""
 

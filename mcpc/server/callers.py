@@ -70,6 +70,8 @@ def caller_of(
 class _Listening:
     """Speaks MCPC: gets the `created` message at once; the rest comes on its channel."""
 
+    __slots__ = ("_call", "entry")
+
     def __init__(self, call: Call, desk: Desk) -> None:
         self._call = call
         self.entry: ListeningEntry = ListeningEntry(call, desk)

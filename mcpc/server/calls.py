@@ -13,11 +13,12 @@ from typing import Any
 from mcp.server import MCPServer, Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, SERVER_INFO_META_KEY, CallToolResult
+from mcp_types import INVALID_PARAMS, SERVER_INFO_META_KEY, CallToolResult, InitializeRequestParams
 from mcp_types.methods import is_input_required
 
 from mcpc.errors import MCPCError, MessageError
 from mcpc.framing import Connection, current_connection
+from mcpc.sdk import share_what_is_known
 from mcpc.server.answers import on_the_wire
 from mcpc.server.call import Call, answered_by, client_of, current_call, current_principal
 from mcpc.server.callers import Caller, caller_of
@@ -95,6 +96,7 @@ class CallReader:
         self._background_tools = background_tools
         self._task_required_tools = task_required_tools
         self._handed = handed
+        self._known_clients: list[InitializeRequestParams] = []
         self._rounds = RoundTable(desk.workshop.limits.round_ttl)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -170,6 +172,7 @@ class CallReader:
         """Let the call run in the host, and answer it in its caller's way."""
         caller = caller_of(call, self._desk, self._sep2663, self._rounds, self._handed)
         call.entrance = Entrance(caller.entry.enter)
+        share_what_is_known(ctx.session, self._known_clients)
         invocation = Invocation(call.entrance)
         run = partial(invocation.run, partial(call_next, self._as_seen_by_worker(ctx, call, invocation, caller)))
         return await caller.answer(invocation, partial(self._desk.workshop.host.spawn, run))

@@ -104,9 +104,9 @@ class Desk:
         Raises:
             TaskEnded, InputRefused: it takes none.
         """
-        if key not in state.heard:
+        if not state.has_heard(key):
             self.workshop.execution(state).give(value)
-            state.hear(key, len(state.heard))
+            state.hear(key, len(state.heard or ()))
 
     async def answer(self, state: TaskState, prompt_id: str, answer: Any) -> None:
         """The answer to one of a task's questions.

@@ -10,6 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from mcpc.errors import MCPCError
+from mcpc.latch import Latch
 from mcpc.server.errand import Errand
 from mcpc.server.execution import ANSWER_TIMEOUT, Execution
 from mcpc.server.failures import holds_cancellation
@@ -25,8 +26,10 @@ class Entrance:
         enter: Enters the task, by what the caller can do.
     """
 
+    __slots__ = ("_enter", "begun", "failure", "refusal", "running", "scope", "value")
+
     def __init__(self, enter: Callable[[str, Terms], Awaitable[Execution]]) -> None:
-        self.begun: anyio.Event = anyio.Event()
+        self.begun: Latch = Latch()
         """Set when the worker has its task, or when the call ended before."""
         self.running: Execution | None = None
         """The task; None while there is none. A call with bad arguments never has one."""

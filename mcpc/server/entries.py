@@ -35,6 +35,8 @@ class Entry(Protocol):
 class ListeningEntry:
     """For a caller that speaks MCPC: the task's messages go to its journal."""
 
+    __slots__ = ("_call", "_desk", "created", "refused")
+
     def __init__(self, call: Call, desk: Desk) -> None:
         self._call = call
         self._desk = desk
@@ -55,7 +57,7 @@ class ListeningEntry:
         self.created = phrasing.encode("created", f"{tool_name} has started; its updates follow.")
         if isinstance(running, TaskState):
             raise DuplicateTask("a task of this key has been started before; it goes on")
-        running.state.last_update = self.created
+        running.created = running.state.last_update = self.created
         return running
 
     async def _enter(self, tool_name: str, terms: Terms) -> Execution | TaskState:

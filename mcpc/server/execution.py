@@ -15,6 +15,7 @@ import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from mcpc.errors import PromptError, TaskEnded, TaskStopped
+from mcpc.latch import Latch
 from mcpc.logs import logger_of
 from mcpc.messages import TERMINAL_EVENTS
 from mcpc.server.failures import STOPPED, failure_of, holds_cancellation
@@ -34,6 +35,11 @@ logger: logging.Logger = logger_of(__name__)
 
 ANSWER_TIMEOUT = 10.0
 """Seconds after which a worker starts even if the `created` answer was never sent (its request was cancelled)."""
+
+
+def _nothing() -> None:
+    """Nothing waits in a thread."""
+
 
 Observer = Callable[[TaskState], None]
 """Told after each change of a task that a follower may want to see."""
@@ -61,16 +67,18 @@ class Execution:
         self.state = state
         self.outlet = outlet
         self.limits = limits
-        self.stop: anyio.Event = anyio.Event()
+        self.stop: Latch = Latch()
         """Set when the task shall stop."""
-        self.ended: anyio.Event = anyio.Event()
-        self.started: anyio.Event = anyio.Event()  # set when the worker may start: the answer is on its way
+        self.ended: Latch = Latch()
+        self.started: Latch = Latch()  # set when the worker may start: the answer is on its way
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self.observers: list[Observer] = []
         self.inputs: Inputs = Inputs(limits.max_inputs, limits.max_input_bytes)
         self.resumed: Any = None
         """What the last checkpoint holds, where this worker goes on for another."""
-        self.post_waiting: Callable[[], None] = lambda: None
+        self.created: bytes | None = None
+        """The message that told its caller of it, where one did."""
+        self.post_waiting: Callable[[], None] = _nothing
         """Posts what threads have sent before."""
         self.stopped_as: dict[str, Any] = STOPPED  # what its last message carries if it is stopped
         self._registry = registry
@@ -236,6 +244,8 @@ class Execution:
             return
         self._registry.move(self.state, Move.COMPLETE if ending.event == "complete" else Move.FAIL)
         self.state.ending, self.state.error = ending.data, ending.error
+        if self.state.last_update is self.created:
+            self.state.last_update = None  # it says nothing that the ending does not
         self._registry.weigh(self.state)
         self._questions.end()
         self.inputs.clear()

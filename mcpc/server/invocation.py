@@ -13,7 +13,8 @@ from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from mcpc.errors import TaskStopped
-from mcpc.server.answers import error_result, kept_answer, made_result
+from mcpc.latch import Latch
+from mcpc.server.answers import error_result, kept_answer, made_result, to_be_kept
 from mcpc.server.entrance import Entrance
 from mcpc.server.execution import Execution
 from mcpc.server.outcome import concluded
@@ -32,12 +33,14 @@ class Invocation:
         entrance: Where its tool's function enters the task.
     """
 
+    __slots__ = ("_entrance", "_error", "_result", "_tell", "begun", "over", "scope")
+
     def __init__(self, entrance: Entrance) -> None:
-        self.begun: anyio.Event = entrance.begun
+        self.begun: Latch = entrance.begun
         """Set when the worker has its task, or when the call ended before."""
         self.scope: anyio.CancelScope = entrance.scope
         """Cancelled to cancel the call, its worker included."""
-        self.over: anyio.Event = anyio.Event()
+        self.over: Latch = Latch()
         """Set when the call has ended, and its task with it."""
         self._entrance = entrance
         self._tell: list[Callable[[], None]] = []
@@ -92,7 +95,8 @@ class Invocation:
 
     def _keep(self, answer: dict[str, Any]) -> None:
         assert self.running is not None
-        self.running.state.answer = self._result = answer
+        self._result = answer
+        self.running.state.answer = to_be_kept(answer)
 
     # --- for who waits ---
 

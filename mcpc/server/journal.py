@@ -38,7 +38,7 @@ class Journal:
             max_kept_bytes=limits.max_ended_bytes,
         )
         self.reader: Reader | None = None
-        self.sessions: dict[str, None] = {}
+        self.sessions: dict[str, str] = {}
         self.gaps = 0
         """Times that a listener was told that it has missed messages."""
         self.sent = 0
@@ -77,12 +77,11 @@ class Journal:
             self.touched = self._clock()
             self.pressure.give_all()
 
-    def name_session(self, session_id: str) -> None:
-        """Server events of this session go to this journal too."""
-        if session_id not in self.sessions:
-            if len(self.sessions) >= MAX_SESSIONS:
-                del self.sessions[next(iter(self.sessions))]
-            self.sessions[session_id] = None
+    def name_session(self, session_id: str) -> str:
+        """Server events of this session go to this journal too. The same text, one for all who keep it."""
+        if session_id not in self.sessions and len(self.sessions) >= MAX_SESSIONS:
+            del self.sessions[next(iter(self.sessions))]
+        return self.sessions.setdefault(session_id, session_id)
 
     def post(self, data: bytes, *, expires_at: float | None = None) -> None:
         """Add a message to the log and tell the listener. Never waits; at the bound the oldest update makes room."""

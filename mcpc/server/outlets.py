@@ -59,6 +59,8 @@ class JournalOutlet:
         expiry: Gives the time at which a terminal message sent now may be forgotten.
     """
 
+    __slots__ = ("_expiry", "journal", "offer")
+
     is_log = True
 
     def __init__(self, journal: Journal, expiry: Callable[[], float]) -> None:

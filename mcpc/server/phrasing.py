@@ -32,6 +32,8 @@ class Phrasing:
         max_message_size: Bytes that a message may have.
     """
 
+    __slots__ = ("_max_message_size", "_prefixes", "_state")
+
     def __init__(self, state: TaskState, max_message_size: int) -> None:
         self._state = state
         self._max_message_size = max_message_size

@@ -27,6 +27,8 @@ class Questions:
         changed: Called after each change.
     """
 
+    __slots__ = ("_asked", "_changed", "_max_open", "_registry", "_state")
+
     def __init__(self, state: TaskState, registry: TaskRegistry, max_open: int, changed: Callable[[], None]) -> None:
         self._state = state
         self._registry = registry

@@ -24,7 +24,7 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
 from mcpc.errors import MCPCError
-from mcpc.server.answers import error_result, on_the_wire
+from mcpc.server.answers import error_result, on_the_wire, to_be_kept
 from mcpc.server.binding import Binding
 from mcpc.server.companions import Companions
 from mcpc.server.execution import Execution
@@ -100,7 +100,7 @@ def _without_call(
             return value
 
         def keep(answer: dict[str, Any]) -> None:
-            running.state.answer = answer
+            running.state.answer = to_be_kept(answer)
 
         return concluded(on_the_wire(made, LATEST_MODERN_VERSION), value, keep)
 

@@ -125,7 +125,7 @@ class StoredDesk(Desk):
         """See `Desk.send_input`."""
         if self._is_local(state):
             await super().send_input(state, value, key)
-        elif key not in state.heard:
+        elif not state.has_heard(key):
             await self.workshop.signals.send_input(state, value, key)
 
     async def answer(self, state: TaskState, prompt_id: str, answer: Any) -> None:

@@ -95,17 +95,19 @@ class _StoredInputs(Inputs):
     def __init__(self, line: Line, limits: Limits) -> None:
         super().__init__(max_waiting=1 << 62, max_bytes=limits.max_input_bytes)
         self._line = line
-        self._numbers: deque[int] = deque()
+        self._numbers: deque[int] | None = None  # made when it is needed, as the inputs are
 
     def put_numbered(self, number: int, value: Any, size: int) -> None:
         """An input that the store has taken."""
         self.add(value, size)
+        if self._numbers is None:
+            self._numbers = deque()
         self._numbers.append(number)
 
     async def next(self) -> tuple[Any] | None:
         """See `Inputs.next`."""
         item = await super().next()
-        if item is not None:
+        if item is not None and self._numbers:
             self._line.taken = max(self._line.taken, self._numbers.popleft())
         return item
 

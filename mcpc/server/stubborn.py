@@ -49,6 +49,8 @@ def left_alone_if_stubborn(what: str) -> Generator[None]:
 class _Work:
     """What one task does at the moment."""
 
+    __slots__ = ("_cancelled", "_task", "scope", "what")
+
     def __init__(self, what: str, scope: anyio.CancelScope) -> None:
         self.what = what
         self.scope = scope

@@ -23,6 +23,8 @@ T = TypeVar("T")
 class _Handle:
     """What both kinds share: who the task is, and whether it shall stop."""
 
+    __slots__ = ("_running",)
+
     def __init__(self, running: Execution) -> None:
         self._running = running
 
@@ -76,6 +78,8 @@ class _Inputs(AsyncIterator[Any]):
 
 class Task(_Handle):
     """A running task, in the hands of its async worker."""
+
+    __slots__ = ()
 
     async def update(self, result: Any = None) -> None:
         """Send an update; any JSON value.

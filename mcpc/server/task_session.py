@@ -41,6 +41,8 @@ class TaskSession:
         waits: Whether the request of the call is open for as long as the task runs.
     """
 
+    __slots__ = ("_answers", "_log", "_session", "_task", "_waits")
+
     def __init__(
         self,
         session: ServerSession,

@@ -213,7 +213,7 @@ class Workshop:
         )
         if outlet is None:
             assert journal is not None
-            journal.name_session(session_id)
+            state.session_id = journal.name_session(session_id)
             outlet = JournalOutlet(journal, lambda: self.clock.steady() + self.limits.task_ttl)
         return self.enter_execution(
             Execution(state, self.registry, outlet, self.limits, lambda ended: self._ended(ended, holders)), holders

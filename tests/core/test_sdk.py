@@ -12,7 +12,7 @@ from mcp.server import MCPServer, Server
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, Implementation, InitializeRequestParams, TextContent
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -95,6 +95,41 @@ async def test_a_middleware_reaches_the_connection_and_the_channel_of_its_reques
     assert same is connection
     assert callable(getattr(channel, "notify", None))
     assert callable(getattr(channel, "send_raw_request", None))
+
+
+async def test_requests_of_one_client_share_what_is_known_of_it() -> None:
+    """Each has a connection of its own in the newer era, which would hold the same capabilities once more."""
+    server = MCPServer("outside")
+    seen: list[Connection] = []
+    known: list[InitializeRequestParams] = []
+
+    async def look(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "tools/list":
+            before = sdk.connection_of(ctx.session).client_params
+            sdk.share_what_is_known(ctx.session, known)
+            seen.append(sdk.connection_of(ctx.session))
+            assert seen[-1].client_params == before
+        return await call_next(ctx)
+
+    inner = sdk.lowlevel_inside(server)
+    assert inner is not None
+    inner.middleware.append(look)
+    for name in ("one", "one", "another", "one"):
+        async with mcp.Client(server, client_info=Implementation(name=name, version="1")) as client:
+            await client.list_tools()
+    one, same, another, again = (connection.client_params for connection in seen)
+    assert one is not None
+    assert one is same is again
+    assert another is not None
+    assert (one.client_info.name, another.client_info.name) == ("one", "another")
+    assert all(connection.client_capabilities is not None for connection in seen)
+    assert seen[0] is not seen[1]
+    with anyio.fail_after(30):
+        await seen[-1].initialized.wait()
+    for number in range(20):
+        async with mcp.Client(server, client_info=Implementation(name=f"{number}", version="1")) as client:
+            await client.list_tools()
+    assert len(known) == 8
 
 
 async def test_a_handler_runs_in_the_context_that_its_stream_carries() -> None:

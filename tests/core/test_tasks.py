@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from pydantic_core import to_json
 
 from mcpc.clock import Clock
 from mcpc.errors import DuplicateTask, TaskEnded, TooManyTasks, UnknownTask
@@ -148,7 +149,8 @@ STATES = st.builds(
     last_update=MESSAGES,
     ending=MESSAGES,
     error=st.none() | st.dictionaries(TEXTS, PLAIN, max_size=3),
-    answer=st.none() | st.dictionaries(st.text(), st.booleans()),
+    answer=st.none() | st.dictionaries(st.text(), st.booleans()).map(to_json),
+    heard=st.none() | st.dictionaries(TEXTS, st.integers(0, 9), min_size=1, max_size=3),
     kept_for=st.none() | st.floats(0, 1e6),
 )
 

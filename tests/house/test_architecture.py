@@ -14,7 +14,7 @@ from house_kit import MODULES, ROOT, imports_of, internal, tree_of
 from mcpc.uri import schemes
 
 LAYERS: list[set[str]] = [
-    {"logs"},
+    {"latch", "logs"},
     {
         "clock",
         "ending",
