@@ -100,9 +100,16 @@ class WebApp:
 
 
 def _own_path(scope: Mapping[str, Any]) -> str:
-    """The path below where we are mounted. Web servers differ in whether `path` has `root_path` in front."""
+    """The path below where we are mounted.
+
+    Web servers differ in whether `path` has their own `root_path` in front (uvicorn) or not (Hypercorn), and a mount
+    adds its prefix to `root_path` alone: what that was before is `app_root_path` (Starlette).
+    """
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
-    return path[len(root) :] if root and (path == root or path.startswith(f"{root}/")) else path
+    for prefix in (root, root.removeprefix(scope.get("app_root_path", "").rstrip("/"))):
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            return path[len(prefix) :]
+    return path
 
 
 async def _refuse(scope: Any, receive: Any, send: Any) -> None:

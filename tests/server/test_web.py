@@ -1,14 +1,11 @@
 """`mcpc.asgi_app`: a server in somebody else's web application, under a prefix, behind a proxy that strips it."""
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
-import uvicorn
 from mcp.server import MCPServer
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,6 +14,7 @@ from starlette.routing import Mount, Route
 
 import mcpc
 from support import make_server
+from web_kit import in_uvicorn
 
 pytestmark = pytest.mark.anyio
 
@@ -27,27 +25,6 @@ PLACES = {"http": "http://{at}/mcp", "ws": "ws://{at}/mcp", "sse": "sse+http://{
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """uvicorn needs asyncio."""
     return request.param
-
-
-class _Uvicorn(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
-        """The test's process keeps its own."""
-
-
-@asynccontextmanager
-async def served(app: Any, **options: Any) -> AsyncGenerator[str]:
-    """An application in uvicorn; gives `host:port`."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", ws="websockets-sansio", **options)
-    server = _Uvicorn(config)
-    with anyio.fail_after(60):
-        async with anyio.create_task_group() as group:
-            group.start_soon(server.serve)
-            while not server.started:  # noqa: ASYNC110 - uvicorn tells it by an attribute
-                await anyio.sleep(0.01)
-            try:
-                yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-            finally:
-                server.should_exit = True
 
 
 async def health(request: Request) -> PlainTextResponse:
@@ -73,7 +50,7 @@ EVENTS = ["created", "update", "update", "update", "complete"]
 
 @pytest.mark.parametrize("transport", PLACES)
 async def test_an_application_alone_serves_callbacks_over_each_transport(transport: str) -> None:
-    async with served(mcpc.asgi_app(make_server())) as at:
+    async with in_uvicorn(mcpc.asgi_app(make_server())) as at:
         assert await counted(PLACES[transport].format(at=at)) == EVENTS
 
 
@@ -84,7 +61,7 @@ async def test_mounted_under_a_prefix_it_serves_there(transport: str, with_lifes
     outer = Starlette(
         routes=[Route("/", health), Mount("/a/b", app=inner)], lifespan=inner.lifespan if with_lifespan else None
     )
-    async with served(outer) as at:
+    async with in_uvicorn(outer) as at:
         assert await counted(PLACES[transport].format(at=f"{at}/a/b")) == EVENTS
         async with httpx2.AsyncClient() as http:
             assert (await http.get(f"http://{at}/")).text == "well"
@@ -104,12 +81,12 @@ class StripsPrefix:
 
 @pytest.mark.parametrize("transport", PLACES)
 async def test_behind_a_proxy_that_strips_the_prefix_it_serves_too(transport: str) -> None:
-    async with served(StripsPrefix(mcpc.asgi_app(make_server()))) as at:
+    async with in_uvicorn(StripsPrefix(mcpc.asgi_app(make_server()))) as at:
         assert await counted(PLACES[transport].format(at=f"{at}/a/b")) == EVENTS
 
 
 async def test_the_servers_own_routes_are_served_and_other_paths_are_not() -> None:
-    async with served(mcpc.asgi_app(server_with_health(), transports=["http"])) as at, httpx2.AsyncClient() as http:
+    async with in_uvicorn(mcpc.asgi_app(server_with_health(), transports=["http"])) as at, httpx2.AsyncClient() as http:
         assert (await http.get(f"http://{at}/health")).text == "well"
         assert (await http.get(f"http://{at}/nothing")).status_code == 404
         with pytest.raises(mcpc.ConnectFailed):
@@ -131,7 +108,7 @@ async def test_a_page_of_an_allowed_origin_may_read_the_answers_and_no_other_may
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type,mcp-session-id,mcp-protocol-version,authorization,mcp-method",
     }
-    async with served(app) as at, httpx2.AsyncClient() as http:
+    async with in_uvicorn(app) as at, httpx2.AsyncClient() as http:
         preflight = await http.options(f"http://{at}/mcp", headers=headers)
         answer = await http.post(f"http://{at}/mcp", content=json.dumps(call), headers={"Origin": origin})
     for response in (preflight, answer):
@@ -141,14 +118,14 @@ async def test_a_page_of_an_allowed_origin_may_read_the_answers_and_no_other_may
 
 
 async def test_a_websocket_of_a_foreign_page_is_refused() -> None:
-    async with served(mcpc.asgi_app(make_server())) as at:
+    async with in_uvicorn(mcpc.asgi_app(make_server())) as at:
         with pytest.raises(mcpc.ConnectFailed, match="403"):
             async with mcpc.Client(mcpc.connect(f"ws://{at}/mcp", origin="https://evil.example")):
                 pass
 
 
 async def test_a_task_goes_on_after_its_client_was_cut_off_and_is_heard_of_again() -> None:
-    async with served(mcpc.asgi_app(make_server())) as at:
+    async with in_uvicorn(mcpc.asgi_app(make_server())) as at:
         async with mcpc.Client(f"ws://{at}/mcp", reconnect=mcpc.Backoff(first=0.01, maximum=0.1)) as client:
             task = await client.start_task("wait_for_input")
             seen: list[Any] = []
