@@ -237,6 +237,8 @@ class Dispatcher:
         """Those that are called, in order."""
         self._queued: tuple[Registration, ...] = ()
         """Those whose messages wait for a worker."""
+        self._only: Registration | None = None
+        """The one listener, where it is called with all that comes."""
         self.changes: int = 0
         """How often the listeners have changed."""
 
@@ -279,6 +281,8 @@ class Dispatcher:
         self._listeners = listeners
         self._called = tuple(registration for registration in listeners if not registration.is_async)
         self._queued = tuple(registration for registration in listeners if registration.is_async)
+        is_plain = len(listeners) == len(self._called) == 1 and listeners[0].wants is None
+        self._only = listeners[0] if is_plain else None
 
     def has_changed(self) -> None:
         """A listener turned out to be async."""
@@ -310,7 +314,10 @@ class Dispatcher:
 
     def deliver_all(self, messages: Sequence[MCPCMessage], each: int = 0) -> int:
         """`deliver` for messages in a row; how many were given. The next one, where there is one, had no room."""
-        given = 0 if self._queued else self._deliver_row(messages, each)
+        if self._only is not None:  # the usual case
+            given = self._only.call_row(messages)
+        else:
+            given = 0 if self._queued else self._deliver_row(messages, each)
         while given < len(messages):
             room = min([len(messages) - given, *[registration.room(each) for registration in self._queued]])
             if room > 0:  # the usual case, without a question for each message

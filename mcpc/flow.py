@@ -23,6 +23,8 @@ class Flow:
         """Called when the first place is full."""
         self.on_room: Callable[[], None] | None = None
         """Called when the last full place has room again, before those who `wait`; it may find one full again."""
+        self.stopped: bool = False
+        """Whether a place is full."""
         self._full: dict[weakref.ref[Sized], None] = {}
         self._room = anyio.Event()
         self._later: Callable[[Callable[[], None]], object] | None = None
@@ -33,16 +35,12 @@ class Flow:
         places = [place() for place in self._full]
         return sum(len(place) for place in places if place is not None)
 
-    @property
-    def stopped(self) -> bool:
-        """Whether a place is full."""
-        return bool(self._full)
-
     def full(self, place: Sized) -> None:
         """`place` had no room for a message. It is full until `drained`, or until nobody holds it any more."""
         if not self._full:
             self._stop()
         self._full.setdefault(weakref.ref(place, self._gone))
+        self.stopped = True
 
     def drained(self, place: Sized) -> None:
         """`place` has room again. Does nothing where it was not full."""
@@ -72,6 +70,7 @@ class Flow:
         del self._full[place]
         if self._full:
             return
+        self.stopped = False
         if self.on_room is not None:
             self.on_room()
         if not self._full:

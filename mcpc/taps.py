@@ -20,7 +20,10 @@ from mcpc.wire.callbacks import NOTIFICATION_HEAD
 from mcpc.wire.jsontext import json_size
 from mcpc.wire.rpc import decode_frame
 
-__all__ = ["CallbackTap", "InterceptingReader", "Sink", "StreamWrapper", "TappedReader"]
+__all__ = ["MANY", "CallbackTap", "InterceptingReader", "Sink", "StreamWrapper", "TappedReader"]
+
+MANY = 4096
+"""Bytes of a frame from which on it may hold so much that the garbage collector is paused for it."""
 
 Sink = Callable[[dict[str, Any], int], None]
 """Takes a callback: the decoded JSON-RPC message, and its bytes. Called in the order of arrival; must not block."""
@@ -51,12 +54,17 @@ class CallbackTap:
         Raises:
             FrameError: it is no message.
         """
+        if len(frame) < MANY:
+            return self._read(frame)
         with collection_paused:
-            message = decode_frame(frame)
-            if self.sink is None or not is_callback(message):
-                return message
-            self.sink(message, len(frame))
-            return None
+            return self._read(frame)
+
+    def _read(self, frame: bytes | bytearray) -> dict[str, Any] | None:
+        message = decode_frame(frame)
+        if self.sink is None or not is_callback(message):
+            return message
+        self.sink(message, len(frame))
+        return None
 
 
 class StreamWrapper:

@@ -3,7 +3,7 @@
 Bounded: beyond it the oldest goes, and is counted. Knows nothing of where messages go.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 
 from mcpc.client.held import Held
 from mcpc.messages import MCPCMessage
@@ -24,6 +24,8 @@ class Backlog:
         self.dropped: int = 0
         """How many were given up for those after them."""
         self._waiting = Held(MAX_BACKLOG, MAX_BACKLOG_BYTES)
+        self.items: Sized = self._waiting.items
+        """What waits: to be looked at only."""
 
     def __len__(self) -> int:
         return len(self._waiting)

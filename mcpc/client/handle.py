@@ -61,6 +61,8 @@ class TaskHandle:
         """Set when a message comes; there is one where iterations wait, however many."""
         self._awaited = 0
         """How many wait for the result."""
+        self.ended: bool = False
+        """Whether it has ended, as far as is known here."""
         self._ended = anyio.Event()
         self.call_result: CallToolResult | None = None
         """What an ordinary tool answered, as it came; None for a background tool, and while it runs."""
@@ -121,6 +123,7 @@ class TaskHandle:
         elif message.terminal:
             self.status = "complete" if message.event == "complete" else "failed"
             self._terminal = message
+            self.ended = True
 
     def _wake(self) -> None:
         if self._came is not None:
@@ -135,6 +138,7 @@ class TaskHandle:
             return
         self.status = "lost"
         self._failure = failure
+        self.ended = True
         self.known()
         self._ended.set()
         self._wake()
@@ -151,11 +155,6 @@ class TaskHandle:
             self.status = "running"
 
     # --- what its owner does ---
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has ended, as far as is known here."""
-        return self._terminal is not None or self._failure is not None
 
     @property
     def stats(self) -> ListenerStats:

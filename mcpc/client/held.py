@@ -25,18 +25,19 @@ class Held:
         """Bytes of them."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._items: deque[tuple[MCPCMessage, int]] = deque()
+        self.items: deque[tuple[MCPCMessage, int]] = deque()
+        """What waits: to be looked at only."""
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.items)
 
     def __iter__(self) -> Iterator[tuple[MCPCMessage, int]]:
         """The messages, with their bytes."""
-        return iter(self._items)
+        return iter(self.items)
 
     def has_room(self, size: int) -> bool:
         """Whether a message of `size` bytes may wait, too."""
-        return not self._items or (len(self._items) < self._max_messages and self.size + size <= self._max_bytes)
+        return not self.items or (len(self.items) < self._max_messages and self.size + size <= self._max_bytes)
 
     def add(self, message: MCPCMessage, size: int) -> int:
         """Let a message wait; where there is no room the oldest ones go: how many."""
@@ -44,17 +45,17 @@ class Held:
         while not self.has_room(size):
             self.get()
             gone += 1
-        self._items.append((message, size))
+        self.items.append((message, size))
         self.size += size
         return gone
 
     def get(self) -> tuple[MCPCMessage, int]:
         """Take the oldest message, and its bytes."""
-        message, size = self._items.popleft()
+        message, size = self.items.popleft()
         self.size -= size
         return message, size
 
     def put_back(self, message: MCPCMessage, size: int) -> None:
         """It is the oldest again."""
-        self._items.appendleft((message, size))
+        self.items.appendleft((message, size))
         self.size += size

@@ -21,7 +21,7 @@ from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
 from mcpc.wire.callbacks import decode_messages, known_messages, known_runs, messages_of
 from mcpc.wire.jsontext import json_size
-from mcpc.wire.message import METHOD, PARAMS, RESULT, meta_of
+from mcpc.wire.message import META, METHOD, PARAMS, RESULT
 from mcpc.wire.names import LISTENING_METHOD, MESSAGES_METHOD, SUBSCRIPTION_META
 from mcpc.wire.originals import decode_direct
 from mcpc.wire.requests import TASK_ID
@@ -92,22 +92,23 @@ class Inbox:
         if method is None:
             self._direct(message[RESULT], size)
             return
-        params: Any = message.get(PARAMS)
-        if not isinstance(params, dict):
+        params: dict[str, Any] | None = message.get(PARAMS)
+        if type(params) is not dict:
             self.bad_messages += 1
-        elif self._is_stale(cast("dict[str, Any]", params)):
+        elif self._is_stale(params):
             return
         elif method == MESSAGES_METHOD:
-            self._messages(cast("dict[str, Any]", params), size)
+            self._messages(params, size)
             if self._head:
                 self._look_whether_caught_up()
         elif method == LISTENING_METHOD:
-            announcement = Row(0, (), announcement=cast("dict[str, Any]", params))  # it concerns what comes after it
+            announcement = Row(0, (), announcement=params)  # it concerns what comes after it
             (self._keep if self.kept else self._hand_over)(announcement)
 
     def _is_stale(self, params: dict[str, Any]) -> bool:
         """Whether it belongs to a listen request that has ended: the present one brings it again."""
-        known = meta_of(params).get(SUBSCRIPTION_META)
+        meta: dict[str, Any] | None = params.get(META)
+        known = meta.get(SUBSCRIPTION_META) if type(meta) is dict else None
         if known is None:
             self.bad_messages += 1
         return known is None or known != self._listen_id
@@ -127,14 +128,14 @@ class Inbox:
 
     def _messages(self, params: dict[str, Any], size: int) -> None:
         first: Any = params.get("first")
-        holds_back = self.holds_back
-        made = None if holds_back else known_runs(params)
+        holds_back = self._calls.by_task or self.backlog.items
+        made = None if holds_back or "runs" not in params else known_runs(params)
         values = messages_of(params) if made is None else made
         if type(first) is not int or first < 1 or values is None:
             self.bad_messages += 1
             return
         each = size // max(1, len(values))
-        if self._flow.stopped or self.kept:
+        if self._flow.stopped or self.kept.rows:
             self._keep(Row(first, decode_messages(values) if made is None else made, each))
             return
         news = values[max(0, self.last + 1 - first) :]
@@ -218,8 +219,7 @@ class Inbox:
         if not isinstance(epoch, str) or type(oldest) is not int:
             self.bad_messages += 1
             return
-        known = self.epoch
-        self.epoch = epoch
+        known, self.epoch = self.epoch, epoch
         if known is not None and known != epoch:
             missed_from, self.last, self._reported = self.last + 1, 0, 0
             self._gap(missed_from, None, tasks)
@@ -243,7 +243,7 @@ class Inbox:
     @property
     def holds_back(self) -> bool:
         """Whether messages wait here for room, or for the answer to their call."""
-        return bool(self._calls or self.backlog)
+        return bool(self._calls.by_task or self.backlog.items)
 
     def _gap(self, first: int, last: int | None, tasks: Any) -> None:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""

@@ -43,21 +43,22 @@ class OpenCalls:
 
     def __init__(self) -> None:
         self._by_request: dict[RequestId, OpenCall] = {}
-        self._by_task: dict[str, OpenCall] = {}
+        self.by_task: dict[str, OpenCall] = {}
+        """Those that hold something back, by task."""
 
     def __len__(self) -> int:
-        return len(self._by_task)
+        return len(self.by_task)
 
     def sent(self, request_id: RequestId, task_id: str | None) -> None:
         """A tool call is on its way; one with a task that waits already holds nothing."""
-        if task_id is not None and task_id not in self._by_task:
-            self._by_request[request_id] = self._by_task[task_id] = OpenCall(task_id)
+        if task_id is not None and task_id not in self.by_task:
+            self._by_request[request_id] = self.by_task[task_id] = OpenCall(task_id)
 
     def close(self, request_id: RequestId) -> OpenCall | None:
         """The call whose answer is in, if it held anything: it is open no more."""
         call = self._by_request.pop(request_id, None)
         if call is not None:
-            del self._by_task[call.task_id]
+            del self.by_task[call.task_id]
         return call
 
     @property
@@ -67,4 +68,4 @@ class OpenCalls:
 
     def of(self, message: MCPCMessage) -> OpenCall | None:
         """The call that a message has to wait for."""
-        return self._by_task.get(message.task_id) if self._by_task and message.task_id is not None else None
+        return self.by_task.get(message.task_id) if self.by_task and message.task_id is not None else None

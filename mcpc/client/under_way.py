@@ -45,7 +45,8 @@ class UnderWay:
         """Bytes of the messages that wait."""
         self._limit = limit
         self._max_bytes = max_bytes
-        self._rows: deque[Row] = deque()
+        self.rows: deque[Row] = deque()
+        """What waits: to be looked at only."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -54,23 +55,23 @@ class UnderWay:
 
     def put(self, row: Row) -> bool:
         """Keep a row behind the others; False where there is no room for it."""
-        too_large = self._rows and self.size + _size(row) > self._max_bytes
+        too_large = self.rows and self.size + _size(row) > self._max_bytes
         if too_large or self._count + _weight(row) > self._limit:
             return False
-        self._rows.append(row)
+        self.rows.append(row)
         self._count += _weight(row)
         self.size += _size(row)
         return True
 
     def put_back(self, row: Row) -> None:
         """Keep what is left of the row that was taken, ahead of the others."""
-        self._rows.appendleft(row)
+        self.rows.appendleft(row)
         self._count += _weight(row)
         self.size += _size(row)
 
     def take(self) -> Row:
         """The next row."""
-        row = self._rows.popleft()
+        row = self.rows.popleft()
         self._count -= _weight(row)
         self.size -= _size(row)
         return row

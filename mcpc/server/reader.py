@@ -157,18 +157,20 @@ class Reader:
 
     def _move(self, event: ReaderEvent) -> None:
         was_awake = self.awake
-        self._state = state = step(TRANSITIONS, self._state, event)
+        try:
+            state = TRANSITIONS[self._state][event]  # `step`, without a call: it runs twice for a message
+        except KeyError:
+            state = step(TRANSITIONS, self._state, event)  # which raises
+        self._state = state
         self.paused = state is _P or state is _PS
         self.awake = state is not _C and state is not _E and not self.paused
         if state is _E:
             self.ended.set()
             if self._ready is not None:
                 self._ready.set()
-        elif self.awake and not was_awake:
-            self._call()
-
-    def _call(self) -> None:
-        if self._wake is not None:
+        elif not self.awake or was_awake:
+            return
+        elif self._wake is not None:
             self._wake()
         elif self._ready is not None:
             self._ready.set()

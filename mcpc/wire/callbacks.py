@@ -1,6 +1,6 @@
 """MCPC messages as JSON, and the notifications that carry them to a listener (the listen form)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from mcp_types import RequestId
@@ -109,12 +109,11 @@ def _is_message(value: dict[str, Any]) -> bool:
 _known = KnownHeads(_is_message)
 
 
-def known_messages(values: list[Any]) -> list[MCPCMessage] | None:
-    """`decode_messages` for whole messages of tasks, in half the time; None where one is not, or is not good.
+known_messages: Callable[[Sequence[Any]], list[MCPCMessage] | None] = _known.messages
+"""`decode_messages` for whole messages of tasks, in half the time; None where one is not, or is not good.
 
-    The values belong to the messages afterwards.
-    """
-    return _known.messages(values)
+The values belong to the messages afterwards.
+"""
 
 
 def known_runs(params: dict[str, Any]) -> list[MCPCMessage] | None:
@@ -223,8 +222,8 @@ def _run(prefix: bytes, results: list[bytes]) -> bytes:
 def messages_of(params: dict[str, Any]) -> list[Any] | None:
     """The messages in a `notifications/mcpc/messages`, in whichever of its two forms; None where it has neither."""
     if "runs" not in params:
-        values: Any = params.get("messages")
-        return cast("list[Any]", values) if isinstance(values, list) else None
+        values: list[Any] | None = params.get("messages")
+        return values if type(values) is list else None
     found: list[Any] = []
     runs: Any = params["runs"]
     for run in cast("list[Any]", runs) if isinstance(runs, list) else [None]:

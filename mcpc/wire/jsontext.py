@@ -43,7 +43,8 @@ def encode_json(value: Any) -> bytes:
     """
     try:
         data = _to_json(value)
-        if _is_doubtful(data):
+        # Most messages are short, and what might not be readable is not looked for any further in them.
+        if (len(data) > 2 * SURE_DEPTH or N in data or I in data) and _is_doubtful(data):
             _check_readable(data)
     except (PydanticSerializationError, ValueError, RecursionError) as exc:
         if isinstance(exc, MessageError):

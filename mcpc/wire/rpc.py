@@ -67,15 +67,15 @@ def decode_frame(frame: bytes | bytearray) -> dict[str, Any]:
 
 def _parse(frame: bytes | bytearray) -> dict[str, Any]:
     try:
-        decoded: Any = from_json(frame, allow_inf_nan=False)
+        decoded: dict[str, Any] = from_json(frame, allow_inf_nan=False)
     except ValueError as exc:
         request_id, kind = _about(frame[:BEGINNING], frame[-END:])
         raise FrameError(f"invalid JSON: {exc}", code=PARSE_ERROR, request_id=request_id, kind=kind) from exc
-    if not isinstance(decoded, dict):
+    if type(decoded) is not dict:
         raise FrameError(
             "a message must be one JSON object (batches are not part of MCP)", code=INVALID_REQUEST, kind="noise"
         )
-    return cast("dict[str, Any]", decoded)
+    return decoded
 
 
 def too_large(limit: int, beginning: bytes | bytearray, end: bytes | bytearray = b"") -> FrameTooLarge:

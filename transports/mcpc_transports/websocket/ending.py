@@ -60,25 +60,19 @@ TRANSITIONS: Mapping[EndState, Mapping[EndEvent, EndState]] = {
 class Ending:
     """The end of one connection."""
 
-    __slots__ = ("_mute", "_reason", "state")
+    __slots__ = ("_mute", "_reason", "is_closed", "is_heard", "state")
 
     def __init__(self) -> None:
-        self.state = EndState.OPEN
+        self.state: EndState = EndState.OPEN
         """Where the connection stands."""
+        self.is_heard: bool = True
+        """Whether what the peer sends still counts. Of the state, at hand for each message."""
+        self.is_closed: bool = False
+        """Whether we have closed the channel. Of the state, too."""
         self._reason: tuple[type[TransportError], str, BaseException | None] | None = None
         """Why the peer is heard no more: the first reason counts."""
         self._mute: str | None = None
         """Why nothing can be sent."""
-
-    @property
-    def is_heard(self) -> bool:
-        """Whether what the peer sends still counts."""
-        return self.state is _OPEN or self.state is _MUTE
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether we have closed the channel."""
-        return self.state is _CLOSING or self.state is _CLOSED
 
     @property
     def is_mute(self) -> bool:
@@ -145,4 +139,6 @@ class Ending:
             raise kind(text) from cause
 
     def _move(self, event: EndEvent) -> None:
-        self.state: EndState = step(TRANSITIONS, self.state, event)
+        state = self.state = step(TRANSITIONS, self.state, event)
+        self.is_heard = state is _OPEN or state is _MUTE
+        self.is_closed = state is _CLOSING or state is _CLOSED
