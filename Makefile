@@ -20,7 +20,7 @@ help:
 	@echo "make conformance  the official suite: tasks, and through the bridge"
 	@echo "make soak         200 clients and faults at random, 10 minutes, then each parser under fuzz; SECONDS=20 SEED=7"
 	@echo "make kills        kill -9 of a server at each step of its store; SEEDS=1 for a short run; goes on where it was broken off"
-	@echo "make replicas     two servers, two workers, one Redis, 100 clients, and kill -9 in the middle; SEEDS=20 SECONDS=60"
+	@echo "make replicas     two servers, two workers, one Redis, 100 clients, and kill -9 in the middle; SEEDS=20 SECONDS=60, or ROLLING=1"
 	@echo "make clean        remove everything that was made here"
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -91,7 +91,7 @@ kills: $(READY)
 
 replicas: $(READY)
 	$(BIN)/python examples/replicas/run.py --seeds $(if $(filter command line,$(origin SEEDS)),$(SEEDS),1) \
-		--seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),0)
+		--seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),0) $(if $(ROLLING),--rolling)
 
 clean:
 	rm -rf $(VENV) .work .pytest_cache .ruff_cache .hypothesis build dist node_modules

@@ -3,33 +3,36 @@
 `make replicas`, or `python run.py --clients 100`. The last line says whether every client saw every number once and
 in order, and one end of each task; the exit status says the same.
 
-    --seconds 60 --seeds 20   a server and a worker are killed every two seconds for a minute, twenty times
+    --seconds 60 --seeds 20   a server and a worker are killed every two seconds for a minute, twenty times; between
+                              two kills every tenth client is led to the other server
     --rolling                 instead of kills, each process is told to stop and is started again, one after the other
 """
 
 import argparse
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import anyio
-from balancer import balance
-
-import mcpc
+from balancer import Balancer
+from clients import Seen, Work, follow
 
 HERE = Path(__file__).parent
 MCPC = str(Path(sys.executable).with_name("mcpc"))
 EVERY = 2.0
-"""Seconds between two kills."""
+"""Seconds between two kills; more, where a server and a worker take longer to be at work again."""
+READY = re.compile(rb"^(serving|working for) ", re.MULTILINE)
+"""What a process says once it is ready."""
+PATIENCE = 240.0
+"""Seconds without a message to any client, after which the run is given up."""
 
 
 def free_port() -> int:
@@ -56,45 +59,32 @@ class Process:
 
     name: str
     command: list[str]
+    log: Path
+    """What it says: that it is ready, and its warnings."""
     running: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
         """Start it."""
-        self.running = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with self.log.open("wb") as log:
+            self.running = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=log)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it has said that it is ready, as servers and workers do."""
+        assert self.running is not None
+        return self.running.poll() is None and READY.search(self.log.read_bytes()) is not None
+
+    async def until_at_work(self) -> None:
+        """Wait until it is."""
+        with anyio.fail_after(180):
+            while not self.is_at_work:  # noqa: ASYNC110 - it is another process's doing
+                await anyio.sleep(0.05)
 
     async def end(self, how: signal.Signals) -> None:
         """End it, and wait until it is gone."""
         assert self.running is not None
         self.running.send_signal(how)
         await anyio.to_thread.run_sync(self.running.wait)
-
-
-@dataclass
-class Seen:
-    """What one client was shown."""
-
-    messages: list[mcpc.MCPCMessage] = field(default_factory=list[mcpc.MCPCMessage])
-    counted: Any = None
-    waited: str = ""
-    tasks: list[str] = field(default_factory=list[str])
-
-    def wrong(self, n: int) -> list[str]:
-        """What should not have been."""
-        counting = [m for m in self.messages if m.task_id in self.tasks[:1]]
-        numbers = [m.result for m in counting if m.event == "update"]
-        ends = Counter(m.task_id for m in self.messages if m.terminal)
-        found: list[str] = []
-        if numbers != list(range(n)):
-            found.append(f"numbers {numbers[:3]}…{numbers[-3:]} are not 0 to {n - 1}")
-        if self.counted != n:
-            found.append(f"the count is {self.counted}")
-        if self.waited not in ("waited", "interrupted"):
-            found.append(f"the waiting ended as {self.waited!r}")
-        if ends != dict.fromkeys(self.tasks, 1):
-            found.append(f"ends: {list(ends.values())}")
-        if any(m.event == "gap" for m in self.messages):
-            found.append("a gap")
-        return found
 
 
 class Stage:
@@ -107,14 +97,24 @@ class Stage:
             "redis",
             [redis_command(), "--port", str(redis), "--bind", "127.0.0.1", "--dir", folder, "--save", "",
              "--appendonly", "yes"],
+            Path(folder, "redis"),
         )  # fmt: skip
         app = f"{HERE / 'app.py'}:server"
         self.servers = [
-            Process(f"server {n}", [MCPC, "serve", app, f"ws://127.0.0.1:{port}/mcp", "--store", store])
+            Process(
+                f"server {n}",
+                [MCPC, "serve", app, f"ws://127.0.0.1:{port}/mcp", "--store", store],
+                Path(folder, f"server{n}"),
+            )
             for n, port in enumerate(self.ports, 1)
         ]
         self.workers = [
-            Process(f"worker {n}", [MCPC, "worker", app, "--store", store, "--concurrency", "1000"]) for n in (1, 2)
+            Process(
+                f"worker {n}",
+                [MCPC, "worker", app, "--store", store, "--concurrency", "1000"],
+                Path(folder, f"worker{n}"),
+            )
+            for n in (1, 2)
         ]
 
     @property
@@ -123,13 +123,13 @@ class Stage:
         return [self.redis, *self.servers, *self.workers]
 
     async def start(self) -> None:
-        """Start everything, and wait until the servers answer."""
+        """Start everything, and wait until it is ready."""
         self.redis.start()
         await until_open(int(self.redis.command[2]))
         for process in self.processes[1:]:
             process.start()
-        for port in self.ports:
-            await until_open(port)
+        for process in self.processes[1:]:
+            await process.until_at_work()
 
     def end(self) -> None:
         """End what runs."""
@@ -139,20 +139,28 @@ class Stage:
                 process.running.wait()
 
     async def kill(self, chosen: random.Random) -> None:
-        """Kill a server and a worker, and start them again."""
-        for process in (chosen.choice(self.servers), chosen.choice(self.workers)):
+        """Kill a server and a worker that are at work, and start them again."""
+        for alike in (self.servers, self.workers):
+            process = chosen.choice(await some_at_work(alike))
             await process.end(signal.SIGKILL)
             print(f"killed: {process.name}")
             process.start()
 
     async def roll(self) -> None:
         """Stop each process kindly, and start it again, one after the other."""
-        for number, process in enumerate([*self.servers, *self.workers]):
+        for process in (*self.servers, *self.workers):
             await process.end(signal.SIGTERM)
             process.start()
-            if number < len(self.ports):
-                await until_open(self.ports[number])
+            await process.until_at_work()
             print(f"restarted: {process.name}")
+
+
+async def some_at_work(processes: list[Process]) -> list[Process]:
+    """Those that are at work, once any is."""
+    with anyio.fail_after(180):
+        while not (found := [process for process in processes if process.is_at_work]):  # noqa: ASYNC110 - it is enough to look
+            await anyio.sleep(0.05)
+    return found
 
 
 async def until_open(port: int) -> None:
@@ -166,30 +174,7 @@ async def until_open(port: int) -> None:
                 await anyio.sleep(0.05)
 
 
-async def started(client: mcpc.Client, tool: str, arguments: dict[str, Any], key: str) -> mcpc.TaskHandle:
-    """Start a task once, however often the connection is lost meanwhile."""
-    while True:
-        try:
-            return await client.start_task(tool, arguments, key=key)
-        except mcpc.ConnectionLost:
-            await anyio.sleep(0.1)
-
-
-async def follow(uri: str, n: int, seen: Seen) -> None:
-    """One client: it counts and it waits, and keeps all that it is shown."""
-    async with mcpc.Client(uri, reconnect_timeout=None) as client:
-        client.add_event_listener(seen.messages.append)
-        counting = await started(client, "count", {"n": n}, "count")
-        waiting = await started(client, "wait", {"seconds": n / 20}, "wait")
-        seen.tasks = [counting.task_id, waiting.task_id]
-        seen.counted = await counting.result()
-        try:
-            seen.waited = await waiting.result()
-        except (mcpc.TaskInterrupted, mcpc.TaskStopped):
-            seen.waited = "interrupted"
-
-
-async def run(clients: int, n: int, kills: int, rolling: bool, seed: int) -> int:
+async def run(clients: int, work: Work, kills: int, rolling: bool, seed: int) -> int:
     """One run; how many clients saw something wrong."""
     shown = [Seen() for _ in range(clients)]
     with tempfile.TemporaryDirectory() as folder:
@@ -197,39 +182,65 @@ async def run(clients: int, n: int, kills: int, rolling: bool, seed: int) -> int
         try:
             await stage.start()
             async with anyio.create_task_group() as balancing:
-                port = await balancing.start(balance, stage.ports)
-                async with anyio.create_task_group() as tasks:
-                    for seen in shown:
-                        tasks.start_soon(follow, f"ws://127.0.0.1:{port}/mcp", n, seen)
-                    await halfway(shown, n)
-                    if rolling:
-                        await stage.roll()
-                    for number in range(kills):
-                        await anyio.sleep(EVERY if number else 0)
-                        await stage.kill(random.Random(f"{seed} {number}"))
+                balancer = Balancer(stage.ports)
+                uri = f"ws://127.0.0.1:{await balancing.start(balancer.run)}/mcp"
+                balancing.start_soon(give_up, shown, balancing.cancel_scope)
+                await act(stage, balancer, uri, work, shown, kills, rolling, seed)
                 balancing.cancel_scope.cancel()
         finally:
             stage.end()
-    return told(shown, n, seed)
+    return told(shown, work, seed)
+
+
+async def act(
+    stage: Stage, balancer: Balancer, uri: str, work: Work, shown: list[Seen], kills: int, rolling: bool, seed: int
+) -> None:
+    """Let the clients work, and disturb them, until all is done."""
+    async with anyio.create_task_group() as tasks:
+        for seen in shown:
+            tasks.start_soon(follow, uri, work, seen)
+        await halfway(shown, work.n)
+        if rolling:
+            await stage.roll()
+        for number in range(kills):
+            chosen = random.Random(f"{seed} {number}")
+            await stage.kill(chosen)
+            await anyio.sleep(EVERY / 2)
+            for scope in chosen.sample(balancer.open, len(balancer.open) // 10):
+                scope.cancel()
+            await anyio.sleep(EVERY / 2)
+
+
+async def give_up(shown: list[Seen], scope: anyio.CancelScope) -> None:
+    """End the run where no client has been shown anything for long."""
+    before = -1
+    while (now := sum(len(seen.messages) for seen in shown)) > before:
+        before = now
+        await anyio.sleep(PATIENCE)
+    print("given up: nothing came any more")
+    scope.cancel()
 
 
 async def halfway(shown: list[Seen], n: int) -> None:
-    """Wait until some client has seen a third of its numbers, or ten seconds of them."""
-    while max(len(seen.messages) for seen in shown) < min(n // 3, 100):  # noqa: ASYNC110 - it is enough to look
+    """Wait until some client has seen a third of its numbers, or fifty."""
+    while max(seen.numbers for seen in shown) < min(n // 3, 50):  # noqa: ASYNC110 - it is enough to look
         await anyio.sleep(0.05)
 
 
-def told(shown: list[Seen], n: int, seed: int) -> int:
+def told(shown: list[Seen], work: Work, seed: int) -> int:
     """Say what arrived."""
-    wrong = {number: found for number, seen in enumerate(shown) if (found := seen.wrong(n))}
+    wrong = {number: found for number, seen in enumerate(shown) if (found := seen.wrong(work))}
     for number, found in list(wrong.items())[:10]:
         print(f"client {number}: {'; '.join(found)}")
-    numbers = sum(len([m for m in seen.messages if isinstance(m.result, int) and not m.terminal]) for seen in shown)
-    interrupted = sum(seen.waited == "interrupted" for seen in shown)
+    tasks = sum(len(seen.tasks) for seen in shown)
+    again = sum(message.event == "restarted" for seen in shown for message in seen.messages)
+    interrupted = sum(seen.results.get(seen.waiting) == "interrupted" for seen in shown)
     print(
-        f"seed {seed}: {len(shown)} clients, {numbers} numbers, {2 * len(shown)} tasks, {interrupted} interrupted: "
+        f"seed {seed}: {len(shown)} clients, {sum(seen.numbers for seen in shown)} numbers, {tasks} tasks, "
+        f"{again} begun again, {interrupted} interrupted: "
         f"{'every number once, in order, one end each' if not wrong else f'{len(wrong)} clients saw something wrong'}"
     )
+    sys.stdout.flush()
     return len(wrong)
 
 
@@ -240,11 +251,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=0, help="kill a server and a worker every 2 s for so long")
     parser.add_argument("--numbers", type=int, default=0, help="to count to; by default long enough")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="seed")
     parser.add_argument("--rolling", action="store_true", help="restart each process instead")
     asked = parser.parse_args()
     kills = 0 if asked.rolling else max(1, int(asked.seconds / EVERY))
-    n = asked.numbers or max(60, 10 * asked.seconds)
-    return int(any([anyio.run(run, asked.clients, n, kills, asked.rolling, seed) for seed in range(asked.seeds)]))
+    work = Work(
+        asked.numbers or 60 + 4 * asked.seconds, pause=0.25 if asked.seconds else 0.1, wait=asked.seconds / 2 + 2
+    )
+    seeds = range(asked.first, asked.first + asked.seeds)
+    return int(any([anyio.run(run, asked.clients, work, kills, asked.rolling, seed) for seed in seeds]))
 
 
 if __name__ == "__main__":
