@@ -65,6 +65,14 @@ PEERS = (
         job={"store": "sqlite:{path}.db"},
     ),
     Peer(
+        "mcpc+redis",
+        "the same through a Redis: the task runs in a worker process, its client is connected to another process",
+        "mcpc_client.py",
+        environments.OURS,
+        ("tcp",),
+        job={"store": "redis:", "run": "worker"},
+    ),
+    Peer(
         "sdk-client",
         "`mcp.Client` on our transport and server: what our client adds to a call",
         "mcpc_client.py",
@@ -119,6 +127,23 @@ PEERS = (
         "fastmcp_client.py",
         environments.FASTMCP,
         ("http",),
+    ),
+    Peer(
+        "FastMCP's Docket",
+        "a task of Docket reports its progress as a message, a subscription in another process is told; neither "
+        "numbered nor kept",
+        "docket_client.py",
+        environments.DOCKET,
+        ("tcp",),
+    ),
+    Peer(
+        "raw redis",
+        "the limit of a Redis: XADD in one process, XREAD in another, through the client of our store; a batch of up "
+        "to 512 messages an entry",
+        "redis_client.py",
+        environments.OURS,
+        ("tcp",),
+        limit=True,
     ),
     Peer(
         "raw",

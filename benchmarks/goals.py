@@ -11,6 +11,7 @@ from benchmarks.scenarios.endings import ending
 from benchmarks.scenarios.latency import LOADED
 from benchmarks.scenarios.restart import EMPTY, found
 from benchmarks.scenarios.shapes import HEADLINE, HELD
+from benchmarks.scenarios.tailed import channels
 from benchmarks.stats import Ratio, compare
 
 __all__ = ["GOALS", "Goal", "Judgement", "is_judged", "judge"]
@@ -88,6 +89,36 @@ def _smaller(title: str, scenario: str, ours: str, theirs: tuple[str, str], at_l
 
 
 WS, UNIX = ("mcpc", "ws"), ("mcpc", "unix")
+
+OVER_REDIS = ("mcpc+redis", "tcp")
+REDIS = (
+    Goal("Redis and a worker ÷ no store, callbacks/s over tcp", "throughput", OVER_REDIS, ("mcpc", "tcp"), 0.4, 0.7),
+    Goal("Redis and a worker ÷ raw Redis, same batches", "throughput", OVER_REDIS, ("raw redis", "tcp"), 0.2, 0.35),
+    Goal("Redis and a worker ÷ FastMCP's Docket", "throughput", OVER_REDIS, ("FastMCP's Docket", "tcp"), 10, 20),
+    Goal(
+        "Redis and a worker: p50 added at 1 000/s, µs",
+        "latency",
+        OVER_REDIS,
+        ("mcpc", "tcp"),
+        1000,
+        500,
+        variant=LOADED,
+        smaller_is_better=True,
+        difference=True,
+    ),
+    Goal(
+        "1 000 channels tailed by one server: p50 added by Redis and a worker, µs",
+        "tailed",
+        OVER_REDIS,
+        ("mcpc", "tcp"),
+        1000,
+        500,
+        variant=channels(Scale.tailed),
+        smaller_is_better=True,
+        difference=True,
+    ),
+)
+"""What a store that processes share may cost."""
 
 GOALS = (
     _shape("handle held ÷ headline shape", HELD, 0.85, 0.95),
@@ -200,6 +231,7 @@ GOALS = (
         smaller_is_better=True,
         difference=True,
     ),
+    *REDIS,
     Goal(
         "restart with 10 000 channels and 1 000 running tasks: ms added to the first answer",
         "restart",

@@ -63,6 +63,10 @@ class Job:
     """Where a Unix socket is to be."""
     store = ""
     """The address of our server's store, with `{path}` for the one above; none where it is empty."""
+    run = "here"
+    """Where our server's tools run: `here`, or in a `worker`, with a Redis in between."""
+    engine = 0
+    """The process of that Redis, once it runs, whose processor time is told apart; 0: none."""
     cuts = 0
     uvloop = False
     profile = False
@@ -275,7 +279,7 @@ def percentiles(nanoseconds: list) -> dict:
 async def throughput(todo: Job, once) -> dict:
     """Callbacks a second: `once(count)` sends and receives that many, and returns arrivals and the start."""
     count = todo.count or await _count_for(todo.seconds, once)
-    busy = CpuTime()
+    busy = CpuTime(todo.engine)
     arrivals, started = await once(count)
     seconds = (arrivals.finished - started) / 1e9
     return {
@@ -371,18 +375,23 @@ def resident(pid: int) -> int:
 
 
 class CpuTime:
-    """The processor time of this process and of its children (the server), from now on."""
+    """The processor time of this process and of its children (the server, and a store's engine), from now on."""
 
-    def __init__(self) -> None:
-        self._pids = children()
+    def __init__(self, engine: int = 0) -> None:
+        self._pids = [pid for pid in children() if pid != engine]
+        self._engine_pid = engine
         self._client = time.process_time()
         self._server = sum(map(cpu_seconds, self._pids))
+        self._engine = cpu_seconds(engine) if engine else 0.0
 
     def report(self, count: int) -> dict:
-        """Microseconds for each of `count` messages, on either side."""
+        """Microseconds for each of `count` messages, on either side; `cpu_us` is all."""
         client = time.process_time() - self._client
         server = sum(map(cpu_seconds, self._pids)) - self._server
         each = {"client_cpu_us": client, "server_cpu_us": server, "cpu_us": client + server}
+        if self._engine_pid:
+            engine = cpu_seconds(self._engine_pid) - self._engine
+            each |= {"engine_cpu_us": engine, "cpu_us": client + server + engine}
         return {name: seconds / max(count, 1) * 1e6 for name, seconds in each.items()}
 
 
@@ -405,6 +414,10 @@ class ServerProcess:
     def pid(self) -> int:
         """Its process id."""
         return self.process.pid
+
+    def begin(self) -> None:
+        """Let the tasks begin that wait for it."""
+        self.process.send_signal(signal.SIGUSR1)
 
     def __exit__(self, *_) -> None:
         self.process.send_signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import shlex
 import statistics
@@ -16,6 +17,7 @@ import kit
 import left_behind
 import mcp
 import mcpc_server
+import replicas
 import sampling
 
 import mcpc
@@ -33,6 +35,9 @@ async def serving(todo: kit.Job):
     elif todo.transport == "memory":
         async with mcpc.listen(mcpc_server.make_server(todo), mcpc_server.URIS["memory"]) as listener:
             yield listener.uri, None
+    elif todo.run == "worker":
+        with replicas.Replicas(todo) as process:
+            yield process.uri, process
     else:
         with tempfile.TemporaryDirectory() as folder, kit.ServerProcess(SERVER, todo, path=f"{folder}/s") as process:
             yield process.uri, process
@@ -148,6 +153,34 @@ async def latency(todo: kit.Job) -> dict:
         await client.start_task("flood", {"count": todo.count, "size": todo.size, "rate": todo.rate})
         await arrivals.wait()
         return {**kit.percentiles(arrivals.times), **arrivals.report()}
+
+
+async def tailed(todo: kit.Job) -> dict:
+    """The same for many channels, all of them tailed by one server."""
+    kit.allow_files()
+    async with serving(todo) as (uri, process), connected(uri, todo.connections) as clients:
+        arrivals = [kit.Latencies(todo.count) for _ in clients]
+        times: list = []
+        waiting = set(range(len(clients)))
+
+        def take(number: int, message: mcpc.MCPCMessage) -> None:
+            if message.result is None:
+                waiting.discard(number)
+            else:
+                arrivals[number].take_at(message.result["n"], message.result["t"])
+
+        for number, client in enumerate(clients):
+            arrivals[number].times = times  # in the order in which they come
+            client.add_event_listener(functools.partial(take, number), event="update")
+            phase = number / todo.connections / todo.rate
+            arguments = {"count": todo.count, "size": todo.size, "rate": todo.rate, "phase": phase}
+            await client.start_task("tick", arguments)
+        await kit.until(lambda: not waiting)
+        busy = kit.CpuTime(todo.engine)
+        process.begin()
+        total = kit.Total(arrivals)
+        await total.wait()
+        return {**kit.percentiles(times), **busy.report(total.count), **total.report()}
 
 
 async def roundtrip(todo: kit.Job) -> dict:
@@ -341,6 +374,7 @@ SCENARIOS = {
     "first call": first_call,
     "connections": connections,
     "latency": latency,
+    "tailed": tailed,
     "roundtrip": roundtrip,
     "fanout": fanout,
     "memory": memory,

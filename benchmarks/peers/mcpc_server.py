@@ -21,22 +21,42 @@ URIS = {
 }
 
 
+GATE = kit.Gate()
+
+
+def most_tasks(todo: kit.Job) -> int:
+    """How many tasks may run at once."""
+    return max(1000, todo.tasks + 10)
+
+
 def make_server(todo: kit.Job) -> MCPServer:
     """A server with the tools that the scenarios call."""
     server = MCPServer("bench", log_level="ERROR")
     store = todo.store.format(path=todo.path) or None
-    callbacks = mcpc.MCPCHelper(server, max_tasks=max(1000, todo.tasks + 10), client_share=1.0, store=store)
-    gate = kit.Gate()
+    callbacks = mcpc.MCPCHelper(server, max_tasks=most_tasks(todo), client_share=1.0, store=store)
 
-    @callbacks.tool()
+    @callbacks.tool(run=todo.run)
     async def flood(task: mcpc.Task, count: int, size: int, rate: float = 0, gated: bool = False) -> int:
         pad, pace = kit.payload(todo.payload, size), kit.Pace(rate)
         if gated:
-            await gate.wait()
+            await GATE.wait()
         for number in range(count):
             if rate:
                 await pace.wait()
             await task.update(kit.result(number, pad))
+        return count
+
+    @callbacks.tool(run=todo.run)
+    async def tick(task: mcpc.Task, count: int, size: int, rate: float, phase: float) -> int:
+        """Send at a pace, from `phase` seconds after the gate was opened."""
+        pad = kit.payload(todo.payload, size)
+        await task.update(None)  # it is at the gate
+        await GATE.wait()
+        await anyio.sleep(phase)
+        pace = kit.Pace(rate)
+        for number in range(count):
+            await task.update(kit.result(number, pad))
+            await pace.wait()
         return count
 
     @callbacks.tool()
@@ -49,14 +69,14 @@ def make_server(todo: kit.Job) -> MCPServer:
     @callbacks.tool()
     async def finish(task: mcpc.Task, number: int, delay: float) -> dict:
         """End so many seconds after the gate was opened, and tell when that was."""
-        await gate.wait()
+        await GATE.wait()
         await anyio.sleep(delay)
         return kit.result(number, "")
 
     @server.tool()
     async def go() -> bool:
         """Let the tasks that wait begin."""
-        gate.open()
+        GATE.open()
         return True
 
     @server.tool()
@@ -87,11 +107,18 @@ async def main(todo: kit.Job) -> None:
     if todo.transport == "stdio":
         await mcpc.serve(server, uri)
         return
-    with anyio.open_signal_receiver(kit.signal.SIGTERM) as signals:
-        async with mcpc.listen(server, uri.format(path=todo.path)) as listener:
-            kit.announce(listener.uri)
-            async for _ in signals:
+    async with mcpc.listen(server, uri.format(path=todo.path)) as listener:
+        await until_told_to_end(lambda: kit.announce(listener.uri))
+
+
+async def until_told_to_end(ready=lambda: None) -> None:
+    """Open the gate at each SIGUSR1; SIGTERM is the end."""
+    with anyio.open_signal_receiver(kit.signal.SIGTERM, kit.signal.SIGUSR1) as signals:
+        ready()
+        async for number in signals:
+            if number == kit.signal.SIGTERM:
                 return
+            GATE.open()
 
 
 if __name__ == "__main__":

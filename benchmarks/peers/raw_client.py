@@ -57,12 +57,14 @@ async def connected(todo: kit.Job):
         transport.close()
 
 
-def _number(line: bytes) -> int:
+def number_in(line: bytes) -> int:
+    """The number of a message."""
     start = line.index(b'"n":') + 4
     return int(line[start : line.index(b",", start)])
 
 
-def _stamp(line: bytes) -> int:
+def stamp_in(line: bytes) -> int:
+    """When a message was sent, on `kit.CLOCK`."""
     start = line.index(b'"t":') + 4
     return int(line[start : line.index(b",", start)])
 
@@ -77,7 +79,7 @@ async def throughput(todo: kit.Job) -> dict:
 
         async def once(count: int) -> tuple:
             arrivals = kit.Arrivals(count)
-            lines.take = lambda line: arrivals.take(_number(line))
+            lines.take = lambda line: arrivals.take(number_in(line))
             started = kit.CLOCK()
             command(_order(todo, count))
             await arrivals.wait()
@@ -90,7 +92,7 @@ async def latency(todo: kit.Job) -> dict:
     """From the write to the line."""
     async with connected(todo) as (lines, command):
         arrivals = kit.Latencies(todo.count)
-        lines.take = lambda line: arrivals.take_at(_number(line), _stamp(line))
+        lines.take = lambda line: arrivals.take_at(number_in(line), stamp_in(line))
         command(_order(todo, todo.count))
         await arrivals.wait()
         return {**kit.percentiles(arrivals.times), **arrivals.report()}

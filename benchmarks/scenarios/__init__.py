@@ -15,6 +15,7 @@ from benchmarks.scenarios import (
     resume,
     roundtrip,
     shapes,
+    tailed,
     tasks,
     throughput,
 )
@@ -28,6 +29,7 @@ SCENARIOS = {
         shapes,
         connections,
         latency,
+        tailed,
         roundtrip,
         fanout,
         payloads,

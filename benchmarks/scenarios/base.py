@@ -35,6 +35,7 @@ class Scale:
     updates: int = 1_000_000
     stored_channels: int = 10_000
     stored_tasks: int = 1000
+    tailed: int = 1000
 
 
 QUICK = Scale(
@@ -58,6 +59,7 @@ QUICK = Scale(
     updates=1000,
     stored_channels=20,
     stored_tasks=5,
+    tailed=5,
 )
 
 

@@ -10,11 +10,14 @@ LOADED = "1 000/s"
 PAIRS = {
     "mcpc": ("memory", "stdio", "unix", "tcp", "ws", "http", "sse"),
     "mcpc+sqlite": ("tcp",),
+    "mcpc+redis": ("tcp",),
     "mcpc+uvloop": ("stdio", "unix", "ws", "http"),
     "original 0.2.6": ("stdio",),
     "mcp 1.30": ("stdio", "ws", "http"),
     "mcp 2.3": ("memory", "stdio", "http"),
     "FastMCP 4": ("http",),
+    "FastMCP's Docket": ("tcp",),
+    "raw redis": ("tcp",),
     "raw": ("stdio", "unix", "tcp"),
     "websockets": ("ws",),
 }

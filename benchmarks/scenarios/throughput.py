@@ -9,7 +9,8 @@ METRICS = (
     Metric("rate", "callbacks/s", "/s", higher_is_better=True),
     Metric("client_cpu_us", "client CPU", "µs", higher_is_better=False),
     Metric("server_cpu_us", "server CPU", "µs", higher_is_better=False),
-    Metric("cpu_us", "CPU of both", "µs", higher_is_better=False),
+    Metric("engine_cpu_us", "CPU of Redis", "µs", higher_is_better=False),
+    Metric("cpu_us", "CPU of all", "µs", higher_is_better=False),
 )
 
 
