@@ -33,7 +33,7 @@ class Invocation:
         entrance: Where its tool's function enters the task.
     """
 
-    __slots__ = ("_entrance", "_error", "_result", "_tell", "begun", "over", "scope")
+    __slots__ = ("_entrance", "_error", "_is_awaited", "_result", "_tell", "begun", "over", "scope")
 
     def __init__(self, entrance: Entrance) -> None:
         self.begun: Latch = entrance.begun
