@@ -6,11 +6,13 @@ The three kinds are the SDK's `MCPServer`, its lowlevel `Server`, and `fastmcp.F
 from typing import Any, cast
 
 from mcp.server import MCPServer, Server
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp_types import CallToolResult, InputRequiredResult
 
 from mcpc.errors import MCPCError
 from mcpc.sdk import lowlevel_inside, parameters_of_tool
 
-__all__ = ["is_server", "lowlevel_of", "tool_parameters"]
+__all__ = ["answer_of", "is_server", "lowlevel_of", "tool_parameters"]
 
 
 def lowlevel_of(server: Any) -> Server[Any]:
@@ -42,3 +44,28 @@ def tool_parameters(server: Any, name: Any) -> dict[str, Any]:
     if not isinstance(server, MCPServer) or not isinstance(name, str):
         return {}
     return parameters_of_tool(cast("MCPServer[Any]", server), name)
+
+
+async def answer_of(
+    server: Any, tool_name: str, metadata: FuncMetadata, value: Any
+) -> CallToolResult | InputRequiredResult:
+    """What a server answers a call of one of its tools with whose function returned `value`.
+
+    Args:
+        server: The server, as its author made it. FastMCP has content and schemas of its own.
+        tool_name: The tool.
+        metadata: What the SDK knows of its function.
+        value: The value.
+
+    Raises:
+        Exception: it is not what the tool says that it returns. Each kind of server has errors of its own for that.
+    """
+    provider: Any = getattr(server, "local_provider", None)
+    tool: Any = None if provider is None else await provider.get_tool(tool_name)
+    if tool is None:
+        return metadata.convert_result(value)
+    made: Any = tool.convert_result(value).to_mcp_result()
+    if isinstance(made, tuple):
+        content, structured = cast("tuple[Any, Any]", made)
+        return CallToolResult(content=content, structured_content=structured)
+    return CallToolResult(content=cast("Any", made)) if isinstance(made, list) else made

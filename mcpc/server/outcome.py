@@ -4,15 +4,15 @@ The server has made the answer; what stands here is how the two belong together.
 """
 
 import contextlib
+import marshal
 from collections.abc import Callable
 from typing import Any, cast
 
 from mcp_types import CallToolResult, ContentBlock
-from pydantic_core import from_json
 
 from mcpc.errors import MessageError
-from mcpc.wire.jsontext import encode_json
-from mcpc.wire.results import failure, mend_numbers, result_text, result_value
+from mcpc.wire.jsontext import as_object, has_infinity
+from mcpc.wire.results import as_texts, failure, mend_numbers, result_text, result_value
 from mcpc.wire.standard import IS_ERROR, STRUCTURED_CONTENT
 
 __all__ = [
@@ -31,6 +31,8 @@ MAX_PLACES = 10
 _ON_THE_WIRE: Any = {"by_alias": True, "mode": "json", "exclude_none": True}
 _HELPERS = ("to_image_content", "to_audio_content", "to_resource_content")
 """What makes a content block of `Image`, `Audio` and `File`, of the SDK and of FastMCP."""
+_DATA = (str, int, float, bool, dict, type(None))
+"""What most lists are of: it is no content, and is not looked at."""
 
 
 class ToolError(Exception):
@@ -76,23 +78,25 @@ def message_value(answer: dict[str, Any], value: Any) -> Any:
         answer: What the server made of the worker's value, in wire form.
         value: The worker's value.
     """
-    if _is_answer(value) or _has_content(value):
+    if _is_answer(value) or _is_shown(value, answer):
         # As a client would read it, the blocks' members in the SDK's order.
         return result_value(CallToolResult.model_validate(answer).model_dump(**_ON_THE_WIRE))
-    if value is None or isinstance(value, dict | list | tuple | str | int | float):
-        return cast("Any", value)
-    return answer.get(STRUCTURED_CONTENT, value)
+    if _is_plain(value):
+        return value
+    if STRUCTURED_CONTENT in answer:
+        return _unwrapped(as_object(answer[STRUCTURED_CONTENT]), value)
+    return _readable(value)
 
 
 def with_structure(answer: dict[str, Any], value: Any) -> dict[str, Any]:
     """The answer, with the value beside its text where that is an object: a tool need not declare it for that."""
-    if STRUCTURED_CONTENT in answer or _is_answer(value) or _has_content(value):
+    if STRUCTURED_CONTENT in answer or _is_answer(value) or _is_shown(value, answer):
         return answer
-    try:
-        decoded = from_json(encode_json(value))
-    except MessageError:
+    if isinstance(value, str | list | tuple):
         return answer
-    return {**answer, STRUCTURED_CONTENT: decoded} if isinstance(decoded, dict) else answer
+    decoded = _readable(value)
+    is_object = isinstance(decoded, dict) and decoded is not value and not has_infinity(decoded)
+    return {**answer, STRUCTURED_CONTENT: decoded} if is_object else answer
 
 
 def concluded(answer: dict[str, Any], value: Any, keep: Callable[[dict[str, Any]], None]) -> Any:
@@ -139,11 +143,50 @@ def _is_answer(value: Any) -> bool:
     return isinstance(value, CallToolResult) or hasattr(value, "to_mcp_result")
 
 
-def _has_content(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(_is_content, cast("list[Any]", value)))
-    return _is_content(value)
+def _is_plain(value: Any) -> bool:
+    """Whether it is made of the types of JSON, and of what Python has beside them: no objects, which have forms of
+    their own in what the server makes of them. A look by `marshal` costs less than the JSON."""
+    try:
+        marshal.dumps(value, 2)
+    except ValueError:
+        return False
+    return True
+
+
+def _readable(value: Any) -> Any:
+    """The value as it reads in JSON; as it is, where it has no such form: its task's end says why."""
+    try:
+        return as_texts(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _unwrapped(structured: dict[str, Any], value: Any) -> Any:
+    """The value in a structured answer. What is no object there is wrapped in one, as its `result`."""
+    if set(structured) != {"result"}:
+        return structured
+    members = as_object(_readable(value))
+    is_itself = "result" in members and members["result"] == structured["result"]
+    return structured if is_itself else structured["result"]
+
+
+def _is_shown(value: Any, answer: dict[str, Any]) -> bool:
+    """Whether the value is content, or a list with some. `MCPServer` lays lists in lists flat; FastMCP does not."""
+    if not isinstance(value, list | tuple):
+        return _is_content(value)
+    items = cast("list[Any]", value)
+    if any(map(_is_content, items)):
+        return True
+    blocks = cast("list[Any]", answer.get("content") or [])
+    return any(as_object(block).get("type") != "text" for block in blocks) and _holds_content(items)
+
+
+def _holds_content(items: list[Any]) -> bool:
+    lists = [cast("list[Any]", item) for item in items if isinstance(item, list | tuple)]
+    return any(map(_is_content, items)) or any(map(_holds_content, lists))
 
 
 def _is_content(value: Any) -> bool:
+    if isinstance(value, _DATA):
+        return False
     return isinstance(value, ContentBlock) or any(hasattr(value, name) for name in _HELPERS)

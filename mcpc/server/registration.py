@@ -28,6 +28,7 @@ from mcpc.server.answers import error_result, on_the_wire, to_be_kept
 from mcpc.server.binding import Binding
 from mcpc.server.companions import Companions
 from mcpc.server.execution import Execution
+from mcpc.server.kinds import answer_of
 from mcpc.server.options import RunsWhere
 from mcpc.server.outcome import concluded
 from mcpc.server.store_option import SHARED
@@ -93,9 +94,9 @@ def _without_call(
     async def work(running: Execution, kept: dict[str, Any]) -> Any:
         value = await tool.work(running, metadata.validate_arguments(kept))
         try:
-            made = metadata.convert_result(value)
-        except ValueError:
-            return value  # the end of its task says what is wrong
+            made = await answer_of(tool.binding.server, tool.name, metadata, value)
+        except Exception as exc:
+            made = error_result(str(exc))
         if not isinstance(made, CallToolResult):
             return value
 

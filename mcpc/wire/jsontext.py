@@ -32,7 +32,9 @@ N, I = b"NI"  # noqa: E741 - what NaN and Infinity begin with
 # --- encoding ---------------------------------------------------------------------------------------------------
 
 _to_json = SchemaSerializer(core_schema.any_schema(), CoreConfig(ser_json_inf_nan="constants")).to_json
-"""`pydantic_core.to_json`, set up once: that is a tenth of what it takes for a small value."""
+"""`pydantic_core.to_json`, set up once: that is a tenth of what it takes for a small value. Its callers say
+`by_alias`, as that does unasked: a model has the same names here as in what the SDK makes of it.
+"""
 
 
 def encode_json(value: Any) -> bytes:
@@ -42,7 +44,7 @@ def encode_json(value: Any) -> bytes:
         MessageError: it cannot be JSON: an unknown type, a lone surrogate, NaN or an infinity (RFC 8259).
     """
     try:
-        data = _to_json(value)
+        data = _to_json(value, by_alias=True)
         # Most messages are short, and what might not be readable is not looked for any further in them.
         if (len(data) > 2 * SURE_DEPTH or N in data or I in data) and _is_doubtful(data):
             _check_readable(data)
@@ -56,7 +58,7 @@ def encode_json(value: Any) -> bytes:
 def json_size(value: Any) -> int:
     """Bytes of a value as JSON text, where it did not come as one. What cannot be JSON is measured as it prints."""
     try:
-        return len(_to_json(value))
+        return len(_to_json(value, by_alias=True))
     except (PydanticSerializationError, ValueError, RecursionError):
         return len(repr(value))
 

@@ -4,12 +4,12 @@ import json
 import math
 from typing import Any, cast
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from mcpc.wire.jsontext import as_object
 from mcpc.wire.standard import STRUCTURED_CONTENT
 
-__all__ = ["failure", "mend_numbers", "result_text", "result_value"]
+__all__ = ["as_texts", "failure", "mend_numbers", "result_text", "result_value"]
 
 
 def failure(error: str, text: str) -> dict[str, Any]:
@@ -46,14 +46,31 @@ def result_text(result: dict[str, Any]) -> str:
 def mend_numbers(value: Any) -> tuple[Any, list[str]]:
     """`value` as JSON can hold it: each NaN and infinity as a text; and where they stood (`result.rows[3].mean`).
 
-    A value that cannot be JSON for other reasons comes back as None.
+    What has no form in JSON at all is a text too. A value that cannot be JSON for other reasons comes back as None.
     """
     try:
-        decoded = from_json(to_json(value, inf_nan_mode="constants"))
+        decoded = as_texts(value)
     except (PydanticSerializationError, ValueError, RecursionError):
         return None, []
     places: list[str] = []
     return _mended(decoded, "result", places), places
+
+
+def as_texts(value: Any) -> Any:
+    """`value` as it reads in JSON, what has no form there as a text: so the SDK and FastMCP write it. A number that
+    JSON lacks stays one, in a model too, whose JSON would say `null`.
+
+    Raises:
+        PydanticSerializationError, ValueError, RecursionError: it cannot be JSON all the same.
+    """
+    return to_jsonable_python(value, inf_nan_mode="constants", fallback=_text)
+
+
+def _text(unknown: Any) -> str:
+    try:
+        return str(unknown)
+    except Exception:
+        return f"(a {type(unknown).__name__} that cannot be printed)"
 
 
 def _mended(value: Any, place: str, places: list[str]) -> Any:
