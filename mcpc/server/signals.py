@@ -79,7 +79,8 @@ class Signals:
     async def listen(self, running: StoredExecution) -> None:
         """Let a task hear what was said to it. What cannot be read now is heard at the next bell or beat."""
         claim = running.line.claim
-        assert claim is not None
+        if claim is None:
+            return  # it is being entered: nobody knows of it yet
         try:
             running.hear(await self._store().signals(claim, running.heard))
         except StoreError as exc:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 from mcp.server import MCPServer
 
 import mcpc
+from mcpc.server.signals import Signals
 
 pytestmark = pytest.mark.anyio
 
@@ -130,3 +132,11 @@ async def test_the_environment_names_the_store(tmp_path: Path, monkeypatch: pyte
     mcpc.MCPCHelper(server)
     async with connected(server):
         assert (tmp_path / "tasks.db").is_file()
+
+
+async def test_a_task_that_is_being_entered_hears_nothing_and_leaves_the_others_their_turn() -> None:
+    def no_store() -> Any:
+        raise AssertionError("there is nothing to read")
+
+    entering: Any = SimpleNamespace(line=SimpleNamespace(claim=None))
+    await Signals(no_store, lambda task_id: None).listen(entering)
