@@ -97,6 +97,8 @@ class TaskInfo(TypedDict):
     lastUpdatedAt: str
     lastMessage: NotRequired[dict[str, Any]]
     """The last message that was sent of it, a `MCPCMessage` as JSON."""
+    lastMessageSize: NotRequired[int]
+    """Its bytes, where it is left out as it is over what the client takes."""
 
 
 class Prompt(BaseModel):

@@ -266,7 +266,8 @@ class Client(Configured, ListenedClient):
         return await patience.during(self._life.explaining(self._questions.during(call_as_asked(call, progress))))
 
     def _steer(self, task_id: str) -> ChannelSteering:
-        return ChannelSteering(self._repeater, self._listening.channel, task_id)
+        listening = self._listening
+        return ChannelSteering(self._repeater, listening.channel, task_id, listening.max_message_size)
 
 
 def _with_ours(extensions: Sequence[ClientExtension], tasks: ClientExtension) -> tuple[ClientExtension, ...]:

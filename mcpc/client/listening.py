@@ -46,7 +46,7 @@ class Listening:
 
     def __init__(self, inbox: Inbox, flow: Flow, channel: str, max_message_size: int | None = None) -> None:
         self.channel = channel
-        self._max_message_size = max_message_size
+        self.max_message_size: int | None = max_message_size
         self._inbox = inbox
         self._flow = flow
         inbox.on_overrun = self._cut
@@ -122,7 +122,7 @@ class Listening:
             self.channel,
             after=inbox.last,
             epoch=inbox.epoch,
-            max_message_size=self._max_message_size,
+            max_message_size=self.max_message_size,
             listen_id=name,
         )
         ask = partial(ask_server, session, params=about_listening(self.channel, name))

@@ -31,7 +31,7 @@ from mcpc.wire.callbacks import decode_message
 from mcpc.wire.jsontext import json_size
 from mcpc.wire.prompts import prompt_update
 from mcpc.wire.reasons import refusal_in
-from mcpc.wire.requests import LAST_MESSAGE, SESSION_ID, TOOL_NAME
+from mcpc.wire.requests import LAST_MESSAGE, LAST_MESSAGE_SIZE, SESSION_ID, TOOL_NAME
 from mcpc.wire.results import failure
 from mcpc.wire.standard import PROGRESS_TOKEN
 
@@ -231,11 +231,11 @@ class Router:
                 return
             except (MCPCError, MCPError) as exc:
                 logger.debug("a task could not be asked about: %s", exc)
-                return
+                state = {}  # ask again: the gap is told once, and this may have been the end
             if state.get("status") in TERMINAL_EVENTS and handle.heard == heard:
                 self._end_as_described(handle, state)
                 return
-            if not again:
+            if state and not again:
                 return
             await anyio.sleep(wait)
             wait = min(2 * wait, LAST_LOOK)
@@ -249,7 +249,7 @@ class Router:
         if message is not None and message.terminal and message.task_id == handle.task_id and handle.takes():
             handle.feed(message)
         else:
-            handle.lose(ConnectionLost(f"the task has ended ({state['status']}), and its last message was missed"))
+            handle.lose(ConnectionLost(f"the task has ended ({state['status']}), and {_why_missed(state)}"))
         self.forget(handle)
 
     def lose_all(self, failure: Exception, *, tell: bool = False) -> None:
@@ -267,6 +267,13 @@ class Router:
             handle.lose(failure)
         self.handles.clear()
         self.listeners.close()
+
+
+def _why_missed(state: dict[str, Any]) -> str:
+    size: Any = state.get(LAST_MESSAGE_SIZE)
+    if type(size) is int:
+        return f"its last message, of {size} bytes, is over our limit (see max_message_size)"
+    return "its last message was missed"
 
 
 def _message_of(handle: TaskHandle, event: str, result: Any) -> MCPCMessage:

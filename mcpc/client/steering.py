@@ -17,7 +17,7 @@ from mcp_types import METHOD_NOT_FOUND
 from mcpc.client.repeater import Repeater
 from mcpc.errors import MCPCError, PromptError, TaskEnded, UnknownTask
 from mcpc.wire.names import SEND_METHOD, STOP_METHOD, TASK_METHOD
-from mcpc.wire.requests import about_task, input_params
+from mcpc.wire.requests import about_task, input_params, state_params
 
 __all__ = ["CallSteering", "ChannelSteering", "Steering", "Unsteered"]
 
@@ -60,14 +60,16 @@ class ChannelSteering:
         server: Asks the server.
         channel: The channel's key.
         task_id: The task.
+        max_message_size: Bytes of the largest message that we take, where the server is to know.
     """
 
     on_channel = True
 
-    def __init__(self, server: Repeater, channel: str, task_id: str) -> None:
+    def __init__(self, server: Repeater, channel: str, task_id: str, max_message_size: int | None = None) -> None:
         self._server = server
         self._channel = channel
         self._task_id = task_id
+        self._max_message_size = max_message_size
 
     async def send_input(self, value: Any, prompt_id: str | None = None) -> None:
         """`mcpc/send`, again where the connection went away: a question takes one answer, a key one input."""
@@ -84,7 +86,8 @@ class ChannelSteering:
 
     async def state(self) -> dict[str, Any]:
         """`mcpc/task`."""
-        return await self._typed(self._server.ask_once(TASK_METHOD, about_task(self._channel, self._task_id)))
+        params = state_params(self._channel, self._task_id, self._max_message_size)
+        return await self._typed(self._server.ask_once(TASK_METHOD, params))
 
     async def _typed(self, asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         try:

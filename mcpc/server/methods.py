@@ -80,10 +80,16 @@ class _PauseParams(_Params):
 
 
 class _TaskParams(_Params):
-    """Of `mcpc/task` and `mcpc/stop`."""
+    """Of `mcpc/stop`, and of others that are about a task."""
 
     channel: str = ChannelKey
     task_id: str = Field(alias=TASK_ID, min_length=1, max_length=1024)
+
+
+class _StateParams(_TaskParams):
+    """Of `mcpc/task`."""
+
+    max_message_size: int | None = Field(default=None, alias=MAX_MESSAGE_SIZE, ge=1, strict=True)
 
 
 class _SendParams(_TaskParams):
@@ -105,7 +111,7 @@ def add_methods(lowlevel: Server[Any], desk: Desk, reception: Reception, direct:
     add(LISTEN_METHOD, _ListenParams, methods.listen)
     add(PAUSE_METHOD, _PauseParams, methods.pause)
     add(RESUME_METHOD, _PauseParams, methods.resume)
-    add(TASK_METHOD, _TaskParams, methods.task)
+    add(TASK_METHOD, _StateParams, methods.task)
     add(SEND_METHOD, _SendParams, methods.send)
     add(STOP_METHOD, _TaskParams, methods.stop)
 
@@ -138,9 +144,9 @@ class _Methods:
         """Who we are."""
         return information(self._name)
 
-    async def task(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
+    async def task(self, ctx: Context, params: _StateParams) -> dict[str, Any]:
         """A task's state."""
-        return self._desk.workshop.describe(await self._state(params))
+        return self._desk.workshop.describe(await self._state(params), largest=params.max_message_size)
 
     async def send(self, ctx: Context, params: _SendParams) -> dict[str, Any]:
         """An input for a running task, or the answer to one of its prompts."""

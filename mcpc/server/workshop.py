@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 import anyio
-from pydantic_core import from_json
 
 from mcpc.clock import SYSTEM_CLOCK, Clock
 from mcpc.errors import MCPCError, TaskEnded, TooManyTasks
@@ -34,7 +33,7 @@ from mcpc.tasks import TaskRegistry, TaskState
 from mcpc.wire.callbacks import encode_message
 from mcpc.wire.jsontext import encode_json
 from mcpc.wire.prompts import describe_prompt
-from mcpc.wire.requests import LAST_MESSAGE, task_description
+from mcpc.wire.requests import last_message_of, task_description
 
 __all__ = ["Follower", "Workshop"]
 
@@ -282,8 +281,8 @@ class Workshop:
             execution.request_stop()
             self.host.spawn(execution.stop_after_grace)
 
-    def describe(self, task: TaskState, *, last_message: bool = True) -> dict[str, Any]:
-        """A task's state as `mcpc/task` gives it."""
+    def describe(self, task: TaskState, *, last_message: bool = True, largest: int | None = None) -> dict[str, Any]:
+        """A task's state as `mcpc/task` gives it, to somebody who takes messages of that many bytes at the most."""
         state = task_description(
             task_id=task.task_id,
             tool_name=task.tool_name,
@@ -293,7 +292,7 @@ class Workshop:
             updated_at=timestamp(task.updated_at),
         )
         if last_message and task.last_message is not None:
-            state[LAST_MESSAGE] = from_json(task.last_message)
+            state.update(last_message_of(task.last_message, largest))
         if last_message and task.prompts:
             state["prompts"] = _open_prompts(task)
         return state

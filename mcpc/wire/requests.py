@@ -5,11 +5,14 @@ The server reads the requests by models of its own, with the names that stand he
 
 from typing import Any
 
+from pydantic_core import from_json
+
 from mcpc.wire.names import HEADS_FORM
 
 __all__ = [
     "INPUT_KEY",
     "LAST_MESSAGE",
+    "LAST_MESSAGE_SIZE",
     "LISTEN_ID",
     "MAX_MESSAGE_SIZE",
     "PROMPT_ID",
@@ -20,8 +23,10 @@ __all__ = [
     "about_task",
     "input_params",
     "is_listen_to",
+    "last_message_of",
     "listen_params",
     "listening_params",
+    "state_params",
     "task_description",
 ]
 
@@ -31,8 +36,12 @@ SESSION_ID = "sessionId"
 PROMPT_ID = "promptId"
 INPUT_KEY = "key"
 LAST_MESSAGE = "lastMessage"
+LAST_MESSAGE_SIZE = "lastMessageSize"
 MAX_MESSAGE_SIZE = "maxMessageSize"
 LISTEN_ID = "listenId"
+
+ROUND_LAST_MESSAGE = 2048
+"""Bytes that the rest of an answer with a task's state may take, its questions aside."""
 
 # --- listening --------------------------------------------------------------------------------------------------
 
@@ -76,8 +85,14 @@ def listening_params(epoch: str, *, oldest: int, head: int) -> dict[str, Any]:
 
 
 def about_task(channel: str, task_id: str) -> dict[str, Any]:
-    """The params of `mcpc/task` and `mcpc/stop`."""
+    """The params of `mcpc/stop`, and what those of others begin with."""
     return {"channel": channel, TASK_ID: task_id}
+
+
+def state_params(channel: str, task_id: str, max_message_size: int | None) -> dict[str, Any]:
+    """The params of `mcpc/task`; `max_message_size` is that of `listen_params`."""
+    about = about_task(channel, task_id)
+    return about if max_message_size is None else {**about, MAX_MESSAGE_SIZE: max_message_size}
 
 
 def input_params(
@@ -90,6 +105,18 @@ def input_params(
         "input": value,
         **{name: given for name, given in named.items() if given is not None},
     }
+
+
+def last_message_of(data: bytes, largest: int | None) -> dict[str, Any]:
+    """What stands in a task's state of its last message: the message, or its size where the whole would be too large.
+
+    Args:
+        data: The message as JSON.
+        largest: Bytes of the largest message that its reader takes, the rest of the answer included.
+    """
+    if largest is not None and len(data) + ROUND_LAST_MESSAGE > largest:
+        return {LAST_MESSAGE_SIZE: len(data)}
+    return {LAST_MESSAGE: from_json(data)}
 
 
 def task_description(

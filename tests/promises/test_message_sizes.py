@@ -48,6 +48,10 @@ def server() -> MCPServer[Any]:
             return str(said)
         return text
 
+    @callbacks.tool()
+    async def large(size: int, task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        return "x" * size
+
     @made.tool()
     def echo(text: str) -> int:  # pyright: ignore[reportUnusedFunction]
         return len(text)
@@ -152,4 +156,19 @@ async def test_batches_stay_under_the_listeners_limit(address: str) -> None:
                 assert await task.result() == 400
     assert [message.result["number"] for message in seen if message.event == "update"] == list(range(400))
     assert [message for message in seen if message.event == "gap"] == []
+    assert "lost" not in states
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_result_over_the_clients_limit_ends_its_handle_and_nothing_else(address: str, mode: Any) -> None:
+    states: list[str] = []
+    async with mcpc.listen(server(), address) as listener:
+        client = mcpc.Client(listener.uri, max_message_size=LIMIT, on_connection=states.append, mode=mode)
+        with anyio.fail_after(60):
+            async with client:
+                task = await client.start_task("large", {"size": 30_000})
+                with pytest.raises(mcpc.ConnectionLost, match=r"complete.* of 30\d\d\d bytes, is over our limit"):
+                    await task.result()
+                other = await client.start_task("large", {"size": 10_000})
+                assert len(await other.result()) == 10_000
     assert "lost" not in states
