@@ -12,13 +12,14 @@ from typing import Any, cast
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from mcpc.errors import ChannelBroken, FrameError, MessageError, URIError
+from mcpc.errors import ChannelBroken, FrameError, FrameTooLarge, MessageError, URIError
 from mcpc.transport import URI
 from mcpc.uri import parse_uri
 from mcpc.wire.calls import CallMetadata, read_call
 from mcpc.wire.rpc import decode_frame
 from mcpc_transports.http.event_tap import EventTap
 from mcpc_transports.lines import LineSplitter
+from mcpc_transports.stdio.stdout import Printed
 from mcpc_transports.websocket.frames import FrameSplitter
 from mcpc_transports.websocket.partial import Remains
 
@@ -38,6 +39,14 @@ FRAMES = [
     b'{"jsonrpc":"2.0","id":-0,"method":"\\ud800","params":{"a":"\xff"}}',
 ]
 LINES = [*(frame + b"\n" for frame in FRAMES), b"\r\n \n", b"noise\r\n", b"{" + b"x" * LIMIT + b"}\n"]
+PRINTED = [
+    *LINES,
+    b'loading... {"jsonrpc":"2.0","id":1,"result":{}} done\n',
+    b'{\n  "jsonrpc": "2.0",\n  "id": 1,\n  "result": {"a": [1, "}"]}\n}\n',
+    b'{"level":"info","text":"{\\"jsonrpc\\":"}\n',
+    b'{"jsonrpc":"2.0","id":2,"result":{}}{"jsonrpc":"2.0","id":3,"result":{}}\n',
+    b"50% [=====>     ]\r",
+]
 WEBSOCKET = [b"\x81\x02{}", b"\x81\x7e\x00\x80" + b"x" * 128, b"\x01\x01{\x80\x01}", b"\x89\x00", b"\x88\x02\x03\xe8"]
 EVENTS = [
     b'event: message\r\ndata: {"jsonrpc":"2.0","method":"notifications/mcpc/messages","params":{"first":1}}\r\n\r\n',
@@ -90,6 +99,40 @@ def _lines(chunks: list[bytes]) -> list[Any]:
             assert len(line) <= LIMIT
             found.append(line)
     return found
+
+
+def printed(chunks: list[bytes]) -> None:
+    """Messages among what a program prints: none is lost, nothing else either, and what is held is bounded."""
+    reader, lines = Printed(LIMIT), b"".join(chunks).split(b"\n")
+    given, taken = b"", b""
+    for line in lines:
+        given += line
+        try:
+            found = reader.read(line)
+        except FrameTooLarge:
+            given, taken = b"", b""  # what had begun is gone, and said to be
+            continue
+        if _is_message(line):
+            assert found[-1] == line
+        taken += b"".join(found)
+        assert _solid(given).startswith(_solid(taken))
+        assert len(_solid(given)) - len(_solid(taken)) <= LIMIT
+
+
+def _is_message(line: bytes) -> bool:
+    """Whether a line is a message of its own, spelled as programs spell it."""
+    if not line.startswith((b'{"jsonrpc"', b'{"id"', b'{"method"')):
+        return False
+    try:
+        decode_frame(line)
+    except FrameError:
+        return False
+    return line.endswith(b"}")
+
+
+def _solid(text: bytes) -> bytes:
+    """A text without what separates its lines."""
+    return b"".join(text.split())
 
 
 def websocket(chunks: list[bytes]) -> None:
@@ -151,6 +194,7 @@ def call(chunks: list[bytes]) -> None:
 PARSERS: dict[str, tuple[Parser, list[bytes]]] = {
     "frames": (frame, FRAMES),
     "lines": (lines, LINES),
+    "stdout": (printed, PRINTED),
     "websocket": (websocket, WEBSOCKET),
     "events": (events, EVENTS),
     "addresses": (address, ADDRESSES),

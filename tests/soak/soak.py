@@ -1,9 +1,9 @@
 """Many clients, all transports, faults at random from a seed: `python tests/soak/soak.py [--seconds N] [--seed N]`.
 
-Each client starts tasks of every kind while relays are cut and stalled, servers killed and started again, and their
-wall clocks set. A checker looks at what each task's handle and listener saw: it ended in time, nothing came twice or
-out of order, and nothing is missing unless a gap or a loss was announced. In the end descriptors, tasks and memory are
-back.
+Each client starts tasks of every kind while relays are cut and stalled, servers killed and started again, their wall
+clocks set, their descriptors used up, and messages sent to them that are too large. A checker looks at what each task's
+handle and listener saw: it ended in time, nothing came twice or out of order, and nothing is missing unless a gap or a
+loss was announced. In the end descriptors, tasks and memory are back.
 """
 
 import argparse
@@ -23,10 +23,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import httpx2
 from mcp.shared.exceptions import MCPError
-from soak_server import make_server, weight
+from soak_server import OVERSIZE, make_server, weight
 
 import mcpc
+from mcpc.uri import dial
 
 SERVER = str(Path(__file__).with_name("soak_server.py"))
 ADDRESSES = {
@@ -40,6 +42,14 @@ PATIENCE = 90.0
 """Seconds within which a handle ends, whatever happens."""
 GROWTH = 64 * 1024 * 1024
 """Bytes that a process may have more in the end: allocators keep some."""
+CLIENT_LIMIT = 1024 * 1024
+"""Bytes of the largest message that the clients take; what workers send too much is over it."""
+SPARE = 3
+"""Descriptors, and tasks, that a server may hold beyond what it held in the beginning: of a connection just closed."""
+TOO_LARGE = b'{"jsonrpc":"2.0","id":7,"method":"ping","params":{"x":"%s"}}' % (b"x" * 2 * OVERSIZE)
+"""A request over a server's limit."""
+KINDS = ("count", "count", "slow", "count_in_thread", "count_with_a_large_one", "misbehave", "wait", "stalled reader")
+FAULTS = ("cut", "cut", "cut", "stall", "jump", "kill", "oversize", "starve")
 BAD_ENDINGS = ("exit", "cancelled", "group", "oversize", "no json", "error")
 EXPECTED = (mcpc.MCPCError, MCPError, OSError)
 """What a client may be told while the world is against it; always typed."""
@@ -133,8 +143,9 @@ class Process:
     async def again(self) -> None:
         """Kill it and start it again."""
         self.kills += 1
-        self.end()
-        await self.start()
+        with anyio.CancelScope(shield=True):
+            self.end()
+            await self.start()
 
 
 @dataclass
@@ -158,11 +169,14 @@ class Worker:
         self.name = uri.partition(":")[0]
         self.seen: dict[str, list[int]] = {}
         self.gaps = 0
+        self.has_connection = True
 
     def hear(self, message: mcpc.MCPCMessage) -> None:
         """A listener beside the handles: it sees every message once."""
         if message.event == "gap":
             self.gaps += 1
+        elif message.event == "lost":
+            self.has_connection = False
         elif message.event == "update" and message.task_id is not None:
             self.seen.setdefault(message.task_id, []).append(message.result["n"])
 
@@ -170,7 +184,8 @@ class Worker:
         """Connect, again where the connection was lost for good, until the time is over."""
         while anyio.current_time() < until:
             try:
-                async with mcpc.Client(self.uri, reconnect_timeout=20.0) as client:
+                async with mcpc.Client(self.uri, reconnect_timeout=20.0, max_message_size=CLIENT_LIMIT) as client:
+                    self.has_connection = True
                     client.add_event_listener(self.hear)
                     while anyio.current_time() < until and await self._one(client):
                         pass
@@ -180,7 +195,7 @@ class Worker:
 
     async def _one(self, client: mcpc.Client) -> bool:
         """One task; False where the connection was lost for good."""
-        kind = self.chance.choice(("count", "count", "slow", "count_in_thread", "misbehave", "wait", "stalled reader"))
+        kind = self.chance.choice(KINDS)
         n, gaps = self.chance.randint(1, 300), self.gaps
         arguments: dict[str, Any] = {"n": n}
         tool = "count" if kind in ("slow", "stalled reader") else kind
@@ -208,7 +223,7 @@ class Worker:
             self.history.blame(f"{self.name}: {kind} did not end within {PATIENCE:g} s")
         elif handle is not None:
             self._check(handle, kind, outcome, n, self.gaps > gaps)
-        return outcome != "ConnectionLost"
+        return self.has_connection
 
     def _check(self, handle: mcpc.TaskHandle, kind: str, outcome: str, n: int, gap: bool) -> None:
         numbers = self.seen.pop(handle.task_id, [])
@@ -222,24 +237,57 @@ class Worker:
             self.history.blame(f"{self.name}: a worker that failed completed")
 
 
-async def disturb(servers: dict[str, Process], relays: dict[str, Relay], history: History, seed: int) -> None:
-    """Faults, one after the other, until it is cancelled."""
-    chance = random.Random(seed)
-    while True:
-        await anyio.sleep(chance.uniform(0.3, 1.5))
-        scheme = chance.choice(sorted(servers))
-        fault = chance.choice(("cut", "cut", "cut", "stall", "jump", "kill"))
-        history.faults[fault] += 1
-        if fault == "cut":
-            relays[scheme].cut()
-        elif fault == "stall":
-            await relays[scheme].stall(chance.uniform(0.5, 3))
-        elif fault == "kill":
-            await servers[scheme].again()
-        else:
-            with contextlib.suppress(*EXPECTED, ExceptionGroup), anyio.move_on_after(5):
-                async with mcpc.Client(servers[scheme].uri) as client:
-                    await client.call_tool("jump", {"seconds": chance.choice((-86_400, 0, 3600, 86_400))})
+class Disturbance:
+    """Faults, one after the other."""
+
+    def __init__(self, servers: dict[str, Process], relays: dict[str, Relay], history: History, seed: int) -> None:
+        self._servers, self._relays, self._history = servers, relays, history
+        self._chance = random.Random(seed)
+
+    async def go_on(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await anyio.sleep(self._chance.uniform(0.3, 1.5))
+            scheme, fault = self._chance.choice(sorted(self._servers)), self._chance.choice(FAULTS)
+            self._history.faults[fault] += 1
+            if fault == "cut":
+                self._relays[scheme].cut()
+            elif fault == "stall":
+                await self._relays[scheme].stall(self._chance.uniform(0.5, 3))
+            elif fault == "kill":
+                await self._servers[scheme].again()
+            elif fault == "oversize":
+                await self._send_too_much(scheme)
+            elif fault == "jump":
+                await self._ask(scheme, "jump", self._chance.choice((-86_400, 0, 3600, 86_400)))
+            else:
+                await self._ask(scheme, "starve", self._chance.uniform(0.5, 3))
+
+    async def _ask(self, scheme: str, tool: str, seconds: float) -> None:
+        with contextlib.suppress(*EXPECTED, ExceptionGroup), anyio.move_on_after(5):
+            async with mcpc.Client(self._servers[scheme].uri) as client:
+                await client.call_tool(tool, {"seconds": seconds})
+
+    async def _send_too_much(self, scheme: str) -> None:
+        """A message that is too large is refused, whoever sends it."""
+        answer = b""
+        with anyio.move_on_after(PATIENCE) as scope, contextlib.suppress(mcpc.MCPCError, httpx2.RequestError, OSError):
+            answer = await _refusal(self._servers[scheme].uri)
+        if scope.cancelled_caught or (answer and b'"error"' not in answer):
+            self._history.blame(f"a message that is too large got no error over {scheme}: {answer[:100]}")
+
+
+async def _refusal(uri: str) -> bytes:
+    """What a server says to a message that is too large."""
+    if not urlsplit(uri).scheme.endswith("http"):
+        dialled: Any = dial(uri)
+        async with dialled as channel:
+            await channel.send(TOO_LARGE)
+            return bytes(await channel.receive())
+    where = uri.removeprefix("sse+")
+    async with httpx2.AsyncClient(timeout=None) as client:
+        response = await client.post(where if where == uri else f"{where}/messages/", content=TOO_LARGE)
+        return response.content
 
 
 async def settled(base: dict[str, int]) -> dict[str, int]:
@@ -250,18 +298,38 @@ async def settled(base: dict[str, int]) -> dict[str, int]:
     return weight()
 
 
-async def check_server(scheme: str, server: Process, history: History) -> None:
-    """A server that everybody has left holds what a new one holds with one client."""
-    with anyio.move_on_after(30) as scope:
+async def ask_server(uri: str, tool: str) -> dict[str, int]:
+    """What a server says of itself."""
+    async with mcpc.Client(uri) as client:
+        result: Any = await client.call_tool(tool, {})
+    return result.structured_content
+
+
+async def check_server(scheme: str, server: Process, base: dict[str, int], history: History) -> None:
+    """A server that everybody has left holds what it held in the beginning."""
+    now = dict[str, int]()
+    with anyio.move_on_after(PATIENCE) as scope:
         while True:
-            async with mcpc.Client(server.uri) as client:
-                result: Any = await client.call_tool("weigh", {})
-            now = result.structured_content
-            if now["descriptors"] <= 20 and now["tasks"] <= 20:
-                return
+            with contextlib.suppress(*EXPECTED):  # it may be starving still
+                now = await ask_server(server.uri, "weigh")
+            if (
+                now
+                and all(now[what] <= base[what] + SPARE for what in ("descriptors", "tasks"))
+                and _is_light(now, base)
+            ):
+                break
             await anyio.sleep(1)
+    if now:
+        history.outcomes[f"MiB more in the end: {scheme} server"] = round((now["bytes"] - base["bytes"]) / 2**20)
     if scope.cancelled_caught:
-        history.blame(f"the {scheme} server still holds something that its clients left behind")
+        with anyio.move_on_after(PATIENCE):
+            history.blame(
+                f"the {scheme} server held {base} and holds {now}: {await ask_server(server.uri, 'name_tasks')}"
+            )
+
+
+def _is_light(now: dict[str, int], base: dict[str, int]) -> bool:
+    return now["bytes"] - base["bytes"] <= GROWTH
 
 
 @contextlib.asynccontextmanager
@@ -270,22 +338,22 @@ async def serving(history: History, seed: int) -> AsyncGenerator[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         servers = {scheme: Process(uri.format(folder=folder, port=0)) for scheme, uri in ADDRESSES.items()}
         async with contextlib.AsyncExitStack() as stack:
-            relays: dict[str, Relay] = {}
+            relays, bases = dict[str, Relay](), dict[str, dict[str, int]]()
             dialled = [f"stdio:{sys.executable} {SERVER} stdio:"]
             for scheme, server in servers.items():
                 await server.start()
                 stack.callback(server.end)
+                bases[scheme] = await ask_server(server.uri, "weigh")
                 relays[scheme] = Relay(server.uri, folder)
                 dialled.append(await stack.enter_async_context(relays[scheme].open()))
             listener = await stack.enter_async_context(mcpc.listen(make_server(), "memory://soak"))
             dialled.append(listener.uri)
             async with anyio.create_task_group() as group:
-                group.start_soon(disturb, servers, relays, history, seed)
+                group.start_soon(Disturbance(servers, relays, history, seed).go_on)
                 yield dialled
                 group.cancel_scope.cancel()
             for scheme, server in servers.items():
-                with contextlib.suppress(*EXPECTED):
-                    await check_server(scheme, server, history)
+                await check_server(scheme, server, bases[scheme], history)
 
 
 async def soak(seconds: float, seed: int, clients: int) -> History:
@@ -305,9 +373,9 @@ async def soak(seconds: float, seed: int, clients: int) -> History:
         if now[what] > base[what]:
             history.blame(f"{now[what]} {what} in the end, {base[what]} in the beginning")
     grown = now["bytes"] - base["bytes"]
-    if grown > GROWTH:
+    if not _is_light(now, base):
         history.blame(f"{grown / 2**20:.0f} MiB more in the end")
-    history.outcomes["MiB more in the end"] = round(grown / 2**20)
+    history.outcomes["MiB more in the end: clients"] = round(grown / 2**20)
     return history
 
 

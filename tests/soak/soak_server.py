@@ -1,11 +1,13 @@
 """The server that is soaked, in a process of its own: `python soak_server.py URI`. Its wall clock can be set.
 
-Tools: workers that behave and workers that do not, `jump` (of the wall clock), and `weigh` (what the process holds).
+Tools: workers that behave and workers that do not, `jump` (of the wall clock), `starve` (of descriptors), and `weigh`
+(what the process holds).
 """
 
 import asyncio
 import gc
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -26,6 +28,11 @@ import anyio  # noqa: E402
 from mcp.server import MCPServer  # noqa: E402
 
 import mcpc  # noqa: E402
+
+OVERSIZE = 3_000_000
+"""Bytes of a message that is over the limit of the clients here, and not over a server's."""
+SERVED = {"http": {"session_idle_timeout": 10.0, "absence_timeout": 3.0}}
+"""Options by scheme: what is left behind is let go within a soak's patience."""
 
 
 def weight() -> dict[str, int]:
@@ -57,6 +64,13 @@ def make_server() -> MCPServer[Any]:
         return n
 
     @callbacks.tool()
+    async def count_with_a_large_one(n: int, task: mcpc.Task) -> int:  # pyright: ignore[reportUnusedFunction]
+        """The same, and in the middle one that its client does not take."""
+        for number in range(n):
+            await task.update({"n": number, "ballast": "x" * OVERSIZE} if number == n // 2 else {"n": number})
+        return n
+
+    @callbacks.tool()
     def count_in_thread(n: int, task: mcpc.SyncTask) -> int:  # pyright: ignore[reportUnusedFunction]
         """The same from a thread."""
         for number in range(n):
@@ -74,7 +88,7 @@ def make_server() -> MCPServer[Any]:
         if how == "group":
             raise ExceptionGroup("several", [ValueError("a"), KeyError("b")])
         if how == "oversize":
-            return "x" * 80_000_000
+            return "x" * OVERSIZE
         if how == "no json":
             return object()
         raise ValueError("no such row")
@@ -93,6 +107,16 @@ def make_server() -> MCPServer[Any]:
         return True
 
     @server.tool()
+    async def starve(seconds: float) -> bool:  # pyright: ignore[reportUnusedFunction]
+        """Let this process open next to nothing for a while."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        few = len(os.listdir("/proc/self/fd")) + 1
+        if few < soft:  # it may be starving already
+            resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+            asyncio.get_running_loop().call_later(seconds, resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        return True
+
+    @server.tool()
     async def weigh() -> dict[str, int]:  # pyright: ignore[reportUnusedFunction]
         """What this process holds."""
         return weight()
@@ -106,7 +130,8 @@ def make_server() -> MCPServer[Any]:
 
 
 async def _main() -> None:
-    async with mcpc.listen(make_server(), sys.argv[1]) as listener:
+    options: dict[str, Any] = SERVED.get(sys.argv[1].partition(":")[0], {})
+    async with mcpc.listen(make_server(), sys.argv[1], **options) as listener:
         print(listener.uri, flush=True)
         await anyio.sleep_forever()
 
