@@ -7,7 +7,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from unittest.mock import patch
 
 import anyio
 import pytest
@@ -233,30 +235,60 @@ async def test_a_file_that_was_removed_is_missed_at_once(path: Path) -> None:
             await store.read(CHANNEL, 0, max_messages=1, max_bytes=1)
 
 
-async def test_a_jump_of_the_wall_clock_ends_no_lease(path: Path) -> None:
-    ahead = 0.0
+DAY = 24 * 3600.0
 
-    def clock() -> float:
-        return 1e9 + ahead
 
+async def test_a_jump_of_the_wall_clock_ends_nothing_whoever_opens_the_file_then(path: Path) -> None:
     limits = StoreLimits(task_ttl=3600)
-    async with (
-        open_store(f"sqlite:{path}", limits=limits, clock=clock) as store,
-        open_store(f"sqlite:{path}", limits=limits, clock=clock) as other,
-    ):
+    async with open_store(f"sqlite:{path}", limits=limits) as store:
         await store.open(CHANNEL, principal=None)
         await store.beat("r", 60, [])
         claims = [(await store.enter(NewTask(f"t{n}", CHANNEL, "tool", "s", b""), runner="r")).claim for n in range(2)]
         (receipt,) = await store.append([Entry(CHANNEL, "w", 1, [b"end"], claim=claims[0], end="complete")])
         assert isinstance(receipt, Appended)
-        for ahead in (-24 * 3600.0, 0.0, 24 * 3600.0):
-            assert await other.reap() == []
-            assert claims[1] is not None
-            assert await store.beat("r", 60, [claims[1]]) == {"t1"}
-            await other.sweep()
-            # An ended task is forgotten early by as much as the clock jumped forward; one that runs never is.
-            assert (await other.task("t0") is None) == (ahead > 3600)
-            assert await other.task("t1") is not None
+        right = time.time()
+        for ahead in (-DAY, DAY):
+            with patch("time.time", lambda ahead=ahead: right + ahead):
+                async with open_store(f"sqlite:{path}", limits=limits) as other:
+                    assert await other.reap() == []
+                    assert claims[1] is not None
+                    assert await store.beat("r", 60, [claims[1]]) == {"t1"}
+                    for handle in (store, other):
+                        await handle.sweep()
+                        assert await handle.task("t0") is not None
+                        assert await handle.task("t1") is not None
+                        assert await handle.read(CHANNEL, 0, max_messages=9, max_bytes=99) is not None
+
+
+@pytest.mark.parametrize("ahead", [-DAY, DAY])
+async def test_nor_does_it_keep_anything(path: Path, ahead: float) -> None:
+    limits = StoreLimits(task_ttl=0.05, channel_ttl=0.05)
+    async with open_store(f"sqlite:{path}", limits=limits) as store:
+        await store.open(CHANNEL, principal=None)
+        claim = (await store.enter(NewTask("t", CHANNEL, "tool", "s", b""), runner="r")).claim
+        await store.append([Entry(CHANNEL, "w", 1, [b"end"], claim=claim, end="complete")])
+        right = time.time()
+        with patch("time.time", lambda: right + ahead):
+            async with open_store(f"sqlite:{path}", limits=limits) as other:
+                with anyio.fail_after(60):
+                    while await other.task("t") is not None:
+                        await other.sweep()
+
+
+async def test_after_a_reboot_the_wall_clock_is_believed_once(path: Path) -> None:
+    limits = StoreLimits(task_ttl=3600)
+    async with open_store(f"sqlite:{path}", limits=limits) as store:
+        await store.open(CHANNEL, principal=None)
+        claim = (await store.enter(NewTask("t", CHANNEL, "tool", "s", b""), runner="r")).claim
+        await store.append([Entry(CHANNEL, "w", 1, [b"end"], claim=claim, end="complete")])
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE clock SET boot = 'an earlier one'")
+    db.close()
+    right = time.time()
+    with patch("time.time", lambda: right + DAY):
+        async with open_store(f"sqlite:{path}", limits=limits) as store:
+            await store.sweep()
+            assert await store.task("t") is None, "the machine was down for a day"
 
 
 DYING = """

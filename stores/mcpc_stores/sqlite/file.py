@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from mcpc.errors import StoreError, StoreFull, StoreRefused, StoreSchema, StoreUnavailable
+from mcpc_stores.sqlite.clock import StoreClock
 from mcpc_stores.sqlite.paths import make_private
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SqliteFile", "Sync", "errors_of"]
@@ -31,7 +32,7 @@ class SqliteFile:
         sync: See `SqliteStores.open`.
         busy_timeout: See `SqliteStores.open`.
         max_size: See `SqliteStores.open`.
-        clock: Gives the time, in seconds since the epoch; SQLite's own clock where there is none.
+        clock: Gives the time, in seconds since the epoch; the file's own clock where there is none.
 
     Raises:
         StoreRefused: others may read the file, or we may not write to it.
@@ -43,7 +44,7 @@ class SqliteFile:
         self, path: Path, sync: Sync, busy_timeout: float, max_size: int, clock: Callable[[], float] | None
     ) -> None:
         self.path = path
-        self._clock = clock
+        self._given_clock = clock
         make_private(path)
         with errors_of(path):
             self.db: sqlite3.Connection = sqlite3.connect(
@@ -72,6 +73,8 @@ class SqliteFile:
         db.execute("BEGIN IMMEDIATE")
         try:
             self._migrate()
+            self.now: Callable[[], float] = self._given_clock or StoreClock(db)
+            """Gives the seconds since the epoch, by the store's clock."""
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
@@ -132,13 +135,6 @@ class SqliteFile:
         except OSError:
             pass
         raise StoreUnavailable(f"the store {self.path} was removed or replaced; restart what uses it")
-
-    def now(self) -> float:
-        """Seconds since the epoch, by the store's clock."""
-        if self._clock is not None:
-            return self._clock()
-        (now,) = self.db.execute("SELECT (julianday('now') - 2440587.5) * 86400.0").fetchone()
-        return now
 
     def data_version(self) -> int:
         """A number that changes with what other connections commit."""

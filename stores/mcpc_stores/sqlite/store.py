@@ -4,9 +4,9 @@ SQLite is the standard library's. Each handle has one connection, which one thre
 at a time uses: a call is one transaction, and an `append` of many entries one,
 too. The file is in WAL mode, so readers and the writer do not wait for each other.
 
-Who is alive is told by file locks and by the machine's steady clock, so that a
-jump of the wall clock ends nobody's lease. Times to live are the wall clock's,
-since they have to survive a reboot.
+Who is alive is told by file locks and by the machine's steady clock. Times to
+live go by a clock of the file's own (`clock`): they survive a reboot, and a jump of
+the wall clock neither ends nor prolongs any.
 """
 
 import secrets
@@ -80,7 +80,7 @@ class SqliteStores:
             sync: `normal` survives the death of any process; `full` a power cut, too: each append waits for the disk.
             busy_timeout: Seconds to wait for another program's lock on the file before `StoreUnavailable`.
             max_size: Bytes that the file may have; 0 for no bound.
-            clock: Gives the time, in seconds since the epoch, in place of SQLite's own clock.
+            clock: Gives the time, in seconds since the epoch, in place of the file's own clock.
 
         Raises:
             URIError: the address names no file, its folder does not exist, or an option is out of range.
