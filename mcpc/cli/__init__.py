@@ -8,7 +8,8 @@ the extra `cli`.
 import os
 import sys
 from importlib import import_module
-from typing import Any
+
+from mcpc.cli.tab import at_a_tab
 
 __all__ = ["main"]
 
@@ -18,11 +19,9 @@ NEEDED = ("typer", "rich")
 
 def main() -> None:
     """Run the command line and exit."""
-    if "_MCPC_COMPLETE" in os.environ:
-        # At a Tab, typer would import all of rich to take the colours out of texts that have none.
-        modules: dict[str, Any] = sys.modules
-        modules["rich"] = None
     try:
+        if "_MCPC_COMPLETE" in os.environ:
+            at_a_tab()
         app = import_module("mcpc.cli.app").app
     except ModuleNotFoundError as exc:
         missing = (exc.name or "").partition(".")[0]

@@ -1,7 +1,6 @@
 """The commands put together."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,9 +24,12 @@ from mcpc.cli.commands.worker import worker
 from mcpc.later import later
 
 if TYPE_CHECKING:
+    from importlib import metadata
+
     from mcpc import messages
 else:
     messages = later("mcpc.messages")
+    metadata = later("importlib.metadata")
 
 __all__ = ["app"]
 
@@ -48,7 +50,7 @@ store: typer.Typer = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mcpc {version('mcpc')} (wire {messages.VERSION}, mcp {version('mcp')})")
+        typer.echo(f"mcpc {metadata.version('mcpc')} (wire {messages.VERSION}, mcp {metadata.version('mcp')})")
         raise typer.Exit
 
 

@@ -148,7 +148,10 @@ Pairs = Annotated[
         autocompletion=complete_call,
     ),
 ]
-Session = Annotated[str, typer.Option("--session", metavar="NAME", help="The conversation that the task belongs to.")]
+Session = Annotated[
+    str | None,
+    typer.Option("--session", metavar="NAME", help="The conversation that the task belongs to. [default: default]"),
+]
 
 # --- listening ---
 

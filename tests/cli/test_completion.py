@@ -1,12 +1,14 @@
 """What the shell offers at the Tab key, asked as the shells ask."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from cli_kit import served
+from cli_kit import DEADLINE, ENVIRONMENT, MCPC, served
 from mcpc.cli.app import app as application
 
 APP = """
@@ -73,3 +75,30 @@ def test_who_cannot_answer_is_no_error_and_no_command_is_run(tmp_path: Path) -> 
     assert in_fish("mcpc call nonsense a") == []
     assert in_fish(f"mcpc call 'stdio:touch {tmp_path}/mark' a") == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--help"], {}),
+        ([], {"COMP_WORDS": "mcpc ", "COMP_CWORD": "1"}),
+        ([], {"COMP_WORDS": "mcpc call w", "COMP_CWORD": "2"}),
+        ([], {"COMP_WORDS": "mcpc serve app.py:server un", "COMP_CWORD": "3"}),
+    ],
+)
+def test_help_and_a_tab_import_nothing_that_takes_long(arguments: list[str], environment: dict[str, str]) -> None:
+    completing = {"_MCPC_COMPLETE": "complete_bash", **environment} if environment else {}
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *MCPC, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env={**ENVIRONMENT, **completing},
+        check=False,
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert done.stdout
+    assert "typer" in imported
+    assert imported & {"pydantic", "pydantic_core", "rich", "mcp", "mcp_types", "mcpc_transports", "asyncio"} <= {
+        "mcpc_transports"  # its examples of addresses are texts
+    }

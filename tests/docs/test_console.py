@@ -12,6 +12,7 @@ MEASURED = "docs/performance.md"
 """Its commands take an hour."""
 
 
+@pytest.mark.timeout(600)  # a page is dozens of commands
 @pytest.mark.parametrize("page", [page for page in pages_with("console") if page != MEASURED])
 def test_the_sessions_of_a_page_are_what_happens(page: str, tmp_path: Path) -> None:
     saved_files(page, tmp_path)

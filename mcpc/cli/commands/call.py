@@ -53,7 +53,7 @@ def call(
     resume: Resume = False,
     timeout: Timeout = None,
     max_timeout: MaxTimeout = None,
-    session: Session = "default",
+    session: Session = None,
     server: Named = None,
     config: Config = None,
     header: Headers = None,
@@ -88,5 +88,5 @@ def call(
     calling.call(
         lambda: calling.Place.wanted(place, header, token_env, option, config),
         lambda: calling.Arguments.wanted(place, words, json_args),
-        calling.Manner(name, session, follow, as_json, resume, timeout, max_timeout),
+        calling.Manner(name, session or "default", follow, as_json, resume, timeout, max_timeout),
     )
