@@ -82,7 +82,7 @@ class _Listening:
         try:
             return self._answer(invocation, await _begun(invocation))
         finally:
-            invocation.let_go()
+            _let_go(invocation)
 
     def _answer(self, invocation: Invocation, running: Execution | None) -> HandlerResult:
         created, refused = self.entry.created, self.entry.refused
@@ -120,7 +120,7 @@ class _Following:
             if running is None:
                 return invocation.answer()
         finally:
-            invocation.let_go()
+            _let_go(invocation)
         self._call.when_answered(running.started.set)
         return self._call.outcome
 
@@ -138,3 +138,10 @@ async def _begun(invocation: Invocation) -> Execution | None:
         if invocation.running is None:
             invocation.scope.cancel()
     return invocation.running
+
+
+def _let_go(invocation: Invocation) -> None:
+    """Its caller has been answered. A call that is not over yet drops by itself what it holds."""
+    invocation.is_awaited = False
+    if invocation.over.is_set():
+        invocation.let_go()

@@ -33,7 +33,7 @@ class Invocation:
         entrance: Where its tool's function enters the task.
     """
 
-    __slots__ = ("_entrance", "_error", "_is_awaited", "_result", "_tell", "begun", "over", "scope")
+    __slots__ = ("_entrance", "_error", "_result", "_tell", "begun", "is_awaited", "over", "scope")
 
     def __init__(self, entrance: Entrance) -> None:
         self.begun: Latch = entrance.begun
@@ -46,7 +46,8 @@ class Invocation:
         self._tell: list[Callable[[], None]] = []
         self._result: HandlerResult = None
         self._error: Exception | None = None
-        self._is_awaited = True
+        self.is_awaited: bool = True
+        """Whether somebody asks how it ended. Where nobody does, what its errors hold is dropped once it is over."""
 
     @property
     def running(self) -> Execution | None:
@@ -106,11 +107,11 @@ class Invocation:
         Its errors are dropped then, and with them what the frames of its worker hold: a call is kept for long, as the
         context of whatever the worker began.
         """
-        self._is_awaited = False
+        self.is_awaited = False
         self._forget()
 
     def _forget(self) -> None:
-        if self.over.is_set() and not self._is_awaited:
+        if self.over.is_set() and not self.is_awaited:
             self._error = None
             self._entrance.forget()
 
