@@ -1,7 +1,8 @@
 """Rounds: a plain call of 2026-07-28 is answered with questions, and comes back with the answers (SEP-2322).
 
 The worker runs on meanwhile. Which call comes back is told by its `requestState`: unguessable, good for one round,
-for its principal and its tool only. What is unknown, foreign or used up gives one and the same error.
+for its principal and its tool only. What is unknown, foreign or used up gives one and the same error, and that in the
+words of the SDK: its `MCPServer` seals every state once more, and refuses what it did not seal by itself.
 """
 
 import secrets
@@ -15,6 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from mcpc.server.call import Call
+from mcpc.wire.standard import INVALID_STATE
 
 __all__ = ["RoundTable", "Waiting", "is_ours"]
 
@@ -82,7 +84,7 @@ class RoundTable:
         """
         found = self._rounds.get(state)
         if found is None or found.principal != principal or found.tool_name != tool_name:
-            raise MCPError(INVALID_PARAMS, "unknown or expired requestState: call the tool again")
+            raise MCPError(INVALID_PARAMS, "Invalid or expired requestState", {"reason": INVALID_STATE})
         del self._rounds[state]
         found.taken.set()
         return found.waiting

@@ -15,6 +15,7 @@ __all__ = [
     "INPUT_REQUESTS",
     "INPUT_RESPONSES",
     "INPUT_SCHEMA",
+    "INVALID_STATE",
     "IS_ERROR",
     "LIST_PROMPTS_METHOD",
     "LIST_RESOURCES_METHOD",
@@ -75,3 +76,5 @@ RESULT_TYPE = "resultType"
 INPUT_REQUESTS = "inputRequests"
 INPUT_RESPONSES = "inputResponses"
 REQUEST_STATE = "requestState"
+INVALID_STATE = "invalid_request_state"
+"""The `reason` in the data of a refused `requestState`, as the SDK says it."""
