@@ -20,7 +20,7 @@ __all__ = ["PAGE", "page"]
 
 PAGE = Path(__file__).with_name("api.md")
 
-MODULES = ("mcpc", "mcpc.agents", "mcpc.testing", "mcpc.transport")
+MODULES = ("mcpc", "mcpc.agents", "mcpc.testing", "mcpc.transport", "mcpc.experimental")
 """What users import from: the library, and what is for those who test with it or write a transport."""
 
 HEAD = """# API reference

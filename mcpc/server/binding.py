@@ -12,9 +12,11 @@ from typing import Any
 from mcp.server import Server
 
 from mcpc.errors import MCPCError
+from mcpc.messages import MCPCMessage
 from mcpc.server.calls import CallReader
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
+from mcpc.server.events import Events
 from mcpc.server.handed import HandedTasks
 from mcpc.server.keeper import Source
 from mcpc.server.kinds import lowlevel_of
@@ -82,6 +84,8 @@ class Binding:
         """The tasks whose plain callers have a handle."""
         self.sep2663: TasksExtension = TasksExtension(self.desk, lowlevel)
         """The same tasks, for clients that know the tasks extension."""
+        self.events: Events | None = None
+        """The server events that MCP Events clients may ask for, where that is served."""
         self._direct = DirectForm(self.workshop)
 
     @property
@@ -93,6 +97,17 @@ class Binding:
     def store(self) -> str | None:
         """The address of its store; None where it has none, or one without an address."""
         return address_of(self.source)
+
+    async def announce(self, message: MCPCMessage) -> int:
+        """Send a server event to the channels of its session, how many there were; and to who asks for events.
+
+        Raises:
+            StoreError: there is a store, and it cannot tell which channels there are.
+        """
+        count = await self.workshop.announce(message)
+        if self.events is not None:
+            self.events.take(message)
+        return count
 
     def install(self) -> None:
         """Add what MCPC needs to the server. Done once."""

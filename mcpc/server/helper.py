@@ -135,8 +135,8 @@ class MCPCHelper:
             StoreError: there is a store, and it cannot tell which channels there are.
         """
         message = MCPCMessage(type="server_event", event=event, session_id=session_id or EVERY_SESSION, result=result)
-        workshop = self.binding.workshop
-        return await workshop.host.arun(lambda: workshop.announce(message))
+        binding = self.binding
+        return await binding.workshop.host.arun(lambda: binding.announce(message))
 
     # --- tasks, mcpc 0.2 style ---
 
@@ -251,9 +251,10 @@ class MCPCHelper:
         """
         try:
             check_message(message)
-            workshop = self.binding.workshop
+            binding = self.binding
+            workshop = binding.workshop
             if message.type == "server_event":
-                return await workshop.host.arun(lambda: workshop.announce(message)) > 0
+                return await workshop.host.arun(lambda: binding.announce(message)) > 0
             if workshop.host.is_here:
                 return await _send_here(workshop, message)
             return await workshop.host.acall(lambda: _send_nowait(workshop, message))

@@ -142,7 +142,7 @@ class TasksExtension:
 
     # --- whose task it is ---
 
-    async def _find(self, ctx: Context, task_id: Any) -> TaskState | None:
+    async def find(self, ctx: Context, task_id: Any) -> TaskState | None:
         """The task of that id, if the caller may see it."""
         if not isinstance(task_id, str):
             return None
@@ -172,7 +172,7 @@ class TasksExtension:
         check_task_name(request_headers(ctx.request), params.task_id)
         if not declares_tasks(ctx):
             raise missing_extension()
-        state = await self._find(ctx, params.task_id)
+        state = await self.find(ctx, params.task_id)
         if state is None:
             raise MCPError(INVALID_PARAMS, "Unknown task: there is none of this id", reason_data(UNKNOWN_TASK))
         return state
@@ -238,7 +238,7 @@ class TasksExtension:
         wanted = _wanted(ctx)
         if not isinstance(wanted, list) or not all(isinstance(item, str) for item in cast("list[Any]", wanted)):
             raise MCPError(INVALID_PARAMS, "notifications.taskIds must be a list of task ids")
-        found = [await self._find(ctx, task_id) for task_id in dict.fromkeys(cast("list[str]", wanted))]
+        found = [await self.find(ctx, task_id) for task_id in dict.fromkeys(cast("list[str]", wanted))]
         tasks = [state for state in found if state is not None]
         stream = TaskStream(
             tasks,

@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
     {"config", "store_uri"},
     {"bridge", "server", "testing"},
     {"client"},
-    {"agents", "gateway"},
+    {"agents", "experimental", "gateway"},
     {""},
     {"cli"},
     {"__main__", "pytest_plugin"},

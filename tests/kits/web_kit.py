@@ -14,7 +14,7 @@ from relay import Relay
 
 __all__ = ["WEB_SERVERS", "PrefixProxy", "in_hypercorn", "in_uvicorn", "prefix_proxy"]
 
-HYPERCORN: Any = hypercorn.asyncio.serve  # pyright: ignore[reportUnknownMemberType]
+HYPERCORN: Any = hypercorn.asyncio.serve  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 Serving = Callable[..., AbstractAsyncContextManager[str]]
 

@@ -27,6 +27,7 @@ from mcpc.pending import PendingRequests
 from mcpc.responses import current_response
 from mcpc.routing import TASK_METHODS
 from mcpc.transport import Peer
+from mcpc.wire.events import STREAM_METHOD
 from mcpc.wire.message import id_of, method_of
 from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.rpc import decode_frame, encode_error
@@ -64,7 +65,7 @@ CLOSE = (b"connection", b"close")
 HEAD = 512
 """Bytes of a message in which it says what it is."""
 
-LISTEN_METHODS = (LISTEN_METHOD, SUBSCRIBE_METHOD)
+LISTEN_METHODS = (LISTEN_METHOD, SUBSCRIBE_METHOD, STREAM_METHOD)
 
 
 async def refuse(send: Send, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
