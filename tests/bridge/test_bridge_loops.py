@@ -1,7 +1,5 @@
 """Bridges that lead to each other: found out, and said so."""
 
-import socket
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from mcp.server import MCPServer
 
 import mcpc
 from mcpc.bridge import hub
+from ports_kit import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -46,13 +45,6 @@ SCHEMES = {
 }
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now: each end of a loop must be known before the other is there."""
-    with ExitStack() as stack:
-        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in found]
-
-
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(
     ("come", "go", "mode", "shared"),
@@ -70,7 +62,8 @@ async def test_a_loop_over_any_transport_is_refused_with_an_error_that_says_so(
     come: str, go: str, mode: str, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "LOOP_PATIENCE", 0.2)
-    one, other = (SCHEMES[scheme].format(port=port) for scheme, port in zip((come, go), free_ports(2), strict=True))
+    # each end of a loop must be known before the other is there
+    one, other = (SCHEMES[scheme].format(port=free_port()) for scheme in (come, go))
     with anyio.fail_after(90):
         async with mcpc.bridging(one, other, shared=shared), mcpc.bridging(other, one, shared=shared):
             with pytest.raises(Exception, match="leads back to another"):

@@ -39,6 +39,7 @@ from mcpc.cli.app import app
 from mcpc.client import backlog, under_way
 from mcpc.queue import ListenerStats, Overflow
 from mcpc.uri import TRANSPORTS, resolve, transport_options
+from ports_kit import free_port
 
 PATIENCE = 60
 """Seconds that one block may take."""
@@ -201,12 +202,6 @@ def answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=30):
         return True
     return False
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def expected_output(page: str, command: str) -> list[str]:

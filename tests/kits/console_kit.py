@@ -23,13 +23,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cli_kit import DEADLINE, ENVIRONMENT, MCPC, Terminal, open_terminal
 from docs_kit import Block
+from ports_kit import free_port
 
 __all__ = ["Story", "Warm", "screen_of", "warm"]
 
@@ -259,9 +260,3 @@ class Story:
         for there, here in self.renamed.items():
             text = text.replace(there, here)
         return text
-
-
-def free_port() -> int:
-    """A port that nobody uses."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return taken.getsockname()[1]

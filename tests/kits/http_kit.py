@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -235,12 +234,6 @@ async def add(client: Client) -> Any:
     result = await client.call_tool("add", {"a": 2, "b": 3})
     assert result.structured_content is not None
     return result.structured_content["result"]
-
-
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @asynccontextmanager

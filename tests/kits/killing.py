@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -15,6 +14,7 @@ import anyio
 
 import mcpc
 from killed_server import LAST
+from ports_kit import free_port
 
 __all__ = ["LIVES", "POLICIES", "Killing", "Servers", "lives_of", "servers"]
 
@@ -91,9 +91,7 @@ class Killing:
 
     def __init__(self, servers: Servers, path: str, lives: Sequence[Life]) -> None:
         self._servers = servers
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.uri = f"tcp://127.0.0.1:{sock.getsockname()[1]}"
+        self.uri = f"tcp://127.0.0.1:{free_port()}"
         self._path = path
         self._lives = list(lives)
         self.died = 0

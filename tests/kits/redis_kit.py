@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from ports_kit import free_port
+
 __all__ = ["ENGINES", "RedisServer", "redis_server"]
 
 
@@ -34,7 +36,7 @@ class RedisServer:
     """A running server, which may be killed and started again on the same port and files."""
 
     def __init__(self, engine: str, folder: Path, *settings: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.uri = f"redis://127.0.0.1:{self.port}/0"
         self._command = [
             ENGINES[engine](), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
@@ -71,12 +73,6 @@ class RedisServer:
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(command.encode() + b"\r\n")
             return connection.recv(65536)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

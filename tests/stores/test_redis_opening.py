@@ -20,6 +20,7 @@ from mcpc.testing import store_checks
 from mcpc.testing.store_subject import StoreSubject
 from mcpc_stores.redis.engine import Call, Engine
 from mcpc_stores.redis.keys import Keys
+from ports_kit import free_port
 from redis_kit import RedisServer, redis_server
 from support import Certificates
 
@@ -76,9 +77,7 @@ async def test_what_is_no_redis_is_told_in_a_sentence(stranger: str, kind: type[
 
 
 async def test_a_node_of_a_cluster_is_refused(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        bus = str(probe.getsockname()[1])
+    bus = str(free_port())
     with redis_server("valkey", tmp_path, "--cluster-enabled", "yes", "--cluster-port", bus) as server:
         with pytest.raises(StoreRefused, match="a node of a cluster"):
             async with open_store(server.uri):

@@ -26,7 +26,6 @@ from http_kit import (
     asyncio_only,
     call,
     closable,
-    closed_port,
     connect_to,
     dialled,
     modes,
@@ -35,6 +34,7 @@ from http_kit import (
 from http_kit import quiet_log as quiet_log
 from mcpc.errors import ConnectFailed, ListenFailed, URIError
 from mcpc.uri import listen_at
+from ports_kit import free_port
 
 pytestmark = [
     pytest.mark.anyio,
@@ -398,7 +398,7 @@ async def test_a_call_in_progress_gets_its_answer(mode: Mode) -> None:
 @asyncio_only
 async def test_a_listener_that_is_cancelled_ends_in_good_order() -> None:
     server = SmallServer()
-    uri = f"http://127.0.0.1:{closed_port()}"
+    uri = f"http://127.0.0.1:{free_port()}"
     with anyio.CancelScope() as scope:
         async with server.listen(uri), Client(dialled(uri), mode="legacy") as client:
             await add(client)

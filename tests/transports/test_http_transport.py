@@ -20,7 +20,6 @@ from http_kit import (
     SmallServer,
     Verifier,
     add,
-    closed_port,
     connect_to,
     dialled,
     killable_server,
@@ -30,6 +29,7 @@ from http_kit import (
 )
 from http_kit import quiet_log as quiet_log
 from mcpc.errors import ConnectFailed, UnknownOption, URIError
+from ports_kit import free_port
 
 pytestmark = [
     pytest.mark.anyio,
@@ -124,7 +124,7 @@ async def test_cancelling_a_call_cancels_the_tool() -> None:
 
 async def test_a_closed_port_is_refused_in_plain_words() -> None:
     with pytest.raises(ConnectFailed, match="connection refused"):
-        await connect_to(f"http://127.0.0.1:{closed_port()}")
+        await connect_to(f"http://127.0.0.1:{free_port()}")
 
 
 async def test_a_host_that_nobody_knows_is_named_as_that() -> None:

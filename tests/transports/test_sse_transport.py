@@ -27,7 +27,6 @@ from http_kit import (
     asyncio_only,
     call,
     closable,
-    closed_port,
     connect_to,
     dialled,
     killable_server,
@@ -38,6 +37,7 @@ from http_kit import (
 from http_kit import quiet_log as quiet_log
 from mcpc.errors import ChannelBroken, ConnectFailed, ListenFailed, URIError
 from mcpc.uri import listen_at
+from ports_kit import free_port
 
 pytestmark = [
     pytest.mark.anyio,
@@ -105,7 +105,7 @@ async def test_many_calls_at_once_all_get_their_answers() -> None:
 
 async def test_a_closed_port_is_refused_in_plain_words() -> None:
     with pytest.raises(ConnectFailed, match="connection refused"):
-        await connect_to(f"sse+http://127.0.0.1:{closed_port()}")
+        await connect_to(f"sse+http://127.0.0.1:{free_port()}")
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
