@@ -122,6 +122,8 @@ class TaskState:
     heard: dict[str, int] | None = None
     """The numbers of the newest inputs, by the key that each came with: one that is sent again is known. None where
     none has come."""
+    trace: dict[str, str] | None = None
+    """The trace context of its call, as it travels (W3C Trace Context); kept only where it may run elsewhere."""
     kept_for: float | None = None
     """Seconds for which it is remembered after its end; None while it runs."""
 

@@ -15,6 +15,7 @@ from mcpc.server.errand import Errand
 from mcpc.server.start_key import StartKey
 from mcpc.server.stored_journal import StoredJournal
 from mcpc.server.stored_states import STATE_ONLY, encode_state, interrupted_message, principal_text
+from mcpc.server.telemetry import trace_of_call
 from mcpc.server.terms import Terms
 from mcpc.server.workshop import Workshop
 from mcpc.store import Store
@@ -45,6 +46,7 @@ class Intake:
             TooManyTasks, DuplicateTask, StoreError: the store does not take it.
         """
         store = self._store()
+        state.trace = trace_of_call()
         await anyio.lowlevel.checkpoint_if_cancelled()
         has_log = not state.owner.startswith(STATE_ONLY)
         channel = state.owner if has_log else channel_id(state.owner)

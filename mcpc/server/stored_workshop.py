@@ -300,4 +300,4 @@ class StoredWorkshop(Workshop):
             return
         running = await self.bench.take_up(claim, stored)
         running.started.set()
-        self.run(running, lambda: self.duties.run(running))
+        self.run(running, lambda: self._telemetry.below(running.state, self.duties.run(running)))

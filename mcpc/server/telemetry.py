@@ -1,22 +1,36 @@
 """What an operator sees of tasks: spans and metrics, by `opentelemetry-api` alone. Without its SDK it does nothing.
 
 A task's span is a child of its call's (the SDK's, which takes the caller's trace context from `_meta`), so a trace
-shows the call, the task that outlives it, and its end. Knows tasks, and nothing of who follows them.
+shows the call, the task that outlives it, and its end. A task that another process runs, or the next one after a
+restart, keeps the trace of its call in its state. Knows tasks, and nothing of who follows them.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from mcpc.tasks import Status as TaskStatus
 from mcpc.tasks import TaskState
 from mcpc.wire.jsontext import as_object
 
-__all__ = ["Telemetry"]
+__all__ = ["Telemetry", "trace_of_call"]
 
 SCOPE = "mcpc"
 """The name of the instrumentation scope."""
+
+
+_propagator = TraceContextTextMapPropagator()
+"""Not the one that the application has set: what else travels with its requests has no place in a store."""
+
+
+def trace_of_call() -> dict[str, str] | None:
+    """The trace context of the call that is being handled, as it travels; None where nothing is traced."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier or None
 
 
 class Telemetry:
@@ -35,14 +49,27 @@ class Telemetry:
         self._spans: dict[str, Span] = {}
 
     def began(self, state: TaskState) -> None:
-        """A task has been entered, in the context of its call."""
-        span = self._tracer.start_span(f"mcpc.task {state.tool_name}")
+        """A task has been entered, in the context of its call, or taken over with the trace that its state names."""
+        context = None if state.trace is None else _propagator.extract(state.trace)
+        span = self._tracer.start_span(f"mcpc.task {state.tool_name}", context)
         if span.is_recording():
             span.set_attributes(
                 {"mcpc.task.id": state.task_id, "mcpc.tool": state.tool_name, "mcpc.session.id": state.session_id}
             )
             self._spans[state.task_id] = span
         self._running.add(1, {"mcpc.tool": state.tool_name})
+
+    async def below(self, state: TaskState, work: Awaitable[Any]) -> Any:
+        """What `work` gives; what it traces stands below its task's span. (A task that was called stands in its call.)
+
+        Raises:
+            Exception: what it raised. The span is not told.
+        """
+        span = self._spans.get(state.task_id)
+        if span is None:
+            return await work
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            return await work
 
     def ended(self, state: TaskState) -> None:
         """A task has ended."""

@@ -91,3 +91,27 @@ def in_prometheus(name: str, seen: dict[str, Any]) -> str:
     unit, kind = seen["units"][name], seen["kinds"][name]
     unit = {"s": "_seconds", "By": "_bytes"}.get(unit, "")
     return name.replace(".", "_") + unit + {"counter": "_total", "histogram": "_bucket"}.get(kind, "")
+
+
+# --- over a store ---
+
+
+def recorded(role: str, store: str) -> list[dict[str, Any]]:
+    """The spans of a process that has this role."""
+    program = [sys.executable, str(PROGRAM.with_name("traced_store.py")), role, store]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_task_that_others_run_is_in_the_trace_of_its_call_again_after_each_of_them(tmp_path: Path) -> None:
+    store = f"sqlite:{tmp_path / 'tasks.db'}"
+    called, left, finished = (recorded(role, store) for role in ("call", "leave", "finish"))
+    (user,) = [span for span in called if span["name"] == "the user's"]
+    calls = [span["id"] for span in called if span["name"] == "tools/call far" and span["trace"] == user["trace"]]
+    for spans in (left, finished):
+        (task,) = [span for span in spans if span["name"] == "mcpc.task far"]
+        assert task["trace"] == user["trace"]
+        assert task["parent"] in calls
+    (inner,) = [span for span in finished if span["name"] == "the worker's"]
+    assert (inner["trace"], inner["parent"]) == (user["trace"], task["id"])
