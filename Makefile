@@ -51,11 +51,11 @@ pytest: $(READY)
 
 peers: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/kits/peers_kit.py
-	MCPC_PEERS=1 $(BIN)/pytest tests/peers
+	MCPC_PEERS=1 $(BIN)/pytest --timeout 600 tests/peers
 
 ecosystem: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/kits/peers_kit.py
-	MCPC_PEERS=write $(BIN)/pytest tests/peers/test_matrix.py
+	MCPC_PEERS=write $(BIN)/pytest --timeout 600 tests/peers/test_matrix.py
 
 chromium:
 	command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; }

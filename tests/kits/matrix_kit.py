@@ -85,7 +85,7 @@ class Peer:
         folder = NODE_FOLDER.ready() if self.is_node else HERE
         argv = [self._interpreter(), self.program]
         argv += [*self.arguments, uri] if self.is_node else [uri, *self.arguments]
-        done = subprocess.run(argv, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, timeout=90, check=False)
+        done = subprocess.run(argv, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         print(self.name, done.stderr[-2000:])
         found: dict[str, bool | str] = json.loads(done.stdout.strip().splitlines()[-1])

@@ -21,7 +21,7 @@ def lives_it(framework: str, *arguments: str) -> tuple[dict[str, str], str]:
     """What an agent of that framework has brought about and was told; and what it wrote beside that."""
     python = Locked.of(f"agent_{framework}", beside=True).ready()
     argv = [python, f"agent_{framework}.py", *arguments]
-    done = subprocess.run(argv, cwd=HERE, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(argv, cwd=HERE, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.strip().splitlines()[-1]), done.stderr
 

@@ -20,7 +20,10 @@ SERVER = str(HERE / "server.py")
 DEADLINE = 60
 """Seconds that no test should come near."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the SDK's, on trio
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning"),  # the SDK's, on trio
+    pytest.mark.timeout(600),  # an environment may have to be made
+]
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ async def main(uri):
         await current[-1].progress(*told)
 
     toolset = McpToolset(
-        connection_params=StreamableHTTPConnectionParams(url=uri),
+        connection_params=StreamableHTTPConnectionParams(url=uri, timeout=120),
         progress_callback=progress,
         elicitation_callback=elicit,
     )

@@ -5,6 +5,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 
 
 class Seen:
@@ -37,6 +38,15 @@ def since(text):
     return int(found[-1]) if found else 0
 
 
+async def news_until(word, text, call, task_id):
+    """All news up to those that say it; each is waited for by the server."""
+    give_up_at, told = time.monotonic() + 60, text
+    while word not in text and time.monotonic() < give_up_at:
+        text = await attempt(call, "task_news", {"task_id": task_id, "since": since(text)})
+        told += text
+    return told
+
+
 async def with_companions(call):
     """Start a tool, hear of it, answer it, and have its result, as a model does that only calls tools."""
     text = await attempt(call, "survey", {})
@@ -44,18 +54,12 @@ async def with_companions(call):
     if found is None:
         return False
     task_id = found.group(1)
-    told = "half done" in text
+    told = await news_until("half done", text, call, task_id)
     text = await attempt(call, "task_send", {"task_id": task_id, "input": "go on"})
-    for _ in range(20):
-        if "questions" in text:
-            break
-        text = await attempt(call, "task_news", {"task_id": task_id, "since": since(text)})
+    told += await news_until("questions", text, call, task_id)
     text = await attempt(call, "task_answer", {"task_id": task_id, "answer": "b"})
-    for _ in range(20):
-        if "surveyed: b" in text:
-            return told
-        text = await attempt(call, "task_news", {"task_id": task_id, "since": since(text)})
-    return False
+    told += await news_until("surveyed: b", text, call, task_id)
+    return "half done" in told and "surveyed: b" in told
 
 
 async def stops(call, name):

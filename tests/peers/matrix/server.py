@@ -66,7 +66,7 @@ async def reached(name: str) -> bool:
 @server.tool()
 async def was_stopped(name: str) -> bool:
     """Wait until `hangs` was stopped."""
-    with anyio.move_on_after(10):
+    with anyio.move_on_after(30):
         await stopped_events[name].wait()
     return stopped_events[name].is_set()
 

@@ -130,19 +130,21 @@ function since(text) {
 }
 
 async function newsUntil(word, text, task_id) {
-  for (let n = 0; n < 20 && !text.includes(word); n++) {
+  const giveUpAt = Date.now() + 60_000;
+  while (!text.includes(word) && Date.now() < giveUpAt) {
     text = await attempt("task_news", { task_id, since: since(text) });
   }
-  return text;
+  return text.includes(word);
 }
 
 async function withCompanions() {
   const text = await attempt("survey", {});
   const task_id = text.match(/task_id\W+([0-9a-f-]{36})/)?.[1];
   if (task_id === undefined) return false;
-  await newsUntil("questions", await attempt("task_send", { task_id, input: "go on" }), task_id);
-  const answered = await attempt("task_answer", { task_id, answer: "b" });
-  return text.includes("half done") && (await newsUntil("surveyed: b", answered, task_id)).includes("surveyed: b");
+  const told = await newsUntil("half done", text, task_id);
+  const asked = await newsUntil("questions", await attempt("task_send", { task_id, input: "go on" }), task_id);
+  const done = await newsUntil("surveyed: b", await attempt("task_answer", { task_id, answer: "b" }), task_id);
+  return told && asked && done;
 }
 
 async function stops(name) {
