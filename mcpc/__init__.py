@@ -1,8 +1,7 @@
 """Background tools for MCP: a tool answers at once, works on, and calls back, over any transport, picked by URI.
 
 Server: `MCPCHelper`, `Task`, `SyncTask`; `run`, `serve`, `listen`, `asgi_app`.
-Client: `Client`, `SyncClient`, `TaskHandle`, `connect`. Between: `bridge`, `Gateway`, `agents`.
-Errors: all are an `MCPCError`.
+Client: `Client`, `SyncClient`, `TaskHandle`, `connect`. Between: `bridge`, `Gateway`, `agents`. Errors: `MCPCError`.
 
     >>> import mcpc; from mcp.server import MCPServer
     >>> callbacks = mcpc.MCPCHelper(server := MCPServer("stock"))

@@ -57,7 +57,7 @@ def server_without_logging(name: str) -> MCPServer[Any]:
     Its constructor configures the root logger (`logging.basicConfig`), as is good for a program that is this server and
     nothing else. Where the root has a handler already, that does nothing.
     """
-    root, placeholder = logging.getLogger(), logging.NullHandler()
+    root, placeholder = logging.root, logging.NullHandler()
     root.addHandler(placeholder)
     try:
         return MCPServer(name, log_level="WARNING")

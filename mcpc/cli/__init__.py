@@ -9,8 +9,6 @@ import os
 import sys
 from importlib import import_module
 
-from mcpc.cli.tab import at_a_tab
-
 __all__ = ["main"]
 
 NEEDED = ("typer", "rich")
@@ -21,7 +19,7 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         if "_MCPC_COMPLETE" in os.environ:
-            at_a_tab()
+            import_module("mcpc.cli.tab").at_a_tab()
         app = import_module("mcpc.cli.app").app
     except ModuleNotFoundError as exc:
         missing = (exc.name or "").partition(".")[0]
