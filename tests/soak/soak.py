@@ -223,6 +223,8 @@ class Worker:
             self.history.blame(f"{self.name}: {kind} did not end within {PATIENCE:g} s")
         elif handle is not None:
             self._check(handle, kind, outcome, n, self.gaps > gaps)
+        if outcome == "ConnectionLost":
+            await anyio.sleep(0.2)  # it is being made anew
         return self.has_connection
 
     def _check(self, handle: mcpc.TaskHandle, kind: str, outcome: str, n: int, gap: bool) -> None:

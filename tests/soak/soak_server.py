@@ -47,6 +47,15 @@ def weight() -> dict[str, int]:
     }
 
 
+class Unspeakable:
+    """Cannot be written as JSON, nor as a text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("this has no text")
+
+    __repr__ = __str__
+
+
 def make_server() -> MCPServer[Any]:
     """The server."""
     server = MCPServer[Any]("soaked", log_level="CRITICAL")
@@ -90,7 +99,7 @@ def make_server() -> MCPServer[Any]:
         if how == "oversize":
             return "x" * OVERSIZE
         if how == "no json":
-            return object()
+            return Unspeakable()
         raise ValueError("no such row")
 
     @callbacks.tool()
