@@ -17,6 +17,7 @@ from mcpc.transport import URI
 from mcpc.uri import parse_uri
 from mcpc.wire.calls import CallMetadata, read_call
 from mcpc.wire.rpc import decode_frame
+from mcpc_transports.http.event_bound import FIELDS, BoundedEvents
 from mcpc_transports.http.event_tap import EventTap
 from mcpc_transports.lines import LineSplitter
 from mcpc_transports.stdio.stdout import Printed
@@ -53,6 +54,12 @@ EVENTS = [
     b"event: message\ndata: x\n\n",
     b": ping\r\n\r\n",
     b"id: 1\r\nretry: 5\r\n\r\n",
+]
+LARGE_EVENTS = [
+    b'event: message\r\ndata: {"jsonrpc":"2.0","id":1,"result":{"x":"' + b"x" * LIMIT + b'"}}\r\n\r\n',
+    b'data: {"result":{"x":"' + b"y" * 3000 + b'"},"jsonrpc":"2.0","id":2}\n\n',
+    b"data: " + b"z" * LIMIT + b"\n\n",
+    b"data: " + b"z" * (LIMIT + 1) + b"\r\r",
 ]
 ADDRESSES = [
     b"ws://user:pass@127.0.0.1:8765/mcp?x=1#y",
@@ -169,6 +176,18 @@ def events(chunks: list[bytes]) -> None:
     assert len(kept) + sum(map(len, taken)) <= len(everything)
 
 
+def bounded_events(chunks: list[bytes]) -> None:
+    """What a bound lets through is within it, and the same however it comes; what is within it passes as it came."""
+    bound = _bound(chunks)
+    assert bound == _bound([b"".join(chunks)])
+    assert all(len(line) <= LIMIT + FIELDS for line in bound.replace(b"\r", b"\n").split(b"\n"))
+
+
+def _bound(chunks: list[bytes]) -> bytes:
+    events = BoundedEvents(cast("Any", None), LIMIT)
+    return b"".join([*map(events.filter, chunks), events.rest()])
+
+
 def address(chunks: list[bytes]) -> None:
     """An address is taken apart, or refused; its text never shows a password."""
     text = b"".join(chunks).decode(errors="surrogateescape")
@@ -197,6 +216,7 @@ PARSERS: dict[str, tuple[Parser, list[bytes]]] = {
     "stdout": (printed, PRINTED),
     "websocket": (websocket, WEBSOCKET),
     "events": (events, EVENTS),
+    "event bounds": (bounded_events, [*EVENTS, *LARGE_EVENTS]),
     "addresses": (address, ADDRESSES),
     "calls": (call, CALLS),
 }

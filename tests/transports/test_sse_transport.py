@@ -80,12 +80,23 @@ async def test_a_message_larger_than_a_megabyte_passes() -> None:
             assert len(result.structured_content["result"]) == 1_500_000
 
 
-async def test_an_answer_over_the_limit_ends_the_connection() -> None:
-    with SmallServer().served(LOCAL) as uri:
-        async with Client(dialled(uri, max_message_size=20_000)) as client:
-            with anyio.fail_after(60), pytest.raises(MCPError) as failure:
-                await client.call_tool("repeat", {"text": "x" * 100, "times": 300})
-            assert failure.value.code == CONNECTION_CLOSED
+async def test_an_answer_over_the_limit_fails_its_own_call() -> None:
+    server = SmallServer()
+    with server.served(LOCAL) as uri:
+        async with Client(dialled(uri, max_message_size=20_000)) as client, anyio.create_task_group() as tasks:
+
+            async def hold() -> None:
+                result = await client.call_tool("hold")
+                assert not result.is_error
+
+            tasks.start_soon(hold)
+            with anyio.fail_after(60):
+                await until(server.blocked)
+                for _ in range(2):
+                    with pytest.raises(MCPError, match="over the limit of 20000 bytes"):
+                        await client.call_tool("repeat", {"text": "x" * 100, "times": 300})
+                assert await add(client) == 5
+                server.release.set()
 
 
 async def test_a_request_that_the_server_does_not_accept_fails_itself_only() -> None:

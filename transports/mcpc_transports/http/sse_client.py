@@ -36,6 +36,7 @@ from mcpc.logs import logger_of
 from mcpc.transport import StreamPair
 from mcpc.wire.rpc import decode_frame, encode_rpc, failed_answer, rpc_message
 from mcpc_transports.http.client import Target, connecting, explain, read_whole, status_line
+from mcpc_transports.http.event_bound import FIELDS, BoundedEvents
 from mcpc_transports.http.probe import Probe
 
 __all__ = ["sse_streams"]
@@ -90,11 +91,19 @@ async def _open(
             await response.aclose()
             kind = ConnectRefused if response.status_code in FINAL_STATUSES else ConnectFailed
             raise kind(f"{target.where} refused us: {status_line(response)}")
-        events = aiter(httpx2.EventSource(response, max_event_size=target.options.max_message_size))
+        events = aiter(_bounded(response, target.options.max_message_size))
         async for event in events:
             if event.event == "endpoint":
                 return response, events, _endpoint(response.request.url, event.data, target)
     raise ConnectFailed(f"{target.uri} ended the event stream before it named its endpoint")
+
+
+def _bounded(response: httpx2.Response, limit: int) -> httpx2.EventSource:
+    """The events of a stream, none over the limit; where they are compressed a larger one ends the stream."""
+    if "content-encoding" in response.headers or not isinstance(response.stream, httpx2.AsyncByteStream):
+        return httpx2.EventSource(response, max_event_size=limit)
+    response.stream = BoundedEvents(response.stream, limit)
+    return httpx2.EventSource(response, max_event_size=limit + FIELDS)
 
 
 def _endpoint(base: httpx2.URL, text: str, target: Target) -> httpx2.URL:
