@@ -11,7 +11,16 @@ import threading
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-__all__ = ["hold_back", "hold_back_sync", "text_of"]
+__all__ = ["hold_back", "hold_back_sync", "is_closed", "text_of"]
+
+
+def is_closed() -> bool:
+    """Whether this coroutine runs in no event loop any more: it is being closed, and must not wait for anything."""
+    try:
+        anyio.get_current_task()
+    except Exception:
+        return True
+    return False
 
 
 def hold_back_sync(exc: BaseException) -> None:
@@ -32,10 +41,8 @@ async def hold_back(exc: BaseException) -> None:
     """
     if isinstance(exc, Exception):
         return
-    try:
-        anyio.get_current_task()
-    except Exception:  # no event loop runs: the coroutine is being closed
-        raise exc from None
+    if is_closed():
+        raise exc
     await checkpoint_if_cancelled()
     if _is_cancelled_by_the_loop():
         raise exc

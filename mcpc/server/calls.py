@@ -28,6 +28,7 @@ from mcpc.server.entrance import Entrance
 from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
+from mcpc.server.last_resort import answer_instead
 from mcpc.server.methods import open_journal
 from mcpc.server.offered import with_channel_opened
 from mcpc.server.ordinary import shown_to_run
@@ -101,6 +102,14 @@ class CallReader:
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Handle one request or notification."""
+        try:
+            return await self._look(ctx, call_next)
+        except Exception:
+            raise  # the SDK makes an answer of it
+        except BaseException as exc:
+            return await answer_instead(exc, ctx, self._lowlevel.server_info_stamp)
+
+    async def _look(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.method not in AUTHORS_METHODS:
             return await self._handle(ctx, call_next)
         name = (ctx.params or {}).get("name", "")

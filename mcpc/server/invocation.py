@@ -9,14 +9,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
 
-from mcpc.errors import TaskStopped
+from mcpc.errors import MCPCError, TaskStopped
+from mcpc.foreign import is_closed
 from mcpc.latch import Latch
 from mcpc.server.answers import error_result, kept_answer, made_result, to_be_kept
 from mcpc.server.entrance import Entrance
 from mcpc.server.execution import Execution
+from mcpc.server.failures import holds_cancellation
 from mcpc.server.outcome import concluded
 from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.tasks import Status
@@ -45,7 +48,7 @@ class Invocation:
         self._entrance = entrance
         self._tell: list[Callable[[], None]] = []
         self._result: HandlerResult = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self.is_awaited: bool = True
         """Whether somebody asks how it ended. Where nobody does, what its errors hold is dropped once it is over."""
 
@@ -76,7 +79,11 @@ class Invocation:
         with left_alone_if_stubborn("a background tool"):
             try:
                 self._result = await proceed()
-            except Exception as exc:
+            except BaseException as exc:  # of a middleware, say, or of what was injected
+                if isinstance(exc, GeneratorExit) and is_closed():
+                    raise
+                if holds_cancellation(exc):
+                    await checkpoint_if_cancelled()  # raises where it is we who are cancelled; else it was a stray one
                 self._error = exc
 
     async def _conclude(self, running: Execution) -> None:
@@ -128,7 +135,7 @@ class Invocation:
         """
         error = self._entrance.refusal or self._entrance.failure or self._error
         if error is not None:
-            raise error
+            raise _harmless(error)
         if self.running is not None and self.running.state.status is not Status.COMPLETE:
             raise TaskStopped("the task was stopped", task_id=self.running.state.task_id)
         return self._entrance.value
@@ -145,7 +152,7 @@ class Invocation:
         if self.running is not None and self.running.state.status is not Status.COMPLETE:
             return self._failed_answer(self.running)
         if self._error is not None:
-            raise self._error
+            raise _harmless(self._error)
         return self._result
 
     def _failed_answer(self, running: Execution) -> HandlerResult:
@@ -154,3 +161,12 @@ class Invocation:
             raise self._entrance.failure.with_traceback(None)
         answer = kept_answer(running.state)
         return made_result(running.state) if answer is None else answer
+
+
+def _harmless(error: BaseException) -> Exception:
+    """What may be raised through whoever waits: it must not end more than their call."""
+    if isinstance(error, Exception):
+        return error
+    made = MCPCError(f"the call raised {type(error).__name__}")
+    made.__cause__ = error
+    return made

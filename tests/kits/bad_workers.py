@@ -60,6 +60,9 @@ WAYS: dict[str, tuple[Callable[[], None], str]] = {
 }
 """How a worker may fail, and what its caller reads."""
 
+ORDINARY = ("stray", "exit", "interrupt", "strange", "group")
+"""The ways that are no `Exception`, which ordinary tools have too: `ordinary_exit_async` and so on."""
+
 
 def bad_server() -> MCPServer[Any]:
     """A server with a tool for each way, async and sync, and good ones."""
@@ -78,8 +81,17 @@ def bad_server() -> MCPServer[Any]:
         callbacks.tool(f"{way}_async")(in_the_loop)
         callbacks.tool(f"{way}_sync")(in_a_thread)
 
+    def add_ordinary(way: str, fail: Callable[[], None]) -> None:
+        async def in_the_loop() -> None:
+            fail()
+
+        server.tool(f"ordinary_{way}_async")(in_the_loop)
+        server.tool(f"ordinary_{way}_sync")(fail)
+
     for way, (fail, _) in WAYS.items():
         add(way, fail)
+        if way in ORDINARY:
+            add_ordinary(way, fail)
 
     @callbacks.tool()
     async def wait(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]

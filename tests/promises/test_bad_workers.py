@@ -9,7 +9,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 import mcpc
-from bad_workers import WAYS, bad_server
+from bad_workers import ORDINARY, WAYS, bad_server
 from sep2663_kit import by_hand
 from support import HERE, Served, serving
 
@@ -69,6 +69,19 @@ async def test_a_plain_caller_is_told_and_its_connection_goes_on(scheme: str, tm
         async with serving(scheme, tmp_path, bad_server()) as served:
             async with mcp.Client(mcpc.connect(_at(served, scheme))) as client:
                 assert {tool: await _told_plainly(client, tool) for tool in TOOLS} == TOOLS
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_an_ordinary_tool_too_ends_nothing_but_its_call(scheme: str, tmp_path: Path) -> None:
+    expected = {f"ordinary_{way}_{kind}": WAYS[way][1] for way in ORDINARY for kind in ("async", "sync")}
+    with anyio.fail_after(DEADLINE):
+        async with serving(scheme, tmp_path, bad_server()) as served:
+            uri = _at(served, scheme)
+            async with mcpc.Client(uri) as other, mcp.Client(mcpc.connect(uri)) as client:
+                untouched = await other.start_task("wait")
+                assert {tool: await _told_plainly(client, tool) for tool in expected} == expected
+                await untouched.send("go on")
+                assert await untouched.result() == "fine"
 
 
 @pytest.mark.parametrize("scheme", SEP2663_SCHEMES)
