@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -114,6 +115,10 @@ class Relay:
                     break
         _abort(source, graceful=True)
         _abort(target, graceful=True)
+
+    def lead_to(self, port: int) -> None:
+        """Pass new connections to another server."""
+        self._dial = partial(socket.create_connection, ("127.0.0.1", port))
 
     def cut_all(self) -> None:
         """Cut every connection that is open now."""

@@ -8,6 +8,8 @@ import pytest
 from mcp.server import MCPServer
 
 import mcpc
+from http_kit import scripted_server
+from relay import relay_to
 from support import make_server, serving
 
 pytestmark = pytest.mark.anyio
@@ -28,13 +30,37 @@ async def test_a_peer_that_says_nothing_fails_the_connection_in_the_stated_time(
             group.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("scheme", ["ws"])
-async def test_a_refusal_has_a_type_of_its_own(scheme: str, tmp_path: Path) -> None:
+@pytest.fixture(params=["ws", "http", "sse+http"])
+def scheme_of_web(request: pytest.FixtureRequest, anyio_backend_name: str) -> str:
+    if anyio_backend_name == "trio" and request.param != "ws":
+        pytest.skip("uvicorn serves on asyncio")
+    return request.param
+
+
+async def test_a_refusal_has_a_type_of_its_own(scheme_of_web: str, tmp_path: Path) -> None:
     with anyio.fail_after(60):
-        async with serving(scheme, tmp_path) as served:
+        async with serving(scheme_of_web, tmp_path) as served:
             with pytest.raises(mcpc.ConnectRefused, match="404"):
-                async with mcpc.Client(served.uri.replace("/mcp", "/elsewhere")):
+                async with mcpc.Client(f"{served.uri.rpartition('/')[0]}/elsewhere"):
                     pytest.fail("there is nothing at this path")
+            with pytest.raises(mcpc.ConnectRefused, match="403"):
+                async with mcpc.Client(served.uri, headers={"Origin": "http://elsewhere.example"}):
+                    pytest.fail("a page of elsewhere may not come in")
+
+
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+async def test_a_refusal_is_not_tried_again_and_the_handles_say_so(scheme_of_web: str, tmp_path: Path) -> None:
+    """As when the server has gone, and another one has its port."""
+    async with serving(scheme_of_web, tmp_path, make_server()) as served:
+        with anyio.fail_after(60), relay_to(served.uri, tmp_path) as relay, scripted_server(NOT_FOUND) as port:
+            async with mcpc.Client(relay.uri, reconnect_timeout=None) as client:
+                task = await client.start_task("ask")
+                relay.lead_to(port)
+                relay.cut_all()
+                with pytest.raises(mcpc.ConnectRefused, match="404"):
+                    await task.result()
 
 
 @pytest.mark.parametrize("scheme", ["memory", "unix"])

@@ -22,7 +22,7 @@ import httpx2
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR
 from pydantic_core import from_json, to_json
 
-from mcpc.errors import ConnectFailed, ConnectRefused, FrameTooLarge, MCPCError, URIError
+from mcpc.errors import FINAL_STATUSES, ConnectFailed, ConnectRefused, FrameTooLarge, MCPCError, URIError
 from mcpc.taps import CallbackTap
 from mcpc.transport import URI
 from mcpc.wire.message import error_message, is_error, method_of
@@ -321,7 +321,8 @@ class CallClient(httpx2.AsyncClient):
         self.tap: CallbackTap = CallbackTap()
         """Where callbacks leave the event streams."""
         self._target = target
-        self._probe = Probe()
+        self.probe: Probe = Probe()
+        """What is known of the connection's first questions."""
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """See `httpx2.AsyncClient.send`."""
@@ -329,7 +330,7 @@ class CallClient(httpx2.AsyncClient):
             return await self._end_session(request, options)
         if request.method != "POST":
             return await super().send(request, **options)
-        refusal = self._probe.refusal(_method(request)) if self._probe.was_lost else None
+        refusal = self.probe.refusal(_method(request)) if self.probe.was_lost else None
         if refusal is not None:
             return _error_answer(request, HTTPStatus.BAD_GATEWAY, CONNECTION_CLOSED, refusal)
         try:
@@ -341,7 +342,7 @@ class CallClient(httpx2.AsyncClient):
             body = await read_whole(response, self._target.options.max_message_size)
         except httpx2.RequestError as exc:
             text = f"connection to {self._target.uri} failed: {explain(exc)}"
-            self._probe.lose(_method(request), text)
+            self.probe.lose(_method(request), text)
             return _error_answer(request, HTTPStatus.BAD_GATEWAY, CONNECTION_CLOSED, text)
         except FrameTooLarge as exc:
             text = f"the answer from {self._target.uri} is too large: {exc}"
@@ -356,6 +357,8 @@ class CallClient(httpx2.AsyncClient):
     def _checked(self, request: httpx2.Request, response: httpx2.Response, body: bytes) -> httpx2.Response:
         """The response with its body read; one that refuses without a reason is given the reason it has."""
         status = response.status_code
+        if status in FINAL_STATUSES:
+            self.probe.refused(_method(request), body, f"{self._target.uri} refused us: {status_line(response)}")
         # 404 keeps its meaning for the SDK: no such session, or a server that does not know the method.
         if status >= 400 and status != HTTPStatus.NOT_FOUND and not _is_json_rpc(body):
             text = f"{self._target.uri} refused the request: {status_line(response)}"

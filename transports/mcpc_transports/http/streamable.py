@@ -73,6 +73,7 @@ class StreamableHttpTransport:
                     target.url, http_client=client, max_sse_event_size=target.options.max_message_size
                 ) as (read, write):
                     yield TappedReader(read, client.tap), write
+            client.probe.check()
 
     @takes(StreamableServing)
     def listen(self, uri: URI, endpoint: Endpoint, options: StreamableServing) -> AbstractAsyncContextManager[Listener]:
