@@ -32,7 +32,8 @@ class Inbox:
     """News of a client's tasks, for a model: `async for news in inbox`. It ends when no task is open and all is told.
 
     An async iteration that was left by an exception or a cancellation may be begun again: questions, ends and events
-    of the news that it was left with come again, marked as told before. `News` that came before it count as read.
+    of the news that it was left with, and of those that a tool has read in that turn, come again, marked as told
+    before. `News` that came before it count as read.
 
     Args:
         client: The client whose tasks and events these are. It is listened to from now until `close`.
@@ -73,7 +74,9 @@ class Inbox:
         self._wake = wake or Wakes()
         self._pending = Pending(max_updates, max_events, budget)
         self._unread: tuple[Item, ...] = ()
-        """What the last news of the iteration held: told again if its turn does not come to its end."""
+        """What the last news of the iteration held, and what a tool has read in its turn: told again if that turn does
+        not come to its end."""
+        self._in_turn = False
         self._awake = False
         self._came: anyio.Event | None = None
         self._closed = False
@@ -81,7 +84,7 @@ class Inbox:
             client,
             self.board,
             session_id=session_id or "default",
-            wait=self.wait,
+            wait=self._wait_in_turn,
             answered=self._answered,
             limit=budget,
         )
@@ -89,6 +92,7 @@ class Inbox:
         for handle in client.tasks.values():
             if not handle.ended and session_id in (None, handle.session_id):
                 self.board.enter(handle.task_id, handle.tool_name, handle.session_id)
+                self._toolbox.hold(handle.task_id)
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,8 +121,13 @@ class Inbox:
         asks_model = is_prompt and not self.client.prompt_handlers
         if message.type == "task":
             self.board.follow(message, asks_model=asks_model)
+            if message.event == "created":
+                self._toolbox.hold(message.task_id or "")
+            elif message.terminal:
+                self._toolbox.let_go(message.task_id or "")
         else:
             for end in self.board.missed(message):
+                self._toolbox.let_go(end.task_id or "")
                 self._pending.add(end, is_question=False)
                 self._ring()
         if message.type != "task" or message.event != "created":  # that it runs is on the board
@@ -147,16 +156,19 @@ class Inbox:
         if self._unread:
             self._ring()
         self._unread = ()
+        self._in_turn = False
         return self
 
     async def __anext__(self) -> News:
         """The next news, once there is something worth a turn."""
         self._unread = ()
+        self._in_turn = False
         while (news := self.take() if self._awake or self._is_over else None) is None:
             if self._is_over:
                 raise StopAsyncIteration
             await self._until_awake()
-        self._unread = tuple(item for item in news.items if item.kind != "update")
+        self._unread = _worth_keeping(news)
+        self._in_turn = True
         return news
 
     async def wait(self, seconds: float) -> News | None:
@@ -165,6 +177,13 @@ class Inbox:
             while not self._awake and not self._is_over:
                 await self._until_awake()
         return self.take() if self._awake or self._is_over else None
+
+    async def _wait_in_turn(self, seconds: float) -> News | None:
+        """The same for a tool: a turn of the iteration that reads news and fails then has lost none of them."""
+        news = await self.wait(seconds)
+        if news is not None and self._in_turn:
+            self._unread += _worth_keeping(news)
+        return news
 
     def take(self) -> News | None:
         """Everything that waits, now, worth a turn or not; None where nothing does. For a turn that begins anyway."""
@@ -205,6 +224,10 @@ class Inbox:
         mistake of the model's is told in the answer; none raises for it.
         """
         return self._toolbox.functions()
+
+
+def _worth_keeping(news: News) -> tuple[Item, ...]:
+    return tuple(item for item in news.items if item.kind != "update")
 
 
 def _check(holds: bool, message: str) -> None:

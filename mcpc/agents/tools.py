@@ -52,7 +52,7 @@ class Toolbox:
         self._answered = answered
         self._limit = limit
         self._handles: dict[str, TaskHandle] = {}
-        """The tasks started here: a handle is what they are steered by. An ended one goes with the next start."""
+        """The open tasks: a handle is what they are steered by, and whoever began one may not have kept it."""
 
     def functions(self) -> list[ToolFn]:
         """The functions, each with a docstring and annotations."""
@@ -81,6 +81,16 @@ class Toolbox:
         shown.__signature__ = signature(method)
         return function
 
+    def hold(self, task_id: str) -> None:
+        """Keep the handle of a task that has begun, so that it can be steered."""
+        handle = self._client.tasks.get(task_id)
+        if handle is not None:
+            self._handles[task_id] = handle
+
+    def let_go(self, task_id: str) -> None:
+        """The task has ended."""
+        self._handles.pop(task_id, None)
+
     async def start_task(self, tool: str, arguments: str = "{}") -> str:
         """Start a tool in the background. It answers at once; what becomes of it comes as news.
 
@@ -89,14 +99,13 @@ class Toolbox:
             arguments: Its arguments, as a JSON object.
         """
         values = arguments_of(arguments)
-        self._handles = {name: each for name, each in self._handles.items() if not each.ended}
         # The inbox reads the messages, so what waits in the handle is for nobody and may go.
         handle = await self._client.start_task(
             tool, values, session_id=self._session_id, capacity=1, overflow="drop_oldest"
         )
-        self._handles[handle.task_id] = handle
         if handle.ended:
             return f"task {short_id(handle.task_id)} has ended already; its result is in the news"
+        self._handles[handle.task_id] = handle
         return f"started task {short_id(handle.task_id)}"
 
     async def send_to_task(self, task: str, message: str) -> str:

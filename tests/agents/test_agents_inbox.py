@@ -156,6 +156,77 @@ async def test_a_turn_that_is_cancelled_is_told_again_and_one_that_ended_is_not(
         assert [news async for news in inbox] == []
 
 
+@pytest.mark.parametrize("how", ["fails", "is cancelled"])
+async def test_what_a_tool_has_read_in_a_turn_that_goes_wrong_is_told_again(how: str) -> None:
+    bench = Bench()
+    async with following(bench) as (client, inbox):
+        first = await client.start_task("fail")
+        read: set[str] = set()
+        try:
+            with anyio.CancelScope() as scope:
+                async for news in inbox:
+                    assert news.ended == (first.task_id,)
+                    await client.start_task("choose")
+                    second = await client.start_task("fail")
+                    while second.task_id[:8] not in "".join(read):
+                        read.add(await tool(inbox, "wait_for_news")(20))
+                    if how == "fails":
+                        raise RuntimeError("the model is out of order")
+                    scope.cancel()
+                    await anyio.lowlevel.checkpoint()
+        except RuntimeError:
+            pass
+        ended: set[str] = set()
+        async for news in inbox:
+            ended.update(news.ended)
+            for prompt in news.questions:
+                await tool(inbox, "answer_question")(prompt.id, "1")
+        assert {first.task_id, second.task_id} <= ended
+        assert len(ended) == 3
+
+
+async def test_a_task_whose_starter_kept_no_handle_is_answered_once_and_ends_once() -> None:
+    bench = Bench()
+    async with following(bench) as (client, inbox):
+        await client.start_task("choose")
+        answers: list[str] = []
+        ended: list[str] = []
+        async for news in inbox:
+            ended += news.ended
+            for prompt in news.questions:
+                answers.append(await tool(inbox, "answer_question")(prompt.id, "2"))
+        assert answers == ["answered"]
+        assert len(ended) == 1
+
+
+async def test_a_slow_model_misses_no_question_and_no_end_of_what_comes_in_its_turn() -> None:
+    bench = Bench()
+    async with following(bench, budget=600, max_updates=2) as (client, inbox):
+        await client.start_task("fail")
+        ended: set[str] = set()
+        asked = shown = left_out = turns = 0
+        async for news in inbox:
+            turns += 1
+            ended.update(news.ended)
+            shown += sum(item.kind == "update" for item in news.items)
+            left_out += news.left_out
+            for prompt in news.questions:
+                asked += 1
+                await tool(inbox, "answer_question")(prompt.id, "1")
+            if turns == 1:  # while the model thinks, all of this happens and is over
+                for n in (4000, 3000):
+                    await client.start_task("count", {"n": n})
+                bench.go.set()
+                tasks = [await client.start_task("fail") for _ in range(5)]
+                await client.start_task("choose")
+                for task in tasks:
+                    with pytest.raises(mcpc.TaskFailed):
+                        await task.result()
+        assert (len(ended), asked) == (9, 1)
+        assert shown + left_out >= 7000
+        assert len(inbox._pending) == 0  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_a_model_starts_is_asked_answers_and_learns_the_end() -> None:
     bench = Bench()
     async with following(bench, session_id="chat") as (_, inbox):
