@@ -15,7 +15,7 @@ import pytest
 import trio.testing
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from mcp_types import TextContent
+from mcp_types import ElicitResult, TextContent
 
 import mcpc
 from mcpc.uri import listen_at
@@ -183,5 +183,38 @@ def test_a_host_of_five_seconds_runs_a_tool_of_thirty_by_the_clock(mode: Mode) -
                 assert anyio.current_time() - before >= 30
                 assert [entry["number"] for entry in seen] == list(range(1, 12))  # each of them once
         assert ended == ["done"]
+
+    in_virtual_time(main)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_caller_is_asked_while_it_waits_and_by_the_companions_once_it_has_a_handle(mode: Mode) -> None:
+    asked: list[str] = []
+
+    async def answer(context: Any, params: Any) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"answer": "a"})
+
+    async def main() -> None:
+        server = MCPServer[Any]("asks", log_level="CRITICAL")
+        callbacks = mcpc.MCPCHelper(server, plain="handle", after=4.0)
+
+        @callbacks.tool()
+        async def asks(task: mcpc.Task) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+            first = await task.ask("at once?", choices=["a"])
+            await anyio.sleep(10)
+            return {"answers": [first, await task.ask("later?", choices=["b"])]}
+
+        async with mcpc.listen(server, "memory://asks") as listener:
+            async with mcp.Client(mcpc.connect(listener.uri), mode=mode, elicitation_callback=answer) as client:
+                told = await hosted(client, "asks", {})
+                assert asked == ["at once?"]
+                while not told.get("questions"):
+                    told = await hosted(client, "task_news", {"task_id": told["task_id"], "since": told["since"]})
+                told = await hosted(client, "task_answer", {"task_id": told["task_id"], "answer": "b"})
+                while told["status"] != "complete":
+                    told = await hosted(client, "task_news", {"task_id": told["task_id"]})
+                assert told["result"] == {"answers": ["a", "b"]}
+        assert asked == ["at once?"]
 
     in_virtual_time(main)

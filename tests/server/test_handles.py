@@ -27,17 +27,15 @@ def server(request: pytest.FixtureRequest, anyio_backend: str) -> Any:
 
 
 class Host:
-    """A host with a fake model: it calls tools, each within the host's few seconds, and reads what they answer."""
+    """A host with a fake model: it calls tools, and reads the answers. Its seconds are in `test_patient_callers`."""
 
-    def __init__(self, client: mcp.Client, patience: float = 5.0) -> None:
+    def __init__(self, client: mcp.Client) -> None:
         self._client = client
-        self._patience = patience
         self.calls = 0
 
     async def call(self, tool: str, **arguments: Any) -> CallToolResult:
         self.calls += 1
-        with anyio.fail_after(self._patience):  # where it would give the tool up
-            return await self._client.call_tool(tool, arguments)
+        return await self._client.call_tool(tool, arguments)
 
     async def told(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """What a call says, as the model reads it."""
@@ -76,7 +74,11 @@ async def test_a_model_in_a_host_that_waits_seconds_runs_a_longer_task_to_its_en
                 handle = await host.told("research", topic="ants")
                 task_id, since = handle["task_id"], handle["since"]
                 assert handle["status"] == "running"
-                assert [entry["value"] for entry in handle["news"]] == [{"status": "reading"}]
+                heard = list(handle["news"])
+                while not heard:  # on a busy machine the handle may be first
+                    news = await host.told("task_news", task_id=task_id, since=since)
+                    heard, since = news["news"], news["since"]
+                assert [entry["value"] for entry in heard] == [{"status": "reading"}]
                 nothing = await host.told("task_news", task_id=task_id, since=since)
                 assert nothing["news"] == []  # it waited, and nothing came
                 go.set()
@@ -175,12 +177,11 @@ async def test_a_caller_that_can_be_asked_is_asked_while_it_waits_and_by_the_com
         async with mcpc.listen(server, "memory://handles") as listener:
             async with mcp.Client(mcpc.connect(listener.uri), elicitation_callback=answer) as client:
                 host = Host(client)
-                handle = await host.told("asks")
+                news = await host.told("asks")
                 go.set()
-                news = handle
-                while not news.get("questions"):
-                    news = await host.told("task_news", task_id=handle["task_id"], since=news["since"])
-                await host.told("task_answer", task_id=handle["task_id"], answer="b")
                 while news["status"] != "complete":
-                    news = await host.told("task_news", task_id=handle["task_id"])
+                    for question in news.get("questions", []):  # the first too, where the machine was that slow
+                        (fitting,) = question["choices"]
+                        news = await host.told("task_answer", task_id=news["task_id"], answer=fitting)
+                    news = await host.told("task_news", task_id=news["task_id"])
                 assert news["result"] == {"answers": ["a", "b"]}
