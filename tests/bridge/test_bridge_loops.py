@@ -64,7 +64,7 @@ async def test_a_loop_over_any_transport_is_refused_with_an_error_that_says_so(
     monkeypatch.setattr(hub, "LOOP_PATIENCE", 0.2)
     # each end of a loop must be known before the other is there
     one, other = (SCHEMES[scheme].format(port=free_port()) for scheme in (come, go))
-    with anyio.fail_after(90):
+    with anyio.fail_after(280):
         async with mcpc.bridging(one, other, shared=shared), mcpc.bridging(other, one, shared=shared):
             with pytest.raises(Exception, match="leads back to another"):
                 async with mcpc.Client(one, mode=mode, open_timeout=60):

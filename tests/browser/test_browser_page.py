@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 BROWSER = ROOT / "examples" / "browser"
 SCREENSHOTS = ROOT / ".work" / "screenshots"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 
 STOP_FOREIGN = """fetch("/mcp", {

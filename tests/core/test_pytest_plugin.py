@@ -85,7 +85,7 @@ def test_what_was_made_stays_beyond_the_scopes_that_it_was_made_in(tmp_path: Pat
     code = f"""{SERVER}
 @pytest.mark.anyio
 async def test_it(mcpc_client, mcpc_server):
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         served = await mcpc_server(server, "memory://small")
         async with anyio.create_task_group():
             client = await mcpc_client(served.uri)

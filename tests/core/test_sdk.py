@@ -124,7 +124,7 @@ async def test_requests_of_one_client_share_what_is_known_of_it() -> None:
     assert (one.client_info.name, another.client_info.name) == ("one", "another")
     assert all(connection.client_capabilities is not None for connection in seen)
     assert seen[0] is not seen[1]
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         await seen[-1].initialized.wait()
     for number in range(20):
         async with mcp.Client(server, client_info=Implementation(name=f"{number}", version="1")) as client:

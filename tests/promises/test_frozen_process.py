@@ -57,7 +57,7 @@ async def test_what_stood_still_beyond_its_lease_is_fenced_when_it_goes_on(tmp_p
     arguments = [f"{app}:server", "tcp://127.0.0.1:0", "--store", f"sqlite:{tmp_path}/tasks.db"]
     seen: list[mcpc.MCPCMessage] = []
     with (
-        anyio.fail_after(120),
+        anyio.fail_after(280),
         served(*arguments, env={"NAME": "one"}) as (one, (at_one,)),
         served(*arguments, env={"NAME": "two"}) as (_, (at_two,)),
     ):

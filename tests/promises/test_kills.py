@@ -45,5 +45,5 @@ def starting() -> Generator[Servers]:
 async def test_a_server_that_dies_there_loses_nothing(
     step: str, policy: str, n: int, tmp_path: Path, starting: Servers
 ) -> None:
-    with anyio.fail_after(90):
+    with anyio.fail_after(280):
         await Killing(starting, f"{tmp_path}/tasks.db", lives_of(step, n)).run(policy)

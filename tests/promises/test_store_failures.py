@@ -78,7 +78,7 @@ class Seen:
 @asynccontextmanager
 async def connected(app: App) -> AsyncGenerator[tuple[mcpc.Client, Seen]]:
     seen = Seen()
-    with anyio.fail_after(90):
+    with anyio.fail_after(280):
         async with mcpc.listen(app.server, "tcp://127.0.0.1:0") as at:
             async with mcpc.Client(at.uri, on_connection=seen.states.append) as client:
                 client.add_event_listener(seen.messages.append)

@@ -60,7 +60,7 @@ async def test_the_other_server_takes_over_clients_and_tasks_of_one_that_is_kill
         asked.append(prompt.message)
         return 20
 
-    with anyio.fail_after(120), served(*arguments) as (one, (at_one,)), served(*arguments) as (_, (at_two,)):
+    with anyio.fail_after(280), served(*arguments) as (one, (at_one,)), served(*arguments) as (_, (at_two,)):
         async with mcpc.Client(at_one, reconnect=False, channel_file=tmp_path / "channel") as client:
             client.add_event_listener(seen.append)
             client.on_prompt(answer)

@@ -107,7 +107,7 @@ async def test_a_worker_that_is_killed_loses_nothing_and_one_that_is_stopped_han
     with ExitStack() as stack:
         _, (uri,) = stack.enter_context(served(f"{app}:server", "tcp://127.0.0.1:0", "--store", store))
         doomed = stack.enter_context(worker(app, store))
-        with anyio.fail_after(120):
+        with anyio.fail_after(280):
             async with mcpc.Client(uri) as client:
                 client.add_event_listener(seen.append)
                 client.on_prompt(answer)

@@ -112,7 +112,7 @@ async def test_five_thousand_races_of_stop_against_complete_end_with_one_termina
             await anyio.lowlevel.checkpoint()
         return number
 
-    with anyio.fail_after(110):
+    with anyio.fail_after(280):
         async with mcpc.Client(server) as client:
             terminals: dict[str, int] = {}
 

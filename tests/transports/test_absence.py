@@ -166,7 +166,7 @@ async def test_a_session_that_was_begun_and_never_used_ends_soon(
 ) -> None:
     """As when its client dies, or loses the connection, before it has read the answer that names the session."""
     scene = Scene()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with opened(scene, max_sessions=2, json_response=json_response) as client:
             monkeypatch.setattr(absence, "UNUSED", 0.0001)
             for _ in range(3):  # the third finds no room unless the first has ended

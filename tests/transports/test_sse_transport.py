@@ -186,7 +186,7 @@ async def test_a_question_for_the_era_that_gets_lost_is_not_taken_for_an_older_s
         return head if request.startswith(b"GET") else b""
 
     heard: list[bytes] = []
-    with scripted_server(answer, heard) as port, anyio.fail_after(30), pytest.RaisesGroup(LOST, flatten_subgroups=True):
+    with scripted_server(answer, heard) as port, anyio.fail_after(60), pytest.RaisesGroup(LOST, flatten_subgroups=True):
         async with Client(dialled(f"sse+http://127.0.0.1:{port}/sse")):
             raise AssertionError("it connected")
     assert b"server/discover" in b"".join(heard)

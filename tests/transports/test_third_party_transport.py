@@ -221,7 +221,7 @@ def test_the_contract_can_be_run_against_it(site: Path) -> None:
         from mcpc.testing import check_transport
 
         async def main():
-            with anyio.fail_after(90):
+            with anyio.fail_after(280):
                 await check_transport("loop://contract")
 
         try:
