@@ -160,7 +160,7 @@ async def test_a_turn_that_is_cancelled_is_told_again_and_one_that_ended_is_not(
 async def test_what_a_tool_has_read_in_a_turn_that_goes_wrong_is_told_again(how: str) -> None:
     bench = Bench()
     async with following(bench) as (client, inbox):
-        first = await client.start_task("fail")
+        first = second = await client.start_task("fail")
         read: set[str] = set()
         try:
             with anyio.CancelScope() as scope:
