@@ -112,6 +112,38 @@ async def test_a_signal_ends_the_process_whatever_hangs(what: str, number: signa
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("what", "address"),
+    [
+        ("blocked", "http://127.0.0.1:0/mcp"),
+        ("stubborn", "http://127.0.0.1:0/mcp"),
+        ("stubborn", "sse+http://127.0.0.1:0/sse"),
+        ("blocked", "ws://127.0.0.1:0/mcp"),
+    ],
+)
+async def test_a_signal_ends_a_web_server_too(what: str, address: str, tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(SERVER.replace("tcp://127.0.0.1:0", address))
+    with subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            uri = (await anyio.to_thread.run_sync(process.stdout.readline)).strip()
+            with anyio.fail_after(60):
+                async with mcpc.Client(uri, reconnect=False) as client:
+                    async for message in await client.start_task(what):
+                        if message.event == "update":
+                            break
+                    process.send_signal(signal.SIGTERM)  # with the client there, and listening
+                    out, _ = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=40))
+            assert process.returncode == 0
+            assert "lifespan closed" in out
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("what", ["plain", "blocked"])
 async def test_the_client_s_death_ends_a_server_over_stdio_though_a_tool_blocks(what: str, tmp_path: Path) -> None:
     script = tmp_path / "server.py"
