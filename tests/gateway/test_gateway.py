@@ -287,7 +287,7 @@ async def test_the_status_route_says_who_is_up_and_asks_for_the_token_where_ther
             mcpc.listen(gateway.server, "http://127.0.0.1:0/mcp", token_verifier=OneToken()) as listener,
             httpx2.AsyncClient() as http,
         ):
-            await until(gateway, "good", "up")
+            await polled(lambda: gateway.status()[0].tools)  # it is up, and has listed them
             await until(gateway, "broken", "down")
             where = listener.uri.replace("/mcp", "/status")
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic s3cret"}):
