@@ -8,6 +8,7 @@ from benchmarks.runner import Result
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.base import Case, Metric, Scale
 from benchmarks.scenarios.endings import ending
+from benchmarks.scenarios.held import ENDED, RUNNING
 from benchmarks.scenarios.latency import LOADED
 from benchmarks.scenarios.restart import EMPTY, found
 from benchmarks.scenarios.shapes import HEADLINE, HELD
@@ -27,7 +28,8 @@ class Goal:
     scenario: str
     first: tuple[str, str]
     """Peer and transport."""
-    second: tuple[str, str]
+    second: tuple[str, str] | None
+    """The same of the other; None: the number of the first is judged as it is."""
     at_least: float
     aim: float
     variant: str | None = None
@@ -47,9 +49,10 @@ class Goal:
         return next((metric for metric in metrics if metric.name == self.measure), metrics[0])
 
     @property
-    def sides(self) -> tuple[tuple[str, str, str | None], tuple[str, str, str | None]]:
-        """Peer, transport and variant of both."""
-        return (*self.first, self.variant), (*self.second, self.second_variant or self.variant)
+    def sides(self) -> list[tuple[str, str, str | None]]:
+        """Peer, transport and variant of both, or of the one."""
+        first = (*self.first, self.variant)
+        return [first] if self.second is None else [first, (*self.second, self.second_variant or self.variant)]
 
     def how(self) -> Callable[[float, float], float]:
         """Of two numbers, the one that is judged."""
@@ -86,6 +89,20 @@ def _size(title: str, transport: str, peer: str, size: str, at_least: float, aim
 def _smaller(title: str, scenario: str, ours: str, theirs: tuple[str, str], at_least: float, aim: float) -> Goal:
     """What a peer does in less time is better."""
     return Goal(title, scenario, ("mcpc", ours), theirs, at_least, aim, smaller_is_better=True)
+
+
+def _number(
+    title: str,
+    scenario: str,
+    ours: tuple[str, str],
+    at_least: float,
+    aim: float,
+    *,
+    variant: str | None = None,
+    measure: str | None = None,
+) -> Goal:
+    """A number of ours alone, of which less is better."""
+    return Goal(title, scenario, ours, None, at_least, aim, variant=variant, smaller_is_better=True, measure=measure)
 
 
 WS, UNIX = ("mcpc", "ws"), ("mcpc", "unix")
@@ -208,6 +225,14 @@ GOALS = (
         second_variant=ending(1000),
         smaller_is_better=True,
     ),
+    _number("ending 30 000 tasks: µs of each", "endings", UNIX, 110, 80, variant=ending(30_000)),
+    _number("memory of a running task, KiB", "held", UNIX, 14, 10, variant=RUNNING),
+    _number("memory of a task that has ended, KiB", "held", UNIX, 2, 1, variant=ENDED),
+    _number("round trips before the first call, tcp", "first call", ("mcpc", "tcp"), 1, 1, measure="before"),
+    _number("`import mcpc` ÷ `import mcp`", "starting", ("mcpc", "stdio"), 1.03, 1.01, measure="import_ratio"),
+    _number(
+        "a stdio server's first answer ÷ the SDK's", "starting", ("mcpc", "stdio"), 1, 0.95, measure="answer_ratio"
+    ),
     Goal("SQLite ÷ no store, callbacks/s over tcp", "throughput", ("mcpc+sqlite", "tcp"), ("mcpc", "tcp"), 0.6, 0.9),
     Goal(
         "SQLite: CPU of the server added a callback, µs",
@@ -271,13 +296,16 @@ def judge(results: Mapping[str, Result]) -> list[Judgement]:
     """The goals of which both sides were measured."""
     judgements: list[Judgement] = []
     for goal in GOALS:
-        first, second = (_find(results.values(), goal, side) for side in goal.sides)
-        if first is None or second is None:
-            continue
-        ratio = compare(first.values(goal.metric), second.values(goal.metric), goal.how())
+        values = [[] if found is None else found.values(goal.metric) for found in _sides_of(goal, results.values())]
+        first, second = values if len(values) == 2 else (values[0], [1.0] * len(values[0]))
+        ratio = compare(first, second, goal.how())
         if ratio is not None:
             judgements.append(Judgement(goal, ratio, goal.verdict(ratio.value)))
     return judgements
+
+
+def _sides_of(goal: Goal, results: Iterable[Result]) -> list[Result | None]:
+    return [_find(results, goal, side) for side in goal.sides]
 
 
 def _find(results: Iterable[Result], goal: Goal, side: tuple[str, str, str | None]) -> Result | None:

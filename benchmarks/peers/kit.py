@@ -40,6 +40,8 @@ class Job:
     """Messages a second; 0 is as fast as it goes."""
     connections = 1
     tasks = 1
+    held = ""
+    """Of tasks whose memory is measured: whether they run, or have ended, in the words of the scenario."""
     notify = "log"
     """How a peer without callbacks pushes: `log`, `progress` or `custom`."""
     mode = "auto"

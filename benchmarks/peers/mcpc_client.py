@@ -19,6 +19,7 @@ import mcp
 import mcpc_server
 import replicas
 import sampling
+import starting
 
 import mcpc
 import relay
@@ -223,6 +224,29 @@ async def memory(todo: kit.Job) -> dict:
     return {"bytes": (after - before) / todo.connections}
 
 
+async def held(todo: kit.Job) -> dict:
+    """What the server holds for each task, while it runs or once it has ended."""
+    begin = _begin_all if todo.held == "that run" else _end_all
+    async with serving(todo) as (uri, process), connected(uri, 1) as (client,):
+        await begin(client, 20)
+        before = await kit.settled(process.pid)
+        await begin(client, todo.tasks)
+        after = await kit.settled(process.pid)
+        await client.call_tool("go", {})
+    return {"bytes": (after - before) / todo.tasks}
+
+
+async def _begin_all(client: mcpc.Client, number: int) -> None:
+    for _ in range(number):
+        await client.start_task("finish", {"number": 0, "delay": 0})
+
+
+async def _end_all(client: mcpc.Client, number: int) -> None:
+    for _ in range(number):
+        task = await client.start_task("flood", {"count": 0, "size": 0})
+        await task.result()
+
+
 async def resume(todo: kit.Job) -> dict:
     """From the moment that the network fails until the next message is there."""
     async with serving(todo) as (uri, _):
@@ -321,7 +345,13 @@ async def first_call(todo: kit.Job) -> dict:
                     if number:  # the first one warms up
                         times.append((kit.CLOCK() - started) / 1e9)
     middle = statistics.median(times)
-    return {"milliseconds": 1000 * middle, "round_trips": middle / (2 * todo.delay)}
+    round_trips = middle / (2 * todo.delay)
+    return {"milliseconds": 1000 * middle, "round_trips": round_trips, "before": round(round_trips) - 1}
+
+
+async def begun(todo: kit.Job) -> dict:
+    """Imports and servers, begun anew again and again: nothing else runs meanwhile."""
+    return starting.measured(todo.count)
 
 
 async def disk(todo: kit.Job) -> dict:
@@ -372,6 +402,8 @@ SCENARIOS = {
     "results": results,
     "endings": endings,
     "first call": first_call,
+    "held": held,
+    "starting": begun,
     "connections": connections,
     "latency": latency,
     "tailed": tailed,

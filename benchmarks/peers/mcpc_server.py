@@ -26,14 +26,20 @@ GATE = kit.Gate()
 
 def most_tasks(todo: kit.Job) -> int:
     """How many tasks may run at once."""
-    return max(1000, todo.tasks + 10)
+    return max(1000, todo.tasks + 100)
 
 
 def make_server(todo: kit.Job) -> MCPServer:
     """A server with the tools that the scenarios call."""
     server = MCPServer("bench", log_level="ERROR")
     store = todo.store.format(path=todo.path) or None
-    callbacks = mcpc.MCPCHelper(server, max_tasks=most_tasks(todo), client_share=1.0, store=store)
+    callbacks = mcpc.MCPCHelper(
+        server,
+        max_tasks=most_tasks(todo),
+        max_ended_tasks=max(10_000, most_tasks(todo)),
+        client_share=1.0,
+        store=store,
+    )
 
     @callbacks.tool(run=todo.run)
     async def flood(task: mcpc.Task, count: int, size: int, rate: float = 0, gated: bool = False) -> int:

@@ -22,6 +22,8 @@ class Scale:
     result_size: int = 5_000_000
     results: int = 10
     first_calls: int = 5
+    starts: int = 7
+    held: int = 5000
     fanout: int = 1000
     idle: int = 500
     tasks: tuple[int, ...] = (1, 100, 10_000)
@@ -46,6 +48,8 @@ QUICK = Scale(
     result_size=50_000,
     results=2,
     first_calls=1,
+    starts=1,
+    held=20,
     fanout=20,
     idle=20,
     tasks=(1, 10),

@@ -16,9 +16,11 @@ SCENARIO = Scenario(
     "first call",
     "The first call at 50 ms",
     "A client dials, calls a plain tool, and has its answer; a relay holds all bytes back for 25 ms each way. The "
-    "round trips are the time divided by 50 ms, the opening of the connection included.",
+    "round trips are the time divided by 50 ms, the opening of the connection included, in whole ones those before the "
+    "call's own.",
     (
         Metric("round_trips", "round trips", "", higher_is_better=False),
+        Metric("before", "before the call", "", higher_is_better=False),
         Metric("milliseconds", "time", "ms", higher_is_better=False),
     ),
     _cases,

@@ -21,6 +21,7 @@ from benchmarks.goals import GOALS, judge
 from benchmarks.runner import Failure, Result, Runner
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.base import Case
+from benchmarks.scenarios.held import ENDED
 from benchmarks.stats import compare, summarise
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,7 +220,13 @@ def test_goals_are_judged_where_both_sides_were_measured() -> None:
 def test_each_goal_names_a_case_that_is_run() -> None:
     keys = {(case.scenario, case.peer.name, case.transport) for case in select(parser().parse_args([]))}
     for goal in GOALS:
-        assert {(goal.scenario, *goal.first), (goal.scenario, *goal.second)} <= keys, goal.title
+        assert {(goal.scenario, peer, transport) for peer, transport, _ in goal.sides} <= keys, goal.title
+
+
+def test_a_number_of_ours_alone_is_judged_as_it_is() -> None:
+    ended = _result("held", "mcpc", "unix", {"bytes": 3 * 512}, {"bytes": 3 * 512}, variant=ENDED)
+    (found,) = judge({ended.case.key: ended})
+    assert (found.ratio.value, found.ratio.high, found.verdict) == (1.5, 1.5, "least")
 
 
 def test_losses_show_in_the_table_and_in_the_sum() -> None:
