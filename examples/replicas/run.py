@@ -28,7 +28,7 @@ from clients import Seen, Work, follow
 HERE = Path(__file__).parent
 MCPC = str(Path(sys.executable).with_name("mcpc"))
 EVERY = 2.0
-"""Seconds between two kills; more, where a server and a worker take longer to be at work again."""
+"""Seconds between two kills; more, where it takes longer until all are at work again."""
 READY = re.compile(rb"^(serving|working for) ", re.MULTILINE)
 """What a process says once it is ready."""
 PATIENCE = 240.0
@@ -139,9 +139,11 @@ class Stage:
                 process.running.wait()
 
     async def kill(self, chosen: random.Random) -> None:
-        """Kill a server and a worker that are at work, and start them again."""
+        """Kill a server and a worker, and start them again. Both of a kind are at work then, so one is left."""
         for alike in (self.servers, self.workers):
-            process = chosen.choice(await some_at_work(alike))
+            for process in alike:
+                await process.until_at_work()
+            process = chosen.choice(alike)
             await process.end(signal.SIGKILL)
             print(f"killed: {process.name}")
             process.start()
@@ -153,14 +155,6 @@ class Stage:
             process.start()
             await process.until_at_work()
             print(f"restarted: {process.name}")
-
-
-async def some_at_work(processes: list[Process]) -> list[Process]:
-    """Those that are at work, once any is."""
-    with anyio.fail_after(180):
-        while not (found := [process for process in processes if process.is_at_work]):  # noqa: ASYNC110 - it is enough to look
-            await anyio.sleep(0.05)
-    return found
 
 
 async def until_open(port: int) -> None:
