@@ -216,23 +216,27 @@ class Shelf:
     async def _report_while_fed(self, until: float) -> None:
         while self._fed and anyio.current_time() < until:
             await anyio.sleep(FED_INTERVAL)
-            await self._report(self._fed)
+            if not await self._report(self._fed):
+                await anyio.sleep(RETRY)  # it is away: often is for a store that hears it
             self._fed = {journal: None for journal in self._fed if self._is_behind(journal)}
 
     def _is_behind(self, journal: StoredJournal) -> bool:
         """Whether the reader of a journal is still to be sent something, or the store to be told."""
         return journal.reader is not None and self._told.get(journal.key, 0) < journal.mailbox.head
 
-    async def _report(self, journals: Iterable[Journal]) -> None:
+    async def _report(self, journals: Iterable[Journal]) -> bool:
+        """Tell it once; whether the store was there to hear it."""
         cursors = {
             journal.key: journal.sent
             for journal in journals
             if journal.reader is not None and journal.sent > self._told.get(journal.key, 0)
         }
         if not cursors:
-            return
+            return True
         try:
             await self._store().sent(self._runner, cursors)
             self._told.update(cursors)
         except StoreError as exc:
             logger.debug("the store was not told what was sent: %s", exc)
+            return False
+        return True

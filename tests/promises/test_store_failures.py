@@ -1,9 +1,10 @@
-"""What goes wrong with a store's file under a running server: the stated error, nothing done twice, and it goes on."""
+"""What goes wrong with a store under a running server: the stated error, nothing done twice, and it goes on."""
 
+import gc
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +16,7 @@ from mcp.server import MCPServer
 import mcpc
 from mcpc.store import Store
 from mcpc.store_uri import open_store
+from redis_kit import RedisServer, redis_server
 from store_trouble import lock_held, small_disk
 
 pytestmark = pytest.mark.anyio
@@ -165,6 +167,57 @@ async def test_a_file_at_its_bound_refuses_what_has_no_room_and_takes_the_rest(t
         assert await task.result() == "done"
         assert len(seen.of(task)) == 4
         assert app.runs == {"once": 1}
+
+
+# --- a Redis without memory ---
+
+
+@contextmanager
+def redis_alone(folder: Path) -> Generator[RedisServer]:
+    """A Redis, and whatever its client leaves behind, which is collected before the next test."""
+    with redis_server("valkey", folder) as redis:
+        yield redis
+    gc.collect()
+
+
+# The Redis client leaves streams of its own open where a call is cancelled.
+client_leaves_streams_open = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@client_leaves_streams_open
+async def test_a_redis_without_memory_holds_workers_back_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with redis_alone(tmp_path) as redis:
+        app = App(redis.uri, lease=600.0)
+        async with connected(app) as (client, seen):
+            task = await begun(client, "once", size=50_000)
+            redis.say("CONFIG SET maxmemory 1")
+            app.go.set()
+            await refused(client, "again", "no memory left")
+            assert seen.of(task) == ["first"], "nothing is shown that is not kept"
+            assert not app.durable.is_set()
+            redis.say("CONFIG SET maxmemory 0")
+            assert await task.result() == "done"
+            assert [update[-1] for update in seen.of(task)[1:]] == ["0", "1", "2"]
+            assert app.runs == {"once": 1}
+            assert await (await client.start_task("once")).result() == "done"
+
+
+@client_leaves_streams_open
+async def test_a_redis_that_has_no_memory_for_longer_than_the_lease_ends_each_task_once(tmp_path: Path) -> None:
+    with redis_alone(tmp_path) as redis:
+        app = App(redis.uri, lease=1.0)
+        async with connected(app) as (client, seen):
+            task, other = await begun(client, "once"), await begun(client, "again")
+            redis.say("CONFIG SET maxmemory 1")
+            await app.given_up.wait()
+            redis.say("CONFIG SET maxmemory 0")
+            with pytest.raises(mcpc.TaskInterrupted):
+                await task.result()
+            assert await other.result() == "done"
+            assert app.runs == {"once": 1, "again": 2}
+            assert seen.of(task) == ["first"]
+            app.go.set()
+            assert await (await client.start_task("once")).result() == "done"
 
 
 # --- a file that goes away ---
