@@ -54,6 +54,9 @@ class StoreLimits:
     as many, no task of the channel is entered."""
     max_tasks_per_channel: int = 1000
     """Tasks of a channel that have not ended."""
+    max_queued: int = 10_000
+    """Tasks of one tool that wait for a worker; with as many, no other is entered for one. A task that is to run again
+    is never refused."""
     max_ended_tasks: int = 10_000
     """Ended tasks that are remembered; beyond it `sweep` forgets the first ended (not its terminal message)."""
     max_inputs: int = 1000

@@ -76,6 +76,9 @@ class Intake:
         """A refusal of the store's, in which the server's author knows the limit by name."""
         if refusal.limit is None:
             return refusal
+        if refusal.limit == "max_queued":
+            text = f"{refusal}; MCPCHelper(server, max_queued=…) sets it"
+            return TooManyTasks(text, limit=refusal.limit, value=refusal.value)
         name = "max_tasks" if self._workshop.limits.max_tasks_per_client is None else "max_tasks_per_client"
         return TooManyTasks(
             f"{refusal.value} tasks of this client run or wait, at all servers of this store together, which is the "

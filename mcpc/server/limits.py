@@ -20,6 +20,8 @@ class Limits:
     max_tasks_per_client: int | None = None
     """Tasks of one client that run at once; None leaves it to `client_share`. With a store, those of its channel at all
     servers together, the waiting ones too."""
+    max_queued: int = 10_000
+    """Tasks of one tool that wait for a worker, at all servers of a store together; over it a call is refused."""
     abandon_after: float | None = None
     """Seconds without its client listening or asking after which a task is stopped; None for never. Not for tasks in a
     store: their clients may be listening to another process."""

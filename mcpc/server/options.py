@@ -25,6 +25,7 @@ class LimitOptions(TypedDict, total=False):
     client_share: float
     max_tasks: int
     max_tasks_per_client: int | None
+    max_queued: int
     abandon_after: float | None
     max_ended_tasks: int
     max_ended_bytes: int

@@ -13,6 +13,7 @@ from mcp_types import ElicitResult
 
 import mcpc
 from redis_kit import redis_server
+from sep2663_kit import by_hand
 
 pytestmark = [
     pytest.mark.anyio,
@@ -268,6 +269,65 @@ async def test_a_client_s_tasks_are_bounded_at_all_servers_together(store: str, 
                 await (await there.start_task(tool)).stop()
             async with mcpc.Client(two) as another:
                 await (await another.start_task(tool)).stop()
+
+
+async def test_tasks_that_wait_for_a_worker_are_bounded_at_all_servers_together(store: str) -> None:
+    async with served(store, max_queued=2) as one, served(store, max_queued=2) as two:
+        async with mcpc.Client(one) as here, mcpc.Client(two) as there:
+            tasks = [await client.start_task("count", {"n": 1}) for client in (here, there)]
+            for client in (here, there):
+                refused = await client.start_task("count", {"n": 1})
+                with pytest.raises(mcpc.TooManyTasks, match="wait for a worker") as caught:
+                    await refused.result()
+                assert (caught.value.limit, caught.value.value) == ("max_queued", 2)
+            async with working(make_server(store, max_queued=2)):
+                assert [await task.result() for task in tasks] == [{"rows": 1}] * 2
+                assert await (await there.start_task("count", {"n": 1})).result() == {"rows": 1}
+
+
+async def test_a_worker_s_task_of_the_extension_is_got_answered_cancelled_and_pushed_at_either_server(
+    store: str,
+) -> None:
+    async with served(store) as one, served(store) as two, working(make_server(store)):
+        async with by_hand(one) as here, by_hand(two) as there:
+            gathering = (await here.call("gather"))["taskId"]
+            waiting = (await there.call("wait"))["taskId"]
+            stream = await there.listen(gathering, waiting)
+            state = await there.until(gathering, "input_required")
+            assert (await here.ask("tasks/get", {"taskId": gathering}))["status"] == "input_required"
+            (key,) = state["inputRequests"]
+            response = {"action": "accept", "content": {"answer": "b"}}
+            await there.ask("tasks/update", {"taskId": gathering, "inputResponses": {key: response}})
+            await here.until(gathering, "working")
+            await here.ask("tasks/cancel", {"taskId": waiting})
+            await there.until(waiting, "cancelled")
+            await there.ask("tasks/cancel", {"taskId": gathering})
+            await here.until(gathering, "cancelled")
+            pushed: dict[str, list[str]] = {gathering: [], waiting: []}
+            while [states[-1:] for states in pushed.values()] != [["cancelled"], ["cancelled"]]:
+                message = await stream.next()
+                if message["method"] == "notifications/tasks":
+                    pushed[message["params"]["taskId"]].append(message["params"]["status"])
+            assert [states.count("cancelled") for states in pushed.values()] == [1, 1]
+
+
+async def test_a_worker_s_result_is_got_and_pushed_at_a_server_that_was_not_called(store: str) -> None:
+    async with served(store) as one, served(store) as two:
+        async with by_hand(one) as here, by_hand(two) as there:
+            counting = (await here.call("count", {"n": 3}))["taskId"]
+            failing = (await here.call("fail"))["taskId"]
+            stream = await there.listen(counting, failing)
+            async with working(make_server(store)):  # only now, so that both were listened to before they ended
+                state = await there.until(counting, "completed")
+                assert state["result"]["structuredContent"] == {"rows": 3}
+                failed = await there.until(failing, "completed")  # the call is answered, with an error of the tool
+                assert failed["result"]["isError"] is True
+                ended: dict[str, str] = {}
+                while len(ended) < 2:
+                    message = await stream.next()
+                    if message["method"] == "notifications/tasks" and message["params"]["status"] != "working":
+                        ended[message["params"]["taskId"]] = message["params"]["status"]
+        assert ended == {counting: "completed", failing: "completed"}
 
 
 async def test_the_lifespan_of_the_server_is_entered_in_the_worker(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from mcpc.stored import (
 )
 from mcpc_stores.memory.data import Channel, Data, Task
 from mcpc_stores.memory.log import Channels, jump
+from mcpc_stores.refusals import queue_full
 
 __all__ = ["Tasks"]
 
@@ -59,6 +60,8 @@ class Tasks:
         if task.key is not None and (known := self._data.keys.get((task.channel, task.key))) is not None:
             return Entered(known, None, is_new=False)
         self._check_room(channel, task.task_id)
+        if runner is None:
+            self._check_queue(task.tool_name)
         token = 0 if runner is None else 1
         stored = StoredTask(
             task_id=task.task_id,
@@ -95,6 +98,11 @@ class Tasks:
             )
         if self._channels.crowded(channel):
             raise TooManyTasks("too many results of this client wait to be read; it must listen before it starts more")
+
+    def _check_queue(self, tool: str) -> None:
+        waiting = sum(t.stored.status == "queued" and t.stored.tool_name == tool for t in self._data.tasks.values())
+        if waiting >= self._limits.max_queued:
+            raise queue_full(self._limits.max_queued)
 
     def append(self, entry: Entry) -> Receipt:
         """Let one entry land."""

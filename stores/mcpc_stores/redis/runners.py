@@ -118,10 +118,24 @@ class RedisRunners:
         if tool is not None:
             await self.queue(tool.decode(), claim.channel, claim.task_id)
 
-    async def queue(self, tool: str, channel: str, task_id: str) -> None:
-        """Let a task wait for somebody who serves its tool; who heard the bell before it stood here hears another."""
-        await self._engine.run("queue", [self._keys.queue(tool)], [f"{channel} {task_id}"])
+    async def queue(self, tool: str, channel: str, task_id: str, most: int | None = None) -> bool:
+        """Let a task wait for somebody who serves its tool; who heard the bell before it stood here hears another.
+
+        Args:
+            tool: Its tool.
+            channel: Its channel.
+            task_id: The task.
+            most: How many may wait; None for any number. Where there are as many, it is not let.
+        """
+        limit = "" if most is None else most
+        if await self._engine.run("queue", [self._keys.queue(tool)], [f"{channel} {task_id}", limit]) < 0:
+            return False
         await self._engine.command("publish", self._keys.ring, f"t{task_id}")
+        return True
+
+    async def unqueue(self, tool: str, channel: str, task_id: str) -> None:
+        """A task that was not entered after all does not wait."""
+        await self._engine.command("zrem", self._keys.queue(tool), [f"{channel} {task_id}"])
 
     async def reap(self) -> list[StoredTask]:
         """See `Store.reap`."""

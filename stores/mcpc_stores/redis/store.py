@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
+from mcpc.errors import TooManyTasks
 from mcpc.stored import (
     Appended,
     Change,
@@ -23,6 +24,7 @@ from mcpc_stores.redis.keys import Keys
 from mcpc_stores.redis.log import RedisLog
 from mcpc_stores.redis.runners import RedisRunners
 from mcpc_stores.redis.tasks import RedisTasks
+from mcpc_stores.refusals import queue_full
 
 __all__ = ["RedisStore"]
 
@@ -108,16 +110,28 @@ class RedisStore:
 
     async def enter(self, task: NewTask, *, runner: str | None) -> Entered:
         """See `Store.enter`."""
-        if runner is not None:
-            self._note_runner(runner)
-            await self._running.hold(runner, task.channel, task.task_id)
-        else:  # and again below: if we die in between it is found, and nobody has taken it for nothing meanwhile
-            await self._running.queue(task.tool_name, task.channel, task.task_id)
+        if runner is None:
+            return await self._enter_queue(task)
+        self._note_runner(runner)
+        await self._running.hold(runner, task.channel, task.task_id)
         entered = await self._tasks.enter(task, runner)
-        if runner is None and entered.is_new:
-            await self._running.queue(task.tool_name, task.channel, task.task_id)
-        elif runner is not None and entered.claim is not None:
+        if entered.claim is not None:
             self._holders[task.task_id] = runner
+        return entered
+
+    async def _enter_queue(self, task: NewTask) -> Entered:
+        """Twice in the queue: if we die in between it is found, and nobody has taken it for nothing meanwhile."""
+        where = task.tool_name, task.channel, task.task_id
+        if not await self._running.queue(*where, self.limits.max_queued):
+            if (known := await self._tasks.known_start(task)) is not None:
+                return known
+            raise queue_full(self.limits.max_queued)
+        try:
+            entered = await self._tasks.enter(task, None)
+        except TooManyTasks:
+            await self._running.unqueue(*where)
+            raise
+        await (self._running.queue(*where) if entered.is_new else self._running.unqueue(*where))
         return entered
 
     def _note_runner(self, runner: str) -> None:

@@ -34,10 +34,8 @@ class RedisTasks:
 
     async def enter(self, task: NewTask, runner: str | None) -> Entered:
         """See `Store.enter`."""
-        if task.key is not None:
-            known = await self._engine.command("hget", self._keys.starts(task.channel), task.key)
-            if known is not None:
-                return Entered(known.decode(), None, is_new=False)
+        if (known := await self.known_start(task)) is not None:
+            return known
         await self._reserve(task)
         answer = await self._engine.run(
             "enter", self._keys.channel(task.channel, task.task_id), self._enter_args(task, runner)
@@ -47,6 +45,13 @@ class RedisTasks:
         await self._engine.command("persist", self._keys.where(task.task_id))
         claim = None if runner is None else Claim(task.task_id, task.channel, int(answer[1]))
         return Entered(task.task_id, claim, is_new=True)
+
+    async def known_start(self, task: NewTask) -> Entered | None:
+        """The task that was started with the same key, if there is one."""
+        if task.key is None:
+            return None
+        known = await self._engine.command("hget", self._keys.starts(task.channel), task.key)
+        return None if known is None else Entered(known.decode(), None, is_new=False)
 
     async def _reserve(self, task: NewTask) -> None:
         """An id is used once, on whichever channel. One that is not entered after all is free again after a while."""

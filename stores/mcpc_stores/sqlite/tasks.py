@@ -18,6 +18,7 @@ from mcpc.stored import (
     StoredTask,
     StoreLimits,
 )
+from mcpc_stores.refusals import queue_full
 from mcpc_stores.sqlite.log import Channels, Place
 
 __all__ = ["Tasks"]
@@ -32,6 +33,12 @@ _ENDED = ("complete", "failed")
 
 def _task(row: Any) -> StoredTask:
     return StoredTask(*row[:14], was_interrupted=bool(row[14]), arguments=row[15], checkpoint=row[16], taken=row[17])
+
+
+def _check_queue(db: sqlite3.Connection, tool: str, most: int) -> None:
+    (waiting,) = db.execute("SELECT count(*) FROM tasks WHERE status = 'queued' AND tool_name = ?", (tool,)).fetchone()
+    if waiting >= most:
+        raise queue_full(most)
 
 
 class Tasks:
@@ -62,6 +69,8 @@ class Tasks:
         if task.key is not None and (known := self._keyed(place.id, task.key)) is not None:
             return Entered(known, None, is_new=False)
         self._check_room(place, task.task_id)
+        if runner is None:
+            _check_queue(self._db, task.tool_name, self._limits.max_queued)
         token = 0 if runner is None else 1
         self._db.execute(
             "INSERT INTO tasks (task_id, channel, tool_name, session_id, status, state, on_interrupt, max_attempts,"
