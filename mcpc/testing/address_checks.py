@@ -59,12 +59,12 @@ async def nobody_listens_is_connect_failed(subject: Subject) -> None:
         async with subject.serving() as nowhere:
             pass
     try:
-        with promptly("the refusal", 10):
+        with promptly("the refusal", 60):
             async with subject.connect(nowhere) as made:
                 expect(isinstance(made, tuple), "dialling an address that nobody serves succeeded")
     except ConnectFailed:
         return
-    with promptly("the refusal", 10):
+    with promptly("the refusal", 60):
         try:
             await subject.exchange(nowhere)
         except AssertionError:
@@ -127,7 +127,7 @@ async def the_listeners_end_ends_its_connections(subject: Subject) -> None:
             leave.set()
             with (
                 expecting(ChannelEnded, ChannelBroken, what="receive, after the listener's end,"),
-                promptly("the end", 10),
+                promptly("the end", 60),
             ):
                 await peer.channel.receive()
 

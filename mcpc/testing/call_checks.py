@@ -54,7 +54,7 @@ async def calls_run_side_by_side(subject: Subject) -> None:
         expect(answer == f"call {number}", f"call {number} was answered {answer!r}")
 
     async with subject.serving() as uri, subject.client(uri) as client:
-        with promptly(f"{count} calls that wait for each other", 15):
+        with promptly(f"{count} calls that wait for each other", 60):
             async with anyio.create_task_group() as tasks:
                 for number in range(count):
                     tasks.start_soon(meet, number)
@@ -73,7 +73,7 @@ async def a_cancelled_call_is_cancelled_at_the_server(subject: Subject) -> None:
 
 
 async def _seen(client: Client, wanted: str) -> None:
-    with promptly(f"{wanted!r} (calls begun, and ended)", 10):
+    with promptly(f"{wanted!r} (calls begun, and ended)", 60):
         while await _call(client, "seen") != wanted:
             pass  # each question is a round trip
 
@@ -99,7 +99,7 @@ async def a_message_over_the_limit_is_refused(subject: Subject) -> None:
         raise NotApplicable("the transport has no option max_message_size")
     async with subject.serving(subject.limits) as uri:
         try:
-            with promptly("the refusal", 10):
+            with promptly("the refusal", 60):
                 async with subject.client(uri, subject.limits) as client:
                     await _call(client, "echo", text="x" * LIMIT)
         except AssertionError:
@@ -140,7 +140,7 @@ async def _call_until_the_end(subject: Subject, uri: str, leave: anyio.Event) ->
             failures.append(exc)
 
     async with subject.client(uri) as client:
-        with promptly("the waiting call's failure", 10):
+        with promptly("the waiting call's failure", 60):
             async with anyio.create_task_group() as calls:
                 calls.start_soon(hang)
                 await _seen(client, "1 0")

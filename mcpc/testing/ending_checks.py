@@ -139,7 +139,7 @@ async def aclose_wakes_a_waiting_send(subject: Subject) -> None:
         sender = Sender(peer.channel)
         tasks.start_soon(sender.run)
         expect(await sender.blocked(), f"no send waited, with {sender.sent} frames unread: {sender.failure!r}")
-        with promptly("aclose, while a send waits", 10):
+        with promptly("aclose, while a send waits", 60):
             await peer.channel.aclose()
         with promptly("waking the send"):
             await sender.done.wait()
@@ -154,7 +154,7 @@ async def an_accepted_send_breaks_when_the_dialler_closes(subject: Subject) -> N
     async with subject.peer("babble", size=2000) as peer:
         for _ in range(3):
             await peer.channel.receive()
-        with promptly("aclose, while the peer sends", 10):
+        with promptly("aclose, while the peer sends", 60):
             await peer.channel.aclose()
         with promptly("the accepting end's report"):
             report = await peer.report()

@@ -169,7 +169,7 @@ async def a_frame_over_the_limit_is_refused_by_the_listener(subject: Subject) ->
             noted = json.loads(await peer.channel.receive())
             expect(noted == {"size": LIMIT}, f"a frame of exactly {LIMIT} bytes: {noted}")
             await _send_too_large(peer.channel)
-        with promptly("a connection after the refusal", 10):
+        with promptly("a connection after the refusal", 60):
             await subject.exchange(uri)
 
 
@@ -223,7 +223,7 @@ async def a_send_waits_while_the_peer_does_not_read(subject: Subject) -> None:
             expect(await sender.blocked(), _unbounded(sender))
             sender.stopping = True
             peer.release()
-            with promptly("the waiting send, once the peer reads", 10):
+            with promptly("the waiting send, once the peer reads", 60):
                 await sender.done.wait()
         expect(sender.failure is None, f"the waiting send raised {sender.failure!r}")
         await peer.channel.aclose()
@@ -250,10 +250,10 @@ def _in_order(report: dict[str, Any], count: int) -> None:
 async def an_accepted_send_waits_while_the_dialler_does_not_read(subject: Subject) -> None:
     """`send` of the accepting end waits too, while the dialling end does not read."""
     async with subject.peer("flood", size=LIMIT) as peer:
-        with promptly("filling the connection", 20):
+        with promptly("filling the connection", 60):
             flooded = await peer.report()
         expect(flooded["blocked"], f"{flooded['sent']} frames of {LIMIT} bytes were taken with no reader")
-        with promptly("reading what was sent", 20):
+        with promptly("reading what was sent", 60):
             report = await collect(peer.channel)
     expect(
         len(report["indexes"]) >= flooded["sent"],
@@ -338,7 +338,7 @@ async def _judge_cancelled_sends(peer: RemotePeer, kept: set[int]) -> None:
     except ChannelBroken:
         kept = set()
     await peer.channel.aclose()
-    with promptly("the accepting end's report", 10):
+    with promptly("the accepting end's report", 60):
         report = await peer.report()
     indexes = report["indexes"]
     expect(report["torn"] == 0, f"{report['torn']} torn frames were received")

@@ -59,7 +59,7 @@ class StoreSubject:
         deadline: Seconds that one check may take.
     """
 
-    def __init__(self, uri: str, *, options: Mapping[str, Any] | None = None, deadline: float = 20) -> None:
+    def __init__(self, uri: str, *, options: Mapping[str, Any] | None = None, deadline: float = 60) -> None:
         self.uri = uri
         self.deadline = deadline
         self._options = dict(options or {})

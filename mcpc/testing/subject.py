@@ -48,7 +48,7 @@ Serve = Callable[[Endpoint, Mapping[str, Any]], AbstractAsyncContextManager[str]
 
 LIMIT = 64 * 1024
 """`max_message_size` where a check needs one."""
-PROMPTLY = 5.0
+PROMPTLY = 30.0
 """Seconds within which what should happen at once must have happened, on a machine that is busy."""
 
 
@@ -114,7 +114,7 @@ class Subject:
         serve: Serve | None = None,
         nowhere: str | None = None,
         connections: int | None = None,
-        deadline: float = 30,
+        deadline: float = 120,
     ) -> None:
         self.uri: URI = parse_uri(uri)
         self.transport: Any = resolve(self.uri.scheme)
