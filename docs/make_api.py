@@ -11,6 +11,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def _of_class(value: type) -> Iterator[str]:
     yield _block(f"class {value.__name__}({bases}): ..." if bases else f"class {value.__name__}: ...")
     yield _text(inspect.getdoc(value))
     nodes = [node, *map(_parsed, _unshown_bases(value))]
-    attributes = [line for one in nodes for line in (*_attributes(one), *_properties(one))]
+    attributes = [line for one in nodes for line in (*_attributes(one), *_of_instances(one), *_properties(one))]
     if attributes:
         yield "Has:\n"
         yield "\n".join(attributes) + "\n"
@@ -125,6 +126,17 @@ def _attributes(node: ast.ClassDef) -> Iterator[str]:
             below = node.body[index + 1] if index + 1 < len(node.body) else None
             told = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
             yield _item(line.target.id, line.annotation, line.value, str(told))
+
+
+def _of_instances(node: ast.ClassDef) -> Iterator[str]:
+    """What `__init__` sets and says something of."""
+    begin = next((line for line in node.body if isinstance(line, ast.FunctionDef) and line.name == "__init__"), None)
+    body = [] if begin is None else begin.body
+    for line, below in pairwise(body):
+        if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Attribute):
+            continue
+        if line.target.attr[0] != "_" and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            yield _item(line.target.attr, line.annotation, None, str(below.value.value))
 
 
 def _item(name: str, annotation: ast.expr | None, value: ast.expr | None, told: str) -> str:
