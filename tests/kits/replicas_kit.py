@@ -150,7 +150,7 @@ class Front(Relay):
         """Let everybody through again."""
         self.refusing = False
 
-    def lead_to(self, server: RedisServer) -> None:
+    def fail_over_to(self, server: RedisServer) -> None:
         """From now on it is this server that is reached."""
         self.ports[0] = server.port
         self.cut_all()

@@ -115,7 +115,7 @@ async def test_a_copy_that_lacks_the_newest_takes_over_and_no_number_means_two_t
             assert await stepped(task, range(4, 7)) == [4, 5, 6]  # the copy does not know of these
             await ended.send(1)
             assert await ended.result() == 1  # nor of this end
-            front.lead_to(copy)
+            front.fail_over_to(copy)
             await until_true(ended.state, lambda state: state["status"] == "complete")  # its runner tells the copy
             assert await stepped(task, range(7, 10)) == [7, 8, 9]
             assert await task.result() == 9
