@@ -34,8 +34,9 @@ def say(text: str) -> None:
 
 
 def say_error(text: str) -> None:
-    """What went wrong."""
-    typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+    """What went wrong. Without a colour where `NO_COLOR` says so (no-color.org)."""
+    colour = None if os.environ.get("NO_COLOR") else typer.colors.RED
+    typer.secho("error: ", fg=colour, bold=True, nl=False, err=True)
     say(text)
 
 
