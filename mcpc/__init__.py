@@ -40,6 +40,7 @@ from mcpc.errors import (
     MessageError,
     MissingExtra,
     PromptError,
+    ServerStopping,
     StoreError,
     StoreFull,
     StoreRefused,
@@ -205,6 +206,7 @@ __all__ = [
     "KeyRefused",
     "LimitReached",
     "PromptError",
+    "ServerStopping",
 ]
 
 _ROOMS = {

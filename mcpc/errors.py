@@ -15,6 +15,7 @@
     │   ├── ChannelEnded             ended by the peer   (also anyio.EndOfStream)
     │   ├── ChannelBroken            broken by the world (also anyio.BrokenResourceError)
     │   └── ConnectionLost           the connection went away under a pending call or task
+    │       └── ServerStopping       it is about to: the server began nothing more
     ├── FrameError               one frame was bad; the connection goes on
     │   └── FrameTooLarge            it was over `max_message_size`
     ├── MessageError             a value cannot be an MCPC message (also ValueError)
@@ -69,6 +70,7 @@ __all__ = [
     "MessageError",
     "MissingExtra",
     "PromptError",
+    "ServerStopping",
     "StoreError",
     "StoreFull",
     "StoreRefused",
@@ -152,6 +154,10 @@ class ChannelBroken(TransportError, anyio.BrokenResourceError):
 
 class ConnectionLost(TransportError, ConnectionError):
     """The connection went away while something waited on it."""
+
+
+class ServerStopping(ConnectionLost):
+    """The server is shutting down: it began nothing, and its connections are about to go. Another may do it."""
 
 
 class FrameError(MCPCError, ValueError):

@@ -1,7 +1,7 @@
 """The clients of the example: what each starts, and whether it was shown what it should have been."""
 
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,8 +92,9 @@ async def follow(uri: str, work: Work, seen: Seen) -> None:
             while not seen.repeating or counting.task_id not in seen.results:
                 arguments = {"n": REPEATED, "pause": work.pause}
                 repeating = await started(client, "repeat", arguments, f"repeat {len(seen.repeating)}")
-                seen.repeating.append(repeating.task_id)
-                await ended(repeating, seen)
+                with suppress(mcpc.ServerStopping):  # nothing was begun: the same again, at another server
+                    await ended(repeating, seen)
+                    seen.repeating.append(repeating.task_id)
 
 
 async def connected(stack: AsyncExitStack, uri: str, seen: Seen) -> mcpc.Client:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 
 from mcpc.clock import SYSTEM_CLOCK, Clock
-from mcpc.errors import MCPCError, TaskEnded, TooManyTasks
+from mcpc.errors import MCPCError, ServerStopping, TaskEnded, TooManyTasks
 from mcpc.messages import MCPCMessage
 from mcpc.server.answers import timestamp
 from mcpc.server.duties import Duties
@@ -202,7 +202,7 @@ class Workshop:
         Raises:
             TooManyTasks: a limit is reached.
             DuplicateTask: the id is in use.
-            MCPCError: the server is shutting down, or not being served.
+            MCPCError: the server is not being served; `ServerStopping` where it is shutting down.
         """
         self.check_room(journal, alone=alone)
         holders = self.check_share(principal, journal, client)
@@ -222,10 +222,12 @@ class Workshop:
         """Whether a task may be begun.
 
         Raises:
-            MCPCError: the server is shutting down, or not being served; or the client has to read first.
+            MCPCError: as for `start`; or the client has to read first.
         """
-        if self.shutting_down or not (self.host.is_open or alone):
-            raise MCPCError("the server is shutting down" if self.shutting_down else "the server is not being served")
+        if self.shutting_down:
+            raise ServerStopping("the server is shutting down")
+        if not (self.host.is_open or alone):
+            raise MCPCError("the server is not being served")
         if journal is not None:
             self.journals.check_unread(journal)
 

@@ -13,6 +13,7 @@ from mcpc.errors import (
     LimitReached,
     MCPCError,
     PromptError,
+    ServerStopping,
     TaskEnded,
     TooManyTasks,
     UnknownTask,
@@ -42,6 +43,7 @@ _REASONS: dict[str, type[MCPCError]] = {
     UNKNOWN_TASK: UnknownTask,
     "too_many_tasks": TooManyTasks,
     "limit": LimitReached,
+    "server_stopping": ServerStopping,
 }
 
 

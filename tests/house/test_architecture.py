@@ -73,7 +73,9 @@ PUBLIC_ROOMS = {"", "config", "logs", "errors", "messages", "transport", "uri", 
 
 SHARED = {
     "lines": {"polled"},
-    "memory": {"examples"},
+    "memory": {"examples", "refusals"},
+    "sqlite": {"refusals"},
+    "redis": {"refusals"},
     "stdio": {"examples", "lines", "polled"},
     "sockets": {"accepting", "addresses", "examples", "lines", "polled"},
     "websocket": {"accepting", "addresses", "examples", "proxies", "sockets", "polled", "tokens"},

@@ -117,7 +117,7 @@ async def test_a_task_that_does_not_stop_is_cancelled_when_the_grace_is_over() -
 async def test_nothing_starts_where_nothing_is_served_or_all_is_ending() -> None:
     async with workshop() as (shop, journal):
         await shop.wind_down()
-        with pytest.raises(mcpc.MCPCError, match="shutting down"):
+        with pytest.raises(mcpc.ServerStopping, match="shutting down"):
             start(shop, journal)
     shop = Workshop(Limits())
     with pytest.raises(mcpc.MCPCError, match="not being served"):

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from mcpc.errors import InputRefused, PromptError, TaskEnded, TaskError, TaskStopped, UnknownTask
+from mcpc.errors import InputRefused, MCPCError, PromptError, ServerStopping, TaskEnded, TaskStopped, UnknownTask
 from mcpc.wire.reasons import error_of, reason_of, reason_to
 from mcpc.wire.sep2663 import REQUIRED_CAPABILITIES, acknowledged_ids, requires_tasks, wanted_ids
 
 ODD: list[Any] = [None, 1, "text", [], {}, {"reason": None}, {"reason": []}, {"requiredCapabilities": []}]
 
 
-@pytest.mark.parametrize("kind", [TaskEnded, InputRefused, PromptError, UnknownTask])
-def test_a_reason_comes_back_as_the_error_it_stands_for(kind: type[TaskError]) -> None:
+@pytest.mark.parametrize("kind", [TaskEnded, InputRefused, PromptError, UnknownTask, ServerStopping])
+def test_a_reason_comes_back_as_the_error_it_stands_for(kind: type[MCPCError]) -> None:
     found = error_of("why", reason_to(kind("why")))
     assert type(found) is kind
     assert str(found) == "why"
