@@ -224,10 +224,8 @@ class Workshop:
         Raises:
             MCPCError: as for `start`; or the client has to read first.
         """
-        if self.shutting_down:
-            raise ServerStopping("the server is shutting down")
-        if not (self.host.is_open or alone):
-            raise MCPCError("the server is not being served")
+        if self.shutting_down or not (self.host.is_open or alone):
+            raise _nothing_begins(self.shutting_down)
         if journal is not None:
             self.journals.check_unread(journal)
 
@@ -314,6 +312,13 @@ class Workshop:
     async def announce(self, message: MCPCMessage) -> int:
         """The same, to the clients of other processes too, where there are any."""
         return self.emit(message)
+
+
+def _nothing_begins(shutting_down: bool) -> MCPCError:
+    """Why no task is begun here."""
+    if shutting_down:
+        return ServerStopping("the server is shutting down")
+    return MCPCError("the server is not being served")
 
 
 def _open_prompts(task: TaskState) -> list[dict[str, Any]]:

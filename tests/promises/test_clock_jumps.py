@@ -164,6 +164,7 @@ SHOWN: dict[str, str] = {
     "mcpc/clock.py": "the seam",
     "mcpc/tasks.py": "createdAt and updatedAt",
     "mcpc/server/intake.py": "createdAt and updatedAt of a task that was taken from a store",
+    "mcpc/server/event_methods.py": "timestamp of an event, as the draft of MCP Events has it",
     "mcpc/server/begun.py": "start_time, as mcpc 0.2 shows it",
     "mcpc/cli/watching.py": "the time of day in front of a line",
     "mcpc/cli/remembered.py": "files of earlier days, whose age is in the file system's time",
