@@ -1,7 +1,7 @@
 """The clients of the example: what each starts, and whether it was shown what it should have been."""
 
 from collections import Counter
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,9 +92,8 @@ async def follow(uri: str, work: Work, seen: Seen) -> None:
             while not seen.repeating or counting.task_id not in seen.results:
                 arguments = {"n": REPEATED, "pause": work.pause}
                 repeating = await started(client, "repeat", arguments, f"repeat {len(seen.repeating)}")
-                with suppress(mcpc.ServerStopping):  # nothing was begun: the same again, at another server
-                    await ended(repeating, seen)
-                    seen.repeating.append(repeating.task_id)
+                seen.repeating.append(repeating.task_id)
+                await ended(repeating, seen)
 
 
 async def connected(stack: AsyncExitStack, uri: str, seen: Seen) -> mcpc.Client:
@@ -109,7 +108,7 @@ async def connected(stack: AsyncExitStack, uri: str, seen: Seen) -> mcpc.Client:
 
 
 async def started(client: mcpc.Client, tool: str, arguments: dict[str, Any], key: str) -> mcpc.TaskHandle:
-    """Start a task once, however often the connection is lost meanwhile."""
+    """Start a task once, however often the connection is lost meanwhile, or the server is about to stop."""
     while True:
         try:
             return await client.start_task(tool, arguments, key=key)

@@ -192,7 +192,7 @@ class Client(Configured, ListenedClient):
             MCPError: the server refused the call.
             TimedOut: the server did not answer the call in time.
             KeyRefused: the key was used for another tool or other arguments, or the server knows no keys.
-            ConnectionLost: there is no connection, or it went away before the answer.
+            ConnectionLost: there is no connection, or it went away before the answer, or will (`ServerStopping`).
         """
         self.session  # noqa: B018 - raises where there is no connection
         queue = TaskQueue(capacity, overflow, self._flow, capacity_bytes)

@@ -30,7 +30,7 @@ from mcpc.messages import LOG_EVENT, TERMINAL_EVENTS, MCPCMessage, Prompt, promp
 from mcpc.wire.callbacks import decode_message
 from mcpc.wire.jsontext import json_size
 from mcpc.wire.prompts import prompt_update
-from mcpc.wire.reasons import error_of, refusal_in
+from mcpc.wire.reasons import refusal_in
 from mcpc.wire.requests import LAST_MESSAGE, LAST_MESSAGE_SIZE, SESSION_ID, TOOL_NAME
 from mcpc.wire.results import failure
 from mcpc.wire.standard import PROGRESS_TOKEN
@@ -133,10 +133,6 @@ class Router:
         value = result_value(result)
         if result.is_error:
             text = value if isinstance(value, str) else str(value)
-            refusal = error_of(text, refusal_in(result.meta))
-            if isinstance(refusal, ConnectionLost):  # nothing was begun, so nothing has failed
-                self.fail(handle, refusal)
-                return
             self.emit(handle, "failed", {**failure("ToolError", text), **refusal_in(result.meta)})
         else:
             self.emit(handle, "complete", value)

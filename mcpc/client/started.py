@@ -14,11 +14,12 @@ import anyio
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
-from mcpc.client.handle import TaskHandle
+from mcpc.client.handle import TaskHandle, result_value
 from mcpc.client.requests import typed
 from mcpc.client.router import Router
 from mcpc.client.steering import CallSteering
 from mcpc.errors import ConnectionLost
+from mcpc.wire.reasons import error_of, refusal_in
 from mcpc.wire.results import failure
 from mcpc.wire.standard import PROGRESS_TOKEN
 
@@ -113,8 +114,13 @@ class StartedCall:
             started_call.reset(token)
 
     def _ended(self, result: CallToolResult | None) -> None:
-        if result is not None:
-            self.handle.call_result = result
+        if result is None:
+            return
+        self.handle.call_result = result
+        refusal = error_of(f"{result_value(result)}", refusal_in(result.meta)) if result.is_error else None
+        if isinstance(refusal, ConnectionLost):  # nothing was begun, so nothing has failed
+            self._failed(refusal)
+        else:
             self.router.finish(self.handle, result)
 
     def _failed(self, exc: Exception) -> None:

@@ -8,7 +8,6 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp_types import CallToolResult, TextContent
 
 import mcpc
 from mcpc.client.handle import TaskHandle
@@ -16,7 +15,6 @@ from mcpc.client.router import Router
 from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage, Prompt
 from mcpc.queue import DEFAULT_CAPACITY, Overflow, TaskQueue
-from mcpc.wire.reasons import refusal_meta
 
 pytestmark = pytest.mark.anyio
 
@@ -217,21 +215,3 @@ async def test_what_is_told_while_it_is_asked_about_counts_more_than_the_answer(
         assert not handle.ended
         router.deliver([message("done", "complete")])
         assert await handle.result() == "done"
-
-
-@pytest.mark.parametrize(
-    ("refusal", "raised"),
-    [(mcpc.ServerStopping("shutting down"), mcpc.ServerStopping), (mcpc.UnknownTask("no such"), mcpc.TaskFailed)],
-)
-async def test_a_start_that_a_server_refuses_as_it_stops_has_failed_for_nobody(
-    refusal: mcpc.MCPCError, raised: type[Exception]
-) -> None:
-    answer = CallToolResult(content=[TextContent(type="text", text=str(refusal))], is_error=True)
-    answer.meta = refusal_meta(refusal)
-    heard: list[str] = []
-    async with routing(Reached()) as (router, handle):
-        router.listeners.add(lambda message: heard.append(message.event))
-        router.finish(handle, answer)
-        with pytest.raises(raised):
-            await handle.result()
-    assert heard == ([] if raised is mcpc.ServerStopping else ["failed"])

@@ -23,6 +23,7 @@ from mcpc.flow import Flow
 from mcpc.messages import MCPCMessage
 from mcpc.queue import DEFAULT_CAPACITY, TaskQueue
 from mcpc.wire.names import STOP_METHOD
+from mcpc.wire.reasons import refusal_meta
 
 pytestmark = pytest.mark.anyio
 
@@ -174,3 +175,14 @@ async def test_a_start_that_is_cancelled_stops_its_task_and_leaves_no_handle_beh
             group.cancel_scope.cancel()
         assert not one.router.handles
         assert one.asked == [STOP_METHOD]
+
+
+async def test_a_start_that_a_server_refuses_as_it_stops_raises_and_has_failed_for_nobody() -> None:
+    refusal = mcpc.ServerStopping("the server is shutting down")
+    refused = answer(str(refusal), is_error=True)
+    refused.meta = refusal_meta(refusal)
+    async with client(Called(refused)) as one:
+        with pytest.raises(mcpc.ServerStopping, match="shutting down"):
+            await one.starter.start("meta", "key", one.handle, {})
+        assert one.events == []
+        assert not one.router.handles
