@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcpc.errors import TooManyTasks
+from mcpc.errors import DuplicateTask, TooManyTasks
 from mcpc.store_uri import open_store
 from mcpc.stored import NewTask, StoreLimits, channel_id
 from redis_kit import RedisServer, redis_server
@@ -80,3 +80,42 @@ async def test_what_a_client_s_own_limit_refuses_takes_no_place_in_the_queue(uri
                 await store.enter(waiting(f"refused {number}", ONE), runner=None)
             assert caught.value.limit == "max_tasks_per_channel"
         assert (await store.enter(waiting("theirs", TWO), runner=None)).is_new
+
+
+async def test_a_start_that_is_said_twice_leaves_its_task_in_the_queue(uri: str) -> None:
+    async with open_store(uri, limits=LIMITS) as here, open_store(uri, limits=LIMITS) as there:
+        await here.open(ONE, principal=None)
+        assert (await here.enter(waiting("task", ONE, key="key"), runner=None)).is_new
+        again = await there.enter(waiting("task", ONE, key="key"), runner=None)
+        assert (again.task_id, again.is_new) == ("task", False)
+        claimed = await there.claim("r", ["sort"])
+        assert claimed is not None
+        assert claimed[1].task_id == "task"
+
+
+async def test_a_start_with_an_id_in_use_leaves_the_other_s_task_in_the_queue(uri: str) -> None:
+    async with open_store(uri, limits=LIMITS) as store:
+        for channel in (ONE, TWO):
+            await store.open(channel, principal=None)
+        await store.enter(waiting("task", ONE), runner=None)
+        with pytest.raises(DuplicateTask):
+            await store.enter(waiting("task", ONE), runner=None)
+        with pytest.raises(DuplicateTask):
+            await store.enter(waiting("task", TWO), runner=None)
+        claimed = await store.claim("r", ["sort"])
+        assert claimed is not None
+        assert claimed[1].channel == ONE
+        assert await store.claim("r", ["sort"]) is None
+        assert (await store.enter(waiting("next", TWO), runner=None)).is_new
+
+
+async def test_a_refused_id_takes_no_place_in_the_queue(uri: str) -> None:
+    async with open_store(uri, limits=LIMITS) as store:
+        for channel in (ONE, TWO):
+            await store.open(channel, principal=None)
+        await store.enter(waiting("task", ONE, tool="count"), runner=None)
+        for _ in range(5):
+            with pytest.raises(DuplicateTask):
+                await store.enter(waiting("task", TWO), runner=None)
+        for number in range(3):
+            assert (await store.enter(waiting(f"task {number}", TWO), runner=None)).is_new

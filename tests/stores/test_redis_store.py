@@ -8,7 +8,15 @@ from typing import Any
 import anyio
 import pytest
 
-from mcpc.errors import DuplicateTask, StoreFull, StoreRefused, StoreUnavailable, UnknownOption, URIError
+from mcpc.errors import (
+    DuplicateTask,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+    TooManyTasks,
+    UnknownOption,
+    URIError,
+)
 from mcpc.store import Store
 from mcpc.store_uri import open_store
 from mcpc.stored import Appended, Change, Entry, NewTask, StoreLimits, channel_id
@@ -203,6 +211,22 @@ async def test_an_id_is_used_once_whichever_channel_it_is_on(own: RedisServer) -
         await store.enter(NewTask("one", "a", **new), runner="r")
         with pytest.raises(DuplicateTask):
             await store.enter(NewTask("one", "b", **new), runner="r")
+
+
+async def test_a_runner_holds_nothing_of_a_start_that_began_no_task(own: RedisServer) -> None:
+    async with open_store(own.uri, limits=StoreLimits(max_tasks_per_channel=1)) as store:
+        await store.open(CHANNEL, principal=None)
+        new: dict[str, Any] = {"channel": CHANNEL, "tool_name": "t", "session_id": "s", "state": b"{}"}
+        await store.enter(NewTask("one", **new, key="k"), runner="r")
+        assert not (await store.enter(NewTask("again", **new, key="k"), runner="r")).is_new
+        with pytest.raises(TooManyTasks):
+            await store.enter(NewTask("two", **new), runner="r")
+        with pytest.raises(DuplicateTask):
+            await store.enter(NewTask("one", **new), runner="r")
+        with pytest.raises(StoreRefused, match="no such channel"):
+            await store.enter(NewTask("lost", channel_id("another"), "t", "s", b"{}"), runner="r")
+        assert own.say(f"SMEMBERS {Keys().held('r')}").endswith(f"{CHANNEL} one\r\n".encode())
+        assert own.say(f"SCARD {Keys().held('r')}") == b":1\r\n"
 
 
 async def test_nothing_is_left_of_a_channel_and_a_task_whose_time_is_over(own: RedisServer) -> None:

@@ -1,7 +1,7 @@
 """Who runs what in Redis: leases, claims, queues, and what becomes of the tasks of runners that are gone."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from mcpc.stored import Claim, StoredTask, StoreLimits
 from mcpc_stores.redis.engine import Engine
@@ -15,6 +15,10 @@ FIRST_LEASE = 15.0
 """Seconds that a runner has before its first `beat`."""
 CLAIMED_AT_ONCE = 20
 """Queued tasks of a tool that are looked at for one that nobody else has taken meanwhile."""
+
+
+Queued = Literal["placed", "there", "full"]
+"""What has become of a task that is to wait: it does, it did before, or as many wait as may."""
 
 
 class RedisRunners:
@@ -52,9 +56,13 @@ class RedisRunners:
         if taken is not None:
             await self._leave_queue(runner, taken[1].tool_name, channel, task_id)
         else:
-            holder = await self._engine.command("hget", self._keys.task(channel, task_id), "runner")
-            await self._let_go(runner, channel, task_id, holder)
+            await self.let_go(runner, channel, task_id)
         return taken
+
+    async def let_go(self, runner: str, channel: str, task_id: str) -> None:
+        """A runner has not got what it was about to take."""
+        holder = await self._engine.command("hget", self._keys.task(channel, task_id), "runner")
+        await self._let_go(runner, channel, task_id, holder)
 
     async def _claim(self, runner: str, channel: str, task_id: str, *, handed: bool) -> tuple[Claim, StoredTask] | None:
         """Take one task, if it waits; with `handed`, also one that was handed off."""
@@ -66,7 +74,14 @@ class RedisRunners:
         return Claim(task_id, channel, stored.token), stored
 
     async def _leave_queue(self, runner: str, tool: str, channel: str, task_id: str) -> None:
-        """A task that a runner has tried to take waits no more; one that was queued only after that waits again."""
+        """A task that a runner has tried to take waits no more."""
+        await self._let_go(runner, channel, task_id, await self.unqueue(tool, channel, task_id))
+
+    async def unqueue(self, tool: str, channel: str, task_id: str) -> bytes | None:
+        """A task waits no more, unless it is one that does, by its status: queued meanwhile, or by somebody else.
+
+        Who holds it now is returned.
+        """
         _, (status, holder) = await self._engine.commands(
             [
                 ("zrem", self._keys.queue(tool), [f"{channel} {task_id}"]),
@@ -75,7 +90,7 @@ class RedisRunners:
         )
         if status == b"queued":
             await self.queue(tool, channel, task_id)
-        await self._let_go(runner, channel, task_id, holder)
+        return holder
 
     async def _let_go(self, runner: str, channel: str, task_id: str, holder: bytes | None) -> None:
         """Last of all, so that a runner that dies before is looked after. What it holds from before stays."""
@@ -118,7 +133,7 @@ class RedisRunners:
         if tool is not None:
             await self.queue(tool.decode(), claim.channel, claim.task_id)
 
-    async def queue(self, tool: str, channel: str, task_id: str, most: int | None = None) -> bool:
+    async def queue(self, tool: str, channel: str, task_id: str, most: int | None = None) -> Queued:
         """Let a task wait for somebody who serves its tool; who heard the bell before it stood here hears another.
 
         Args:
@@ -128,14 +143,11 @@ class RedisRunners:
             most: How many may wait; None for any number. Where there are as many, it is not let.
         """
         limit = "" if most is None else most
-        if await self._engine.run("queue", [self._keys.queue(tool)], [f"{channel} {task_id}", limit]) < 0:
-            return False
+        done = await self._engine.run("queue", [self._keys.queue(tool)], [f"{channel} {task_id}", limit])
+        if done < 0:
+            return "full"
         await self._engine.command("publish", self._keys.ring, f"t{task_id}")
-        return True
-
-    async def unqueue(self, tool: str, channel: str, task_id: str) -> None:
-        """A task that was not entered after all does not wait."""
-        await self._engine.command("zrem", self._keys.queue(tool), [f"{channel} {task_id}"])
+        return "placed" if done else "there"
 
     async def reap(self) -> list[StoredTask]:
         """See `Store.reap`."""

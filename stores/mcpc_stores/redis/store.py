@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from mcpc.errors import TooManyTasks
+from mcpc.errors import DuplicateTask, StoreRefused, TooManyTasks
 from mcpc.stored import (
     Appended,
     Change,
@@ -30,6 +30,8 @@ __all__ = ["RedisStore"]
 
 WAIT_TIMEOUT = 1000
 """Milliseconds to wait for replicas."""
+NOTHING_ENTERED = (DuplicateTask, StoreRefused, TooManyTasks)
+"""What says for sure that a task was not entered. Any other failure may have come after it was."""
 
 
 class RedisStore:
@@ -114,24 +116,35 @@ class RedisStore:
             return await self._enter_queue(task)
         self._note_runner(runner)
         await self._running.hold(runner, task.channel, task.task_id)
-        entered = await self._tasks.enter(task, runner)
+        try:
+            entered = await self._tasks.enter(task, runner)
+        except NOTHING_ENTERED:
+            await self._running.let_go(runner, task.channel, task.task_id)
+            raise
         if entered.claim is not None:
             self._holders[task.task_id] = runner
+        else:
+            await self._running.let_go(runner, task.channel, task.task_id)
         return entered
 
     async def _enter_queue(self, task: NewTask) -> Entered:
         """Twice in the queue: if we die in between it is found, and nobody has taken it for nothing meanwhile."""
         where = task.tool_name, task.channel, task.task_id
-        if not await self._running.queue(*where, self.limits.max_queued):
+        queued = await self._running.queue(*where, self.limits.max_queued)
+        if queued == "full":
             if (known := await self._tasks.known_start(task)) is not None:
                 return known
             raise queue_full(self.limits.max_queued)
         try:
             entered = await self._tasks.enter(task, None)
-        except TooManyTasks:
-            await self._running.unqueue(*where)
+        except NOTHING_ENTERED:
+            if queued == "placed":  # else it stands there for another task of that id
+                await self._running.unqueue(*where)
             raise
-        await (self._running.queue(*where) if entered.is_new else self._running.unqueue(*where))
+        if entered.is_new:
+            await self._running.queue(*where)
+        elif queued == "placed":
+            await self._running.unqueue(*where)
         return entered
 
     def _note_runner(self, runner: str) -> None:
