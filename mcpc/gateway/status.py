@@ -10,6 +10,8 @@ from typing import Any, Literal
 from mcp.server.auth.provider import TokenVerifier
 from pydantic_core import to_json
 
+from mcpc.clock import SYSTEM_CLOCK
+
 __all__ = ["ServerState", "ServerStatus", "StatusRoute"]
 
 ServerState = Literal["starting", "up", "down", "unusable"]
@@ -62,7 +64,9 @@ class StatusRoute:
         given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         if not given.lower().startswith(BEARER):
             return False
-        return await self._verifier.verify_token(given[len(BEARER) :].strip()) is not None
+        access = await self._verifier.verify_token(given[len(BEARER) :].strip())
+        # A verifier may know a token that has expired; who asks it looks at that, as the SDK does.
+        return access is not None and (access.expires_at is None or access.expires_at >= SYSTEM_CLOCK.wall())
 
 
 async def _answer(send: Callable[..., Any], status: int, body: Any, headers: Sequence[tuple[bytes, bytes]]) -> None:

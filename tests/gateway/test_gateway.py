@@ -274,8 +274,13 @@ async def test_each_reason_for_which_a_server_is_down_is_logged_once(caplog: pyt
 
 
 class OneToken:
+    """Knows a token, and one that has expired, of which others have to take notice."""
+
     async def verify_token(self, token: str) -> AccessToken | None:
-        return AccessToken(token=token, client_id="one", scopes=[]) if token == "s3cret" else None
+        expires_at = {"s3cret": None, "old": 1}
+        if token not in expires_at:
+            return None
+        return AccessToken(token=token, client_id="one", scopes=[], expires_at=expires_at[token])
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -290,8 +295,9 @@ async def test_the_status_route_says_who_is_up_and_asks_for_the_token_where_ther
             await polled(lambda: gateway.status()[0].tools)  # it is up, and has listed them
             await until(gateway, "broken", "down")
             where = listener.uri.replace("/mcp", "/status")
-            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic s3cret"}):
-                assert (await http.get(where, headers=headers)).status_code == 401
+            for given in (None, "Bearer wrong", "Basic s3cret", "Bearer old", "Bearer"):
+                headers = {} if given is None else {"Authorization": given}
+                assert (await http.get(where, headers=headers)).status_code == 401, given
             told = await http.get(where, headers={"Authorization": "Bearer s3cret"})
             async with mcpc.Client(listener.uri, token="s3cret") as client:
                 assert await (await client.start_task("good__count", {"n": 1})).result() == {"rows": 1}

@@ -158,18 +158,20 @@ async def test_a_jump_prolongs_no_wait_of_a_client(wall: Wall, ahead: float) -> 
             assert await task.result() == "waited"
 
 
-READS_THE_WALL = re.compile(r"\btime\.time\b(?!\()|\btime\.time\(\)|datetime\.now\(|\bclock\.wall\b|utcnow")
+READS_THE_WALL = re.compile(r"\btime\.time\b(?!\()|\btime\.time\(\)|datetime\.now\(|(?i:clock)\.wall\b|utcnow")
 
 SHOWN: dict[str, str] = {
     "mcpc/clock.py": "the seam",
     "mcpc/tasks.py": "createdAt and updatedAt",
     "mcpc/server/intake.py": "createdAt and updatedAt of a task that was taken from a store",
-    "mcpc/server/event_methods.py": "timestamp of an event, as the draft of MCP Events has it",
+    "mcpc/server/events.py": "timestamp of an event, as the draft of MCP Events has it",
+    "mcpc/server/event_methods.py": "the age of an event that is still told is counted from its timestamp",
     "mcpc/server/begun.py": "start_time, as mcpc 0.2 shows it",
     "mcpc/cli/watching.py": "the time of day in front of a line",
     "mcpc/cli/remembered.py": "files of earlier days, whose age is in the file system's time",
     "mcpc/cli/resuming.py": "files of earlier days, whose age is in the file system's time",
     "mcpc/testing/store_log_checks.py": "jumps",
+    "mcpc/gateway/status.py": "a token says its end in this time",
     "transports/mcpc_transports/tokens.py": "a token says its end in this time",
     "stores/mcpc_stores/memory/tasks.py": "times that are shown",
     "stores/mcpc_stores/sqlite/clock.py": "once a boot, where the file's own clock begins",
