@@ -133,7 +133,7 @@ class SqliteFile:
             if self.path.stat().st_ino == self._identity:
                 return
         except OSError:
-            pass
+            pass  # it is gone, which is said below
         raise StoreUnavailable(f"the store {self.path} was removed or replaced; restart what uses it")
 
     def data_version(self) -> int:

@@ -1,4 +1,4 @@
-# type: ignore
+# type: ignore - it runs in its peer's environment, on versions of packages that the checker does not see
 """FastMCP's client with its tasks: a background tool is a task of the tasks extension, followed by its handle."""
 
 import asyncio

@@ -1,4 +1,4 @@
-# type: ignore
+# type: ignore - it runs in its peer's environment, on versions of packages that the checker does not see
 """langchain-mcp-adapters: tools of LangChain."""
 
 import asyncio
