@@ -60,10 +60,22 @@ class App:
             self.callbacks.binding.workshop.sweep()
             await anyio.lowlevel.checkpoint()
 
+    async def forget_tasks(self) -> None:
+        """Wait until no task is remembered: its time begins when it ends, a channel's when its client has left."""
+        workshop = self.callbacks.binding.workshop
+        while len(workshop.registry):
+            workshop.sweep()
+            await anyio.lowlevel.checkpoint()
+
 
 async def _expired(app: App, stays_open: str) -> None:
     await app.finish()
     await app.forget_channels()
+
+
+async def _forgotten(app: App, stays_open: str) -> None:
+    await _expired(app, stays_open)
+    await app.forget_tasks()
 
 
 async def _evicted(app: App, stays_open: str) -> None:
@@ -79,7 +91,7 @@ async def _missed(app: App, stays_open: str) -> None:
 
 WAYS: dict[str, tuple[dict[str, Any], Any, str | None]] = {
     "its channel's time was over": ({"channel_ttl": 0.05}, _expired, "done"),
-    "its channel and its time were over": ({"channel_ttl": 0.05, "task_ttl": 0.05}, _expired, None),
+    "its channel and its time were over": ({"channel_ttl": 0.05, "task_ttl": 0.05}, _forgotten, None),
     "its channel made room": ({"max_channels": 2}, _evicted, "done"),
     "there is a gap": ({"max_messages": 5}, _missed, "done"),
     "the log was too small in bytes": ({"max_bytes": 300}, _missed, "done"),
