@@ -50,7 +50,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -257,7 +257,7 @@ def _peer(script: Path, environment: Environment = OURS) -> Peer:
     return Peer("broken", "fails", str(script), environment, ("stdio",))
 
 
-def _run(peer: Peer, folder: Path, timeout: float = 20.0) -> Result:
+def _run(peer: Peer, folder: Path, timeout: float = 200.0) -> Result:
     case = Case("throughput", peer, "stdio", timeout=timeout)
     runner = Runner([case], 1, folder=folder)
     runner.prepare(lambda text: None)

@@ -16,7 +16,7 @@ from mcpc.uri import TRANSPORTS
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE = 30
+DEADLINE = 60
 
 QUICK: dict[str, Any] = {"min_interval": 0.01}
 

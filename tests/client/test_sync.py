@@ -140,7 +140,7 @@ def test_ctrl_c_interrupts_a_call_and_leaves_cleanly(backend: Literal["asyncio",
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=200)
     assert out == "stopped\n"
     assert err.splitlines()[-1] == "KeyboardInterrupt"
     assert process.returncode == -signal.SIGINT

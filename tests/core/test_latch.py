@@ -7,7 +7,7 @@ from mcpc.latch import Latch
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE = 30
+DEADLINE = 60
 
 
 async def test_all_who_wait_go_on_once_it_is_set() -> None:

@@ -180,7 +180,7 @@ def run_file(name: str, directory: Path) -> list[str]:
     """What a program prints."""
     command = [sys.executable, name]
     done = subprocess.run(
-        command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -192,7 +192,7 @@ def complexities(above: int) -> dict[str, int]:
     """Functions of a higher cyclomatic complexity than `above`, as ruff counts it (McCabe)."""
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--output-format=json", "--exit-zero"]
     rule = ["--select=C901", f"--config=lint.mccabe.max-complexity={above}", *map(str, HOMES.values())]
-    done = subprocess.run([*command, *rule], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([*command, *rule], capture_output=True, text=True, check=True, timeout=200)
     found: dict[str, int] = {}
     for row in json.loads(done.stdout):
         _, name, says = row["message"].split("`")

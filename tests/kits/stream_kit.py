@@ -65,7 +65,7 @@ def raw_socket(uri: str) -> socket.socket:
         sock.connect(parsed.path)
     else:
         sock = socket.create_connection((parsed.host, parsed.port))
-    sock.settimeout(5)
+    sock.settimeout(60)
     return sock
 
 

@@ -20,7 +20,7 @@ from mcpc.uri import dial
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE = 30
+DEADLINE = 60
 
 NOT_FOUND = -32011
 

@@ -83,7 +83,7 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=environment) as process:
         try:
-            out, err = process.communicate(data if stdin == subprocess.PIPE else None, timeout=30)
+            out, err = process.communicate(data if stdin == subprocess.PIPE else None, timeout=200)
         finally:
             process.kill()
     return subprocess.CompletedProcess(command, process.returncode, out, err)
