@@ -4,8 +4,17 @@ MCP Events (modelcontextprotocol/experimental-ext-triggers-events, read at commi
 `list_events` and `subscribe` at a client. See `docs/events.md`.
 """
 
-from mcpc.client.subscription import Event, Subscription, list_events, subscribe
+from mcpc.client.subscription import Delivery, Event, Subscription, list_events, subscribe
 from mcpc.server.event_methods import TASK_ENDED, serve_events
 from mcpc.server.events import OfferedEvent
 
-__all__ = ["Event", "OfferedEvent", "Subscription", "TASK_ENDED", "list_events", "serve_events", "subscribe"]
+__all__ = [
+    "Delivery",
+    "Event",
+    "OfferedEvent",
+    "Subscription",
+    "TASK_ENDED",
+    "list_events",
+    "serve_events",
+    "subscribe",
+]

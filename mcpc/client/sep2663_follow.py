@@ -1,9 +1,6 @@
 """Following one task of a SEP-2663 server to its end: pushed where the server agrees to push, polled where not.
 
-Push is `subscriptions/listen` with `taskIds`. The SDK's session drops
-notifications it does not know and may reorder others, so the streams are tapped:
-what belongs to one of our subscriptions leaves for it here, in the order of
-arrival.
+Push is `subscriptions/listen` with `taskIds`, a long request.
 """
 
 import contextvars
@@ -17,25 +14,15 @@ import anyio.abc
 from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
-from mcp_types import (
-    EmptyResult,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    Request,
-    RequestId,
-    RequestParams,
-)
-from pydantic import ConfigDict
+from mcp_types import JSONRPCRequest
 
 from mcpc.client.backoff import Backoff
-from mcpc.client.requests import FOR_EVER
+from mcpc.client.long_requests import LongRequests, ask_for_long
 from mcpc.client.sep2663_requests import get_task
-from mcpc.errors import MessageError
+from mcpc.errors import LimitReached, MessageError
 from mcpc.logs import logger_of
-from mcpc.taps import InterceptingReader, StreamWrapper
+from mcpc.taps import StreamWrapper
 from mcpc.transport import StreamPair
-from mcpc.wire.message import meta_of
-from mcpc.wire.names import SUBSCRIPTION_META
 from mcpc.wire.sep2663 import (
     ACKNOWLEDGED_METHOD,
     SUBSCRIBE_METHOD,
@@ -51,9 +38,6 @@ __all__ = ["Follower", "TaskStreams", "undeclared"]
 
 logger: logging.Logger = logger_of(__name__)
 
-MAX_STREAMS = 32
-"""Subscriptions of one client at once; tasks beyond that are polled. Over HTTP each is a connection of its own."""
-
 PUSHED_INTERVAL = 30.0
 """Seconds between two looks at a task whose server pushes: should a notification have been lost."""
 
@@ -61,49 +45,21 @@ undeclared: contextvars.ContextVar[bool] = contextvars.ContextVar("mcpc_tasks_un
 """Set around a tool call that shall not become a task: it goes out without the extension among its capabilities."""
 
 
-class _Params(RequestParams):
-    model_config = ConfigDict(extra="allow")
-
-
-class _Subscription:
-    """One `subscriptions/listen` request for one task."""
-
-    def __init__(self, acknowledged: Callable[[list[Any]], None], take: Callable[[dict[str, Any]], None]) -> None:
-        self.acknowledged = acknowledged
-        self.take = take
-        self.request_id: RequestId | None = None
-
-    def notified(self, method: str, params: dict[str, Any]) -> bool:
-        """Take a notification of this subscription; False where it is for others."""
-        if method == TASKS_NOTIFICATION:
-            self.take(params)
-            return True
-        if method == ACKNOWLEDGED_METHOD:
-            self.acknowledged(acknowledged_ids(params))
-            return True
-        return False
-
-
-_subscribing: contextvars.ContextVar[_Subscription | None] = contextvars.ContextVar("mcpc_subscribing", default=None)
-"""The subscription whose request is being sent: requests are written in the context of who makes them."""
-
-
 class TaskStreams:
     """The subscriptions of one client, and the tap on its streams that feeds them."""
 
     def __init__(self) -> None:
-        self._open: dict[RequestId, _Subscription] = {}
-        self._count = 0
+        self._requests = LongRequests()
 
     def tap(self, streams: StreamPair) -> StreamPair:
-        """The same streams, tapped."""
-        read, write = streams
-        return _Reader(read, self.notified), _Writer(write, self)
+        """The same streams, tapped, for this and for whatever else is asked for long."""
+        read, write = self._requests.tap(streams)
+        return read, _Writer(write)
 
     @property
     def crowded(self) -> bool:
-        """Whether as many are open as may be."""
-        return self._count >= MAX_STREAMS
+        """Whether as many are open as may be; tasks beyond that are polled."""
+        return self._requests.crowded
 
     async def listen(
         self,
@@ -121,63 +77,30 @@ class TaskStreams:
             take: Called with the members of each `notifications/tasks`.
 
         Raises:
+            LimitReached: too many are open; see `crowded`.
             MCPError: the server refused, or the connection is gone.
         """
-        subscription = _Subscription(acknowledged, take)
-        token = _subscribing.set(subscription)
-        self._count += 1
-        params = _Params.model_validate(subscription_to([task_id]))
-        request: Any = Request[_Params, str](method=SUBSCRIBE_METHOD, params=params)
-        try:
-            await session.send_request(request, EmptyResult, request_read_timeout_seconds=FOR_EVER)
-        finally:
-            self._count -= 1
-            _subscribing.reset(token)
-            if subscription.request_id is not None:
-                self._open.pop(subscription.request_id, None)
 
-    def sent(self, request: JSONRPCRequest) -> None:
-        """A `subscriptions/listen` request is on its way: if it is one of ours, this is its id."""
-        subscription = _subscribing.get()
-        if subscription is not None:
-            subscription.request_id = request.id
-            self._open[request.id] = subscription
+        def notified(method: str, params: dict[str, Any]) -> bool:
+            if method == TASKS_NOTIFICATION:
+                take(params)
+            elif method == ACKNOWLEDGED_METHOD:
+                acknowledged(acknowledged_ids(params))
+            else:
+                return False
+            return True
 
-    def notified(self, notification: JSONRPCNotification) -> bool:
-        """Take a notification if it belongs to one of our subscriptions."""
-        params: dict[str, Any] = notification.params or {}
-        found = meta_of(params).get(SUBSCRIPTION_META)
-        subscription = self._open.get(found) if isinstance(found, str | int) else None
-        return subscription is not None and subscription.notified(notification.method, params)
-
-
-class _Reader(InterceptingReader):
-    """The read stream, without the notifications of our subscriptions."""
-
-    def __init__(self, inner: Any, notified: Callable[[JSONRPCNotification], bool]) -> None:
-        super().__init__(inner, lambda message, size: None)
-        self._notified = notified
-
-    def _intercept(self, item: Any) -> bool:
-        message = item.message if isinstance(item, SessionMessage) else None
-        return isinstance(message, JSONRPCNotification) and self._notified(message)
+        await ask_for_long(session, SUBSCRIBE_METHOD, subscription_to([task_id]), notified)
 
 
 class _Writer(StreamWrapper):
-    """The write stream: it learns the ids of our subscriptions, and takes the extension out of undeclared calls."""
-
-    def __init__(self, inner: Any, streams: TaskStreams) -> None:
-        super().__init__(inner)
-        self._streams = streams
+    """The write stream, which takes the extension out of undeclared calls."""
 
     async def send(self, item: SessionMessage, /) -> None:
         """Send a message."""
         message = item.message
-        if isinstance(message, JSONRPCRequest):
-            if message.method == SUBSCRIBE_METHOD:
-                self._streams.sent(message)
-            elif message.method == CALL_TOOL_METHOD and undeclared.get():
-                message.params = without_extension(message.params or {})
+        if isinstance(message, JSONRPCRequest) and message.method == CALL_TOOL_METHOD and undeclared.get():
+            message.params = without_extension(message.params or {})
         await self._inner.send(item)
 
 
@@ -281,7 +204,7 @@ class Follower:
             with anyio.CancelScope() as self._listening:
                 try:
                     await self._streams.listen(self.session, self._task_id, self._acknowledged, self._told)
-                except MCPError as exc:
+                except (MCPError, LimitReached) as exc:
                     logger.debug("a subscription to a task ended: %s", exc)
             if not self._pushed:
                 return

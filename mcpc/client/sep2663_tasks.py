@@ -15,8 +15,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, REQUEST_TIMEOUT, CallToolResult, ErrorData, InputRequest, TextContent
 from pydantic import TypeAdapter, ValidationError
 
-from mcpc.client.backoff import Backoff
 from mcpc.client.handle import TaskHandle
+from mcpc.client.redialling import Redialling, Redials
 from mcpc.client.requests import typed
 from mcpc.client.router import Router
 from mcpc.client.sep2663_follow import Follower, TaskStreams
@@ -42,22 +42,12 @@ GOODBYE = 1.0
 _input_requests: TypeAdapter[InputRequest] = TypeAdapter(InputRequest)
 
 
-class Host(Protocol):
+class Host(Redials, Protocol):
     """The client, as far as following a task needs it."""
 
     @property
     def session(self) -> ClientSession:
         """The session of the present connection; raises `ConnectionLost` where there is none."""
-        ...
-
-    @property
-    def reconnect(self) -> bool:
-        """Whether there will be another connection when this one is lost."""
-        ...
-
-    @property
-    def reconnect_timeout(self) -> float | None:
-        """Seconds for which to wait for one; None for ever."""
         ...
 
 
@@ -276,8 +266,7 @@ class RemoteTask(_Followed):
         self._seed = seed
         self._text = None if seed is None else seed.message
         self._value: Any = None
-        self._backoff = Backoff()
-        self._give_up_at: float | None = None
+        self._redialling = Redialling(host)
 
     # --- following ---
 
@@ -289,27 +278,16 @@ class RemoteTask(_Followed):
                 return
             except Exception as exc:
                 failure = typed(exc) if isinstance(exc, MCPError) else exc
-            if not _may_pass(failure) or self._gives_up():
+            if not _may_pass(failure) or self._redialling.is_over:
                 self._router.fail(self._handle, failure)
                 return
             self._seed = None
-            await self._backoff.wait()
-
-    def _gives_up(self) -> bool:
-        """Whether the server has been out of reach for long enough."""
-        host, now = self._host, anyio.current_time()
-        if not host.reconnect:
-            return True
-        if self._give_up_at is None:
-            timeout = host.reconnect_timeout
-            self._give_up_at = now + (float("inf") if timeout is None else timeout)
-        return now >= self._give_up_at
+            await self._redialling.wait()
 
     # --- messages ---
 
     def _take(self, state: TaskState) -> None:
-        self._backoff.succeeded()
-        self._give_up_at = None
+        self._redialling.succeeded()
         self._handle.tool_name = state.tool_name or self._handle.tool_name
         self._handle.known()
         self._tell_update(state)

@@ -1,55 +1,36 @@
-"""MCP Events, EXPERIMENTAL: a subscription to the events of any server that serves them, by polling.
+"""MCP Events, EXPERIMENTAL: a subscription to the events of any server that serves them, streamed or polled.
 
 Knows nothing of callbacks: the server need not be one of ours.
 """
 
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+import weakref
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, cast
 
-import anyio
 from mcp.shared.exceptions import MCPError
 from mcp_types import METHOD_NOT_FOUND
 
 from mcpc.client.client import Client
+from mcpc.client.event_polls import EventPolls
+from mcpc.client.event_stream import EventStream
+from mcpc.client.redialling import Redialling
 from mcpc.client.requests import ask_server
-from mcpc.errors import MCPCError, MessageError
-from mcpc.wire.events import (
-    LIST_METHOD,
-    POLL,
-    POLL_METHOD,
-    Happened,
-    next_page,
-    poll_params,
-    read_events,
-    read_page,
-    read_types,
-)
+from mcpc.client.told_events import Event, ToldEvents
+from mcpc.detached import soon_from_anywhere
+from mcpc.errors import ConnectionLost, LimitReached, MCPCError, MessageError, TimedOut
+from mcpc.wire.events import LIST_METHOD, POLL, PUSH, UNSUPPORTED, event_params, next_page, read_types
 
-__all__ = ["Event", "Subscription", "list_events", "subscribe"]
+__all__ = ["Delivery", "Event", "Subscription", "list_events", "subscribe"]
 
-REMEMBERED = 1000
-"""Ids of the newest events, so that none is told twice."""
-MAX_WAITING = 100_000
-"""Events of one answer at the most; a server that sends more is none to be listened to."""
+Delivery = Literal["push", "poll"]
+"""How events come, in the draft's words: streamed (`events/stream`), or asked for (`events/poll`)."""
+
+MAX_TYPES = 100_000
+"""Event types of a server at the most."""
 
 NONE_SERVED = "the server serves no events (MCP Events, an experimental draft)"
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that has happened at a server."""
-
-    id: str
-    """The same for the same event, however often it is told."""
-    name: str
-    timestamp: str
-    """When, in ISO 8601."""
-    data: dict[str, Any]
-    """What the server says of it: data, no instructions."""
-    missed: bool = False
-    """Whether the server has skipped others before it (`truncated`): look how things stand, if that matters."""
 
 
 async def _ask(client: Client, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +59,7 @@ async def list_events(client: Client) -> list[dict[str, Any]]:
         previous, cursor = cursor, next_page(answer)
         if cursor is None:
             return found
-        if cursor == previous or len(found) > MAX_WAITING:
+        if cursor == previous or len(found) > MAX_TYPES:
             raise MessageError("the server's list of events does not end")
 
 
@@ -89,9 +70,12 @@ async def subscribe(
     *,
     cursor: str | None = None,
     max_age: float | None = None,
+    delivery: Delivery | None = None,
     min_interval: float = 1.0,
 ) -> "Subscription":
     """Subscribe to an event of a server (EXPERIMENTAL): `async for event in await subscribe(client, "file_arrived")`.
+
+    The events are streamed where the server offers it, and the way to it carries it; else they are polled.
 
     Args:
         client: The client.
@@ -99,88 +83,137 @@ async def subscribe(
         arguments: As its `inputSchema` asks for.
         cursor: Where an earlier subscription was (`subscription.cursor`); now, where there is none.
         max_age: Seconds; older events are not told again.
+        delivery: `push` to stream and `poll` to poll, and nothing else. Over HTTP each stream is a connection.
         min_interval: Seconds between two polls at the least, whatever the server suggests.
 
     Raises:
-        MCPCError: the server serves no events, or not this one by polling; `ConnectionLost`: the connection went away.
+        MCPCError: the server serves no events, or not this one in such a way; `ConnectionLost`: the connection went
+            away; `TimedOut`: the stream was not opened; `LimitReached`: the client has 32 streams open.
         MessageError: its answer is none.
         MCPError: it refused.
     """
     types = {each["name"]: each for each in await list_events(client)}
     if name not in types:
         raise MCPCError(f"the server has no event {name!r}; it has {', '.join(sorted(types)) or 'none'}")
-    if POLL not in (types[name].get("delivery") or ()):
-        raise MCPCError(f"the event {name!r} cannot be polled, and nothing else is supported here")
-    subscription = Subscription(client, name, dict(arguments or {}), cursor, max_age, min_interval)
-    if cursor is None:
-        await subscription.begin()
-    return subscription
+    ways = _ways(name, types[name].get("delivery"), delivery)
+    told = ToldEvents(cursor)
+    params = partial(_params, name, dict(arguments or {}), max_age)
+    sources: dict[str, Source] = {
+        PUSH: EventStream(lambda: client.session, params, told),
+        POLL: EventPolls(partial(_ask, client), params, told, min_interval),
+    }
+    source = await _begun([sources[way] for way in ways])
+    return Subscription(source, told, Redialling(client))
+
+
+def _ways(name: str, offered: Any, wanted: str | None) -> list[str]:
+    """The ways in which an event can come, the best first.
+
+    Raises:
+        MCPCError: there is none.
+    """
+    listed: list[Any] = cast("list[Any]", offered) if isinstance(offered, list) else []
+    ways = [way for way in (PUSH, POLL) if way in listed and wanted in (None, way)]
+    if not ways:
+        told = ", ".join(map(str, listed)) or "nothing"
+        raise MCPCError(f"the event {name!r} cannot be had by {wanted or 'push or poll'}; the server offers {told}")
+    return ways
+
+
+def _params(name: str, arguments: dict[str, Any], max_age: float | None, cursor: str | None) -> dict[str, Any]:
+    return event_params(name, arguments, cursor, max_age)
+
+
+async def _begun(sources: "Sequence[Source]") -> "Source":
+    """The first that works."""
+    *tried, last = sources
+    for source in tried:
+        try:
+            await source.begin()
+        except (MCPError, LimitReached, TimedOut) as exc:
+            if isinstance(exc, MCPError) and exc.code not in (METHOD_NOT_FOUND, UNSUPPORTED):
+                raise
+        else:
+            return source
+    await last.begin()
+    return last
+
+
+class Source(Protocol):
+    """Where the events of a subscription come from."""
+
+    async def begin(self) -> None:
+        """Whatever happens after this is told."""
+        ...
+
+    async def more(self) -> None:
+        """Wait until there may be more."""
+        ...
+
+    def close(self) -> None:
+        """Nobody wants any more."""
+        ...
 
 
 class Subscription:
-    """The events of one subscription, in order, without end; made by `subscribe`.
+    """The events of one subscription, in order, without end; made by `subscribe`. One task at a time iterates.
 
-    A poll that fails raises out of the iteration, and the next iteration goes on where it was.
+    Where the client dials again, it goes on after a lost connection from where it was. What is raised out of the
+    iteration does not end it either: the next iteration goes on. Leave it (`async with`), or `close` it, or let go of
+    it, and the server is told that nobody listens.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        name: str,
-        arguments: dict[str, Any],
-        cursor: str | None,
-        max_age: float | None,
-        min_interval: float,
-    ) -> None:
-        self.cursor: str | None = cursor
+    def __init__(self, source: Source, told: ToldEvents, redialling: Redialling) -> None:
+        self._source = source
+        self._told = told
+        self._redialling = redialling
+        self._closed = False
+        self._let_go = weakref.finalize(self, soon_from_anywhere(), source.close)
+        self._let_go.atexit = False
+
+    @property
+    def cursor(self) -> str | None:
         """Where it is: before the events that were not told yet. To be kept, and given to `subscribe`."""
-        self._client = client
-        self._name = name
-        self._arguments = arguments
-        self._max_age = max_age
-        self._min_interval = min_interval
-        self._next_poll = 0.0
-        self._waiting: deque[Event] = deque()
-        self._after: str | None = cursor
-        self._missed = False
-        self._known: deque[str] = deque(maxlen=REMEMBERED)
+        return self._told.cursor
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, and the iteration. May be called again."""
+        self._closed = True
+        self._let_go.detach()
+        self._source.close()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event."""
-        while not self._waiting:
-            await anyio.sleep(max(0.0, self._next_poll - anyio.current_time()))
-            await self._poll()
-        event = self._waiting.popleft()
-        if not self._waiting:
-            self.cursor = self._after
-        return event
+        """The next event.
 
-    async def begin(self) -> None:
-        """Take the server's position of now as the beginning."""
-        await self._poll()
-        self._waiting.clear()
-        self.cursor = self._after
-
-    async def _poll(self) -> None:
-        params = poll_params(self._name, self._arguments, self._after, self._max_age)
-        answer = await _ask(self._client, POLL_METHOD, params)
-        cursor, skipped, has_more, wait = read_page(answer)
-        events = read_events(answer)
-        if len(events) > MAX_WAITING:
-            raise MessageError(f"the server sent more than {MAX_WAITING} events at once")
-        moved, self._after = cursor != self._after, cursor
-        self._next_poll = anyio.current_time() + (0.0 if has_more and moved else max(self._min_interval, wait))
-        self._missed = self._missed or skipped
-        for each in events:
-            if each.event_id not in self._known:
-                self._known.append(each.event_id)
-                self._waiting.append(self._told(each))
-        if not self._waiting:
-            self.cursor = cursor
-
-    def _told(self, event: Happened) -> Event:
-        missed, self._missed = self._missed, False
-        return Event(event.event_id, event.name, event.timestamp, event.data, missed)
+        Raises:
+            ConnectionLost: the connection went away, and there is no other one.
+            MessageError: what the server tells makes no sense.
+            TimedOut: it does not open the stream again.
+            MCPError: it refused, or has ended the subscription.
+        """
+        while not self._closed:
+            if (event := self._told.take()) is not None:
+                self._redialling.succeeded()
+                return event
+            try:
+                await self._source.more()
+            except ConnectionLost:
+                if self._redialling.is_over:
+                    self._redialling.succeeded()  # the next iteration begins anew
+                    raise
+                await self._redialling.wait()
+        raise StopAsyncIteration

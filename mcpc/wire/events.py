@@ -14,6 +14,7 @@ from mcpc.wire.jsontext import as_object
 __all__ = [
     "ACTIVE_METHOD",
     "EVENTS_CAPABILITY",
+    "ERROR_METHOD",
     "EVENT_METHOD",
     "HEARTBEAT_METHOD",
     "LIST_METHOD",
@@ -22,17 +23,23 @@ __all__ = [
     "NOT_FOUND",
     "POLL",
     "POLL_METHOD",
+    "PUSH",
     "STREAM_METHOD",
+    "TERMINATED_METHOD",
+    "UNSUPPORTED",
     "Happened",
+    "event_params",
     "event_type",
     "not_found_data",
     "next_page",
     "occurrence",
-    "poll_params",
     "poll_result",
     "read_cursor",
+    "read_error",
+    "read_event",
     "read_events",
     "read_page",
+    "read_position",
     "read_types",
     "type_list",
     "with_events",
@@ -47,6 +54,8 @@ STREAM_METHOD = "events/stream"
 ACTIVE_METHOD = "notifications/events/active"
 EVENT_METHOD = "notifications/events/event"
 HEARTBEAT_METHOD = "notifications/events/heartbeat"
+ERROR_METHOD = "notifications/events/error"
+TERMINATED_METHOD = "notifications/events/terminated"
 
 POLL = "poll"
 PUSH = "push"
@@ -56,6 +65,8 @@ MAX_EVENTS = "maxEvents"
 
 NOT_FOUND = -32011
 """The draft's code for what is referred to and does not exist."""
+UNSUPPORTED = -32014
+"""The draft's code for what the server does not offer here, a way of delivery for one."""
 
 _CURSOR = re.compile(r"([0-9a-f]{8}):(0|[1-9][0-9]{0,17})")
 
@@ -89,8 +100,8 @@ def occurrence(event_id: str, name: str, timestamp: str, data: dict[str, Any]) -
     return {"eventId": event_id, "name": name, "timestamp": timestamp, "data": data}
 
 
-def poll_params(name: str, arguments: Mapping[str, Any], cursor: str | None, max_age: float | None) -> dict[str, Any]:
-    """The params of `events/poll`; `max_age` in seconds."""
+def event_params(name: str, arguments: Mapping[str, Any], cursor: str | None, max_age: float | None) -> dict[str, Any]:
+    """The params of `events/poll` and `events/stream`; `max_age` in seconds."""
     params: dict[str, Any] = {"name": name, "arguments": dict(arguments), "cursor": cursor}
     return params if max_age is None else {**params, MAX_AGE: int(max_age * 1000)}
 
@@ -164,11 +175,22 @@ def read_page(result: Mapping[str, Any]) -> tuple[str | None, bool, bool, float]
     Raises:
         MessageError: it is not such an answer.
     """
-    cursor, wait = result.get("cursor"), result.get("nextPollMs", 0)
+    cursor, truncated = read_position(result)
+    wait: Any = result.get("nextPollMs", 0)
+    seconds = wait / 1000 if isinstance(wait, int | float) and not isinstance(wait, bool) else 0.0
+    return cursor, truncated, result.get("hasMore") is True, max(0.0, seconds)
+
+
+def read_position(members: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """Of what a server tells: the cursor after it, and whether something was skipped before it.
+
+    Raises:
+        MessageError: the cursor is none.
+    """
+    cursor: Any = members.get("cursor")
     if cursor is not None and not isinstance(cursor, str):
         raise MessageError("the cursor of the server's events is not a text")
-    seconds = wait / 1000 if isinstance(wait, int | float) and not isinstance(wait, bool) else 0.0
-    return cursor, result.get("truncated") is True, result.get("hasMore") is True, max(0.0, seconds)
+    return cursor, members.get("truncated") is True
 
 
 @dataclass(frozen=True)
@@ -190,12 +212,26 @@ def read_events(result: Mapping[str, Any]) -> list[Happened]:
     events: Any = result.get("events")
     if not isinstance(events, list):
         raise MessageError("the server's answer to events/poll has no list of events")
-    return [_happened(as_object(each)) for each in cast("list[Any]", events)]
+    return [read_event(as_object(each)) for each in cast("list[Any]", events)]
 
 
-def _happened(event: dict[str, Any]) -> Happened:
+def read_event(event: dict[str, Any]) -> Happened:
+    """One event, of an answer or of a stream.
+
+    Raises:
+        MessageError: it lacks what each must have.
+    """
     match event:
         case {"eventId": str(event_id), "name": str(name), "timestamp": str(timestamp), "data": dict()}:
             return Happened(event_id, name, timestamp, as_object(event["data"]))
         case _:
             raise MessageError("an event of the server's lacks eventId, name, timestamp or data")
+
+
+def read_error(params: Mapping[str, Any]) -> tuple[int, str, Any]:
+    """The code, the text and the data of an error that is told on a stream; what is no error gives one of no code."""
+    match params.get("error"):
+        case {"code": int(code), "message": str(text)} as error:
+            return code, text, as_object(error).get("data")
+        case _:
+            return 0, "the server did not say why", None

@@ -1,5 +1,9 @@
-"""`mcpc.experimental.subscribe`: events of our servers, over cuts and restarts, and of strangers' servers."""
+"""`mcpc.experimental.subscribe`: events of our servers, over cuts and restarts, and of strangers' servers.
 
+Both ways in which events come, where they are to look the same; each alone in `test_event_stream`, `test_event_polls`.
+"""
+
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
@@ -10,7 +14,7 @@ from mcp_types import RequestParams
 from pydantic import ConfigDict
 
 import mcpc
-from mcpc.experimental import Event, list_events, serve_events, subscribe
+from mcpc.experimental import Delivery, Event, list_events, serve_events, subscribe
 from mcpc.testing import FaultyTransport
 from mcpc.uri import TRANSPORTS
 
@@ -19,6 +23,8 @@ pytestmark = pytest.mark.anyio
 DEADLINE = 60
 
 QUICK: dict[str, Any] = {"min_interval": 0.01}
+
+each_way = pytest.mark.parametrize("delivery", ["push", "poll"])
 
 
 def bench() -> tuple[MCPServer[Any], mcpc.MCPCHelper]:
@@ -37,62 +43,78 @@ async def some(subscription: Any, count: int) -> list[Any]:
     return [(await anext(subscription)).data["value"] for _ in range(count)]
 
 
-async def test_events_come_in_order_and_a_later_subscription_goes_on_where_an_earlier_was() -> None:
+@each_way
+async def test_events_come_in_order_and_a_later_subscription_goes_on_where_an_earlier_was(delivery: Delivery) -> None:
     server, callbacks = bench()
     with anyio.fail_after(DEADLINE):
         async with mcpc.Client(server) as client:
             assert [each["name"] for each in await list_events(client)] == ["file_arrived", "task.ended"]
             await callbacks.emit("file_arrived", "before")
-            events = await subscribe(client, "file_arrived", **QUICK)
+            events = await subscribe(client, "file_arrived", delivery=delivery, **QUICK)
             for value in range(5):
                 await callbacks.emit("file_arrived", value)
             assert await some(events, 5) == [0, 1, 2, 3, 4]
             await callbacks.emit("file_arrived", "later")
-            again = await subscribe(client, "file_arrived", cursor=events.cursor, **QUICK)
+            again = await subscribe(client, "file_arrived", cursor=events.cursor, delivery=delivery, **QUICK)
             assert await some(again, 1) == ["later"]
 
 
-async def test_the_end_of_a_task_is_an_event_also_for_who_subscribes_after_it() -> None:
+@each_way
+async def test_the_end_of_a_task_is_an_event_also_for_who_subscribes_after_it(delivery: Delivery) -> None:
     server, _ = bench()
     with anyio.fail_after(DEADLINE):
         async with mcpc.Client(server) as client:
             task = await client.start_task("square", {"n": 3})
             await task.result()
-            ends = await subscribe(client, "task.ended", {"taskId": task.task_id}, **QUICK)
+            ends = await subscribe(client, "task.ended", {"taskId": task.task_id}, delivery=delivery, **QUICK)
             event = await anext(ends)
             assert (event.data["event"], event.data["result"]) == ("complete", 9)
 
 
-async def test_over_a_cut_nothing_is_missing_and_nothing_comes_twice() -> None:
+@each_way
+async def test_over_cuts_it_goes_on_by_itself_and_nothing_is_missing_or_comes_twice(delivery: Delivery) -> None:
     server, callbacks = bench()
     with TRANSPORTS.restored(), anyio.fail_after(DEADLINE):
         faulty = FaultyTransport("memory", cuts=[8, 12])
         mcpc.register_transport("faulty", faulty)
         async with mcpc.listen(server, "faulty://subscription") as listener:
             async with mcpc.Client(listener.uri, reconnect=mcpc.Backoff(first=0.01)) as client:
-                events = await subscribe(client, "file_arrived", **QUICK)
+                events = await subscribe(client, "file_arrived", delivery=delivery, **QUICK)
                 heard: list[Any] = []
-                sent = 0
-                while faulty.cuts < 2 or len(heard) < sent:
-                    if len(heard) == sent:
-                        await callbacks.emit("file_arrived", sent)
-                        sent += 1
-                    try:
-                        heard += await some(events, 1)
-                    except mcpc.ConnectionLost:
-                        await anyio.sleep(0.01)
-                assert heard == list(range(sent))
+                while faulty.cuts < 2:
+                    await callbacks.emit("file_arrived", len(heard))
+                    heard += await some(events, 1)
+                assert heard == list(range(len(heard)))
 
 
-async def test_a_gap_is_told_with_the_event_after_it() -> None:
+@each_way
+async def test_who_does_not_dial_again_is_told_of_a_lost_connection_once_all_that_came_is_told(
+    delivery: Delivery,
+) -> None:
+    server, callbacks = bench()
+    with anyio.fail_after(DEADLINE):
+        async with AsyncExitStack() as life:
+            listener = await life.enter_async_context(mcpc.listen(server, "memory://once"))
+            async with mcpc.Client(listener.uri, reconnect=False) as client:
+                events = await subscribe(client, "file_arrived", delivery=delivery, **QUICK)
+                await callbacks.emit("file_arrived", 1)
+                assert await some(events, 1) == [1]
+                await life.aclose()
+                with pytest.raises(mcpc.ConnectionLost):
+                    await anext(events)
+
+
+@each_way
+async def test_a_gap_is_told_with_the_event_after_it(delivery: Delivery) -> None:
     server = MCPServer[Any]("small", log_level="WARNING")
     callbacks = mcpc.MCPCHelper(server, max_messages=2)
     serve_events(server, {"file_arrived": "A file has arrived"})
     with anyio.fail_after(DEADLINE):
         async with mcpc.Client(server) as client:
-            events = await subscribe(client, "file_arrived", **QUICK)
+            cursor = (await subscribe(client, "file_arrived", delivery="poll")).cursor
             for value in range(3):
                 await callbacks.emit("file_arrived", value)
+            events = await subscribe(client, "file_arrived", cursor=cursor, delivery=delivery, **QUICK)
             found = [await anext(events), await anext(events)]
             assert [(event.data["value"], event.missed) for event in found] == [(1, True), (2, False)]
 
@@ -155,7 +177,9 @@ async def test_a_server_that_is_not_ours_is_listened_to() -> None:
 
 
 STRANGE: list[tuple[Any, Any, type[Exception], str]] = [
-    ([listing("push")], [], mcpc.MCPCError, "cannot be polled"),
+    ([listing("webhook")], [], mcpc.MCPCError, "cannot be had by push or poll; the server offers webhook"),
+    ([listing()], [], mcpc.MCPCError, "the server offers nothing"),
+    ([listing("push")], [], mcp.MCPError, "Method not found"),
     ([{"events": []}], [], mcpc.MCPCError, "has no event 'mail'; it has none"),
     ([{"events": 5}], [], mcpc.MessageError, "no list of events"),
     ([{"events": [{}]}], [], mcpc.MessageError, "without a name"),
@@ -177,6 +201,14 @@ async def test_a_server_that_answers_something_else_is_told_as_such(
                 await subscribe(client, "mail", **QUICK)
 
 
+async def test_a_way_that_is_asked_for_and_not_offered_is_refused() -> None:
+    stranger = Stranger([listing("push")], [])
+    with anyio.fail_after(DEADLINE):
+        async with mcpc.Client(stranger.server) as client:
+            with pytest.raises(mcpc.MCPCError, match="cannot be had by poll; the server offers push"):
+                await subscribe(client, "mail", delivery="poll")
+
+
 async def test_a_server_without_events_is_told_as_such() -> None:
     server = MCPServer[Any]("plain", log_level="WARNING")
     with anyio.fail_after(DEADLINE):
@@ -185,13 +217,16 @@ async def test_a_server_without_events_is_told_as_such() -> None:
                 await subscribe(client, "mail")
 
 
-async def test_what_a_server_refuses_is_raised_and_the_subscription_can_be_gone_on_with() -> None:
+@each_way
+async def test_what_a_server_refuses_is_raised_and_a_cancelled_iteration_can_be_gone_on_with(
+    delivery: Delivery,
+) -> None:
     server, callbacks = bench()
     with anyio.fail_after(DEADLINE):
         async with mcpc.Client(server) as client:
             with pytest.raises(mcp.MCPError, match="takes no arguments"):
-                await subscribe(client, "file_arrived", {"path": "x"}, **QUICK)
-            events = await subscribe(client, "file_arrived", **QUICK)
+                await subscribe(client, "file_arrived", {"path": "x"}, delivery=delivery, **QUICK)
+            events = await subscribe(client, "file_arrived", delivery=delivery, **QUICK)
             with anyio.move_on_after(0):
                 await anext(events)
             await callbacks.emit("file_arrived", 1)
