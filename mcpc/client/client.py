@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -91,7 +92,8 @@ class Client(Configured, ListenedClient):
         self._inbox.on_lost_tasks = self._router.lose_unknown
         self._inbox.on_gap = self._router.look_after_gap
         self._keeping = Keeping.of(channel_file, channel, self._inbox, self._router.listeners)
-        self._listening = Listening(self._inbox, self._flow, self._keeping.channel, dialling.get("max_message_size"))
+        size, backoff = dialling.get("max_message_size"), copy(reconnect) if isinstance(reconnect, Backoff) else None
+        self._listening = Listening(self._inbox, self._flow, self._keeping.channel, size, backoff)
         self._questions = Questions(self._router, sdk_options.get("elicitation_callback"))
         self._remote = RemoteTasks(self, self._router, self._questions, super().call_tool)
         self._starter = Starter(self._router, self._remote, self.call_tool, self._steer, self._inbox.caught_up)

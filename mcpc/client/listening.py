@@ -17,6 +17,7 @@ from mcp_types import CONNECTION_CLOSED
 
 from mcpc.client.backoff import Backoff
 from mcpc.client.inbox import Inbox
+from mcpc.client.life import STABLE
 from mcpc.client.pausing import Pausing
 from mcpc.client.requests import ask_server, ask_to_listen
 from mcpc.errors import ConnectFailed, ConnectionLost, MCPCError
@@ -42,13 +43,22 @@ class Listening:
         flow: While it is stopped the server is to pause; what is sent meanwhile stays with it.
         channel: The channel's key.
         max_message_size: Bytes of the largest message that we take, where the server is to know.
+        backoff: How long to wait before listening again on a connection that stands; one of its own.
     """
 
-    def __init__(self, inbox: Inbox, flow: Flow, channel: str, max_message_size: int | None = None) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        flow: Flow,
+        channel: str,
+        max_message_size: int | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
         self.channel = channel
         self.max_message_size: int | None = max_message_size
         self._inbox = inbox
         self._flow = flow
+        self._backoff = backoff or Backoff()
         inbox.on_overrun = self._cut
         self._stream: anyio.CancelScope | None = None
 
@@ -88,17 +98,20 @@ class Listening:
         Raises:
             MCPCError, MCPError: the server refused.
         """
-        backoff = Backoff()
+        self._backoff.succeeded()  # what came of the last connection is not this one's fault
+        refusals = 0
         while True:
             await self._flow.wait()
             await self._listen_once(session)
             if self._inbox.listening.is_set():
-                backoff.succeeded()
-            elif backoff.failures > MAX_REFUSALS:
+                refusals = 1
+            elif refusals > MAX_REFUSALS:
                 raise ConnectionLost("the server no longer lets us listen")
+            else:
+                refusals += 1
             self._inbox.stopped_listening()
             if not self._flow.stopped:
-                await backoff.wait()
+                await self._backoff.wait()
 
     async def confirmed(self) -> None:
         """Wait until the server has confirmed that it lets us listen.
@@ -118,6 +131,7 @@ class Listening:
             MCPError: the server refused.
         """
         inbox, name, refusal = self._inbox, secrets.token_hex(8), None
+        began = anyio.current_time()
         params = listen_params(
             self.channel,
             after=inbox.last,
@@ -137,6 +151,8 @@ class Listening:
             finally:
                 self._flow.on_stop = self._stream = None
                 tasks.cancel_scope.cancel()
+        if inbox.listening.is_set() and anyio.current_time() - began >= STABLE:
+            self._backoff.succeeded()
         if refusal is None:
             return
         if refusal.code != CONNECTION_CLOSED:
@@ -144,5 +160,6 @@ class Listening:
         logger.debug("the listen stream was cut: %s", refusal)
 
     def _cut(self) -> None:
+        self._backoff.succeeded()  # that it ends is our doing
         if self._stream is not None:
             self._stream.cancel()

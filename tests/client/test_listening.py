@@ -10,6 +10,7 @@ from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, Empty
 
 import mcpc
 from mcpc.client import backoff, pausing
+from mcpc.client import listening as listening_module
 from mcpc.client.inbox import Inbox
 from mcpc.client.listening import MAX_REFUSALS, Listening
 from mcpc.flow import Flow
@@ -70,7 +71,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def listening(max_message_size: int | None = None) -> tuple[Listening, Inbox, Flow]:
     flow = Flow()
     inbox = Inbox(lambda messages, _: len(messages), flow)
-    return Listening(inbox, flow, "the-channel", max_message_size), inbox, flow
+    longest = backoff.Backoff(first=1.0, maximum=8.0, random=lambda: 1.0)
+    return Listening(inbox, flow, "the-channel", max_message_size, longest), inbox, flow
 
 
 async def run(listens: Listening, server: Any) -> None:
@@ -112,6 +114,46 @@ async def test_a_stream_that_was_cut_is_no_error_as_long_as_it_had_begun() -> No
     with pytest.raises(MCPError, match="enough"):
         await run(listens, server)
     assert len(server.asked) == 3 * MAX_REFUSALS + 1
+
+
+async def _streams_that_are_cut(count: int) -> None:
+    """So many streams that begin and are cut, on one connection."""
+    listens, inbox, _ = listening()
+
+    async def answer(number: int) -> None:
+        inbox.listening.set()
+        raise MCPError(CONNECTION_CLOSED, "cut") if number < count else MCPError(INVALID_PARAMS, "enough")
+
+    with pytest.raises(MCPError, match="enough"):
+        await run(listens, Server(answer))
+
+
+async def test_the_wait_grows_while_streams_begin_and_do_not_last(waits: list[float]) -> None:
+    await _streams_that_are_cut(7)
+    assert waits == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+async def test_after_a_stream_that_lasted_the_wait_is_the_first_one_again(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening_module, "STABLE", 0.0)
+    await _streams_that_are_cut(4)
+    assert waits == [1.0, 1.0, 1.0]
+
+
+async def test_a_stream_that_we_end_ourselves_makes_no_wait_grow(waits: list[float]) -> None:
+    listens, inbox, _ = listening()
+
+    async def answer(count: int) -> None:
+        inbox.listening.set()
+        if count == 5:
+            raise MCPError(INVALID_PARAMS, "enough")
+        inbox.on_overrun()
+        await anyio.sleep_forever()
+
+    with pytest.raises(MCPError, match="enough"):
+        await run(listens, Server(answer))
+    assert waits == [1.0, 1.0, 1.0, 1.0]
 
 
 async def test_streams_that_end_before_they_begin_are_given_up_after_a_few(waits: list[float]) -> None:
