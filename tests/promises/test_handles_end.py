@@ -1,22 +1,24 @@
 """A handle always ends: whichever way the server knows how its task went, whoever waits is told."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
 from mcp.server import MCPServer
 
 import mcpc
+from relay import relay_to
 from support import TEMPLATES
 
 pytestmark = pytest.mark.anyio
 
 SCHEMES = ["memory", "unix", "tcp"]
-"""Those whose door closes at once. Over stdio a new process is another server (`test_dying_server`); the others, and
-restarts, are `test_reconnection`'s."""
+"""Those that meet every way. Over stdio a new process is another server (`test_dying_server`)."""
 DEADLINE = 60
 QUICKLY = mcpc.Backoff(first=0.01, maximum=0.05)
 LOST = (mcpc.ConnectionLost, mcpc.UnknownTask)
@@ -97,6 +99,15 @@ WAYS: dict[str, tuple[dict[str, Any], Any, str | None]] = {
     "the log was too small in bytes": ({"max_bytes": 300}, _missed, "done"),
 }
 """What happens while the client is away: the server's limits, what is done, and the result; None where it is lost."""
+CASES = [
+    *product(SCHEMES, WAYS),
+    ("ws", "its channel and its time were over"),  # a close frame tells the client, and not the end of the bytes
+    ("ws", "there is a gap"),
+    ("http", "its channel and its time were over"),  # there only the stream is lost, and each request dials for itself
+    ("http", "there is a gap"),
+    ("sse+http", "its channel's time was over"),  # answers come on another connection than requests go
+    ("sse+http", "there is a gap"),
+]
 
 
 async def _iterate(task: mcpc.TaskHandle, ends: list[str]) -> None:
@@ -115,33 +126,51 @@ async def _outcome(task: mcpc.TaskHandle) -> str | None:
         return None
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@contextmanager
+def _found_again(uri: str, tmp_path: Path) -> Generator[tuple[str, Callable[[str | None], None]]]:
+    """The address to dial for a server that comes and goes, and what is told where it is now; None for nowhere.
+
+    One at a name or a path comes back there. One at a port gets another, as somebody may have taken the first.
+    """
+    if "127.0.0.1" not in uri:
+        yield uri, lambda now: None
+        return
+    with relay_to(uri, tmp_path) as relay:
+
+        def lead(now: str | None) -> None:
+            relay.refusing = now is None
+            if now is not None:
+                relay.lead_to(urlsplit(now).port or 0)
+
+        yield relay.uri, lead
+
+
+@pytest.mark.parametrize(("scheme", "way"), CASES)
 async def test_a_client_that_was_away_is_told_how_its_task_went(scheme: str, way: str, tmp_path: Path) -> None:
     limits, meanwhile, expected = WAYS[way]
     app, ends = App(**limits), list[str]()
-    lost, address = anyio.Event(), TEMPLATES[scheme].format(tmp=tmp_path, name="ends", python="", here="")
+    address = TEMPLATES[scheme].format(tmp=tmp_path, name="ends", python="", here="")
     with anyio.fail_after(DEADLINE):
         async with app.alive() as stays_open, anyio.create_task_group() as readers:
             first = mcpc.listen(app.server, address)
             listener = await first.__aenter__()
-            client = mcpc.Client(
-                listener.uri, reconnect=QUICKLY, on_connection=lambda state: lost.set() if state == "lost" else None
-            )
-            async with client:
-                task = await client.start_task("work")
-                async for message in task:
-                    if message.event == "update":
-                        break
-                for _ in range(2):
-                    readers.start_soon(_iterate, task, ends)
-                await first.__aexit__(None, None, None)
-                await meanwhile(app, stays_open)
-                async with mcpc.listen(app.server, listener.uri):
-                    assert await _outcome(task) == expected
-                    assert await _outcome(task) == expected, "and again"
-                    while len(ends) < 2:
-                        await anyio.lowlevel.checkpoint()
+            with _found_again(listener.uri, tmp_path) as (uri, lead):
+                async with mcpc.Client(uri, reconnect=QUICKLY) as client:
+                    task = await client.start_task("work")
+                    async for message in task:
+                        if message.event == "update":
+                            break
+                    for _ in range(2):
+                        readers.start_soon(_iterate, task, ends)
+                    lead(None)
+                    await first.__aexit__(None, None, None)
+                    await meanwhile(app, stays_open)
+                    async with mcpc.listen(app.server, address) as second:
+                        lead(second.uri)
+                        assert await _outcome(task) == expected
+                        assert await _outcome(task) == expected, "and again"
+                        while len(ends) < 2:
+                            await anyio.lowlevel.checkpoint()
 
 
 async def test_two_readers_of_a_tasks_inputs_both_end_however_it_ends() -> None:
