@@ -15,7 +15,8 @@ from replicas_kit import Collected, Replica, caller_without_ears, front_of, next
 
 pytestmark = pytest.mark.anyio
 
-LEASE = 1.0
+LEASE = 3.0
+"""Seconds: a busy machine tells a Redis within a third of them that a process is alive."""
 
 
 @pytest.fixture
