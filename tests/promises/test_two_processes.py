@@ -74,9 +74,10 @@ async def test_the_other_server_takes_over_clients_and_tasks_of_one_that_is_kill
                 if message.result == 9:
                     break
             one.finish(signal.SIGKILL)
-        async with mcpc.Client(at_two, channel_file=tmp_path / "channel") as client:
-            client.add_event_listener(seen.append)
-            client.on_prompt(answer)
+        client = mcpc.Client(at_two, channel_file=tmp_path / "channel")
+        client.add_event_listener(seen.append)  # before it is connected: what it has missed comes at once
+        client.on_prompt(answer)
+        async with client:
             again = client.task(counting.task_id)
             assert await again.result() == 20
             assert await client.task(restarted.task_id).result() == 2
