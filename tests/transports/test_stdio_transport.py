@@ -274,7 +274,7 @@ async def test_a_server_that_ignores_all_requests_is_killed_in_bounded_time(prog
             pid = (await hear(channel))["pid"]
             start = time.monotonic()
         taken = time.monotonic() - start
-    assert 0.4 <= taken < 3
+    assert 0.4 <= taken < 60  # both waits, and no third one without an end
     assert is_collected(pid)
 
 
