@@ -164,7 +164,7 @@ async def status_of(uri: str, headers: dict[str, str | None]) -> int:
         return int((await ws_kit.ask(uri, ws_kit.request(uri, headers)))[9:12])
     given = {name: value for name, value in headers.items() if value is not None}
     accept = {"Accept": "application/json, text/event-stream"}
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         plain = uri.removeprefix("sse+")
         if plain != uri:
             return (await http.get(plain, headers={**accept, **given})).status_code
@@ -191,7 +191,10 @@ async def test_nothing_that_a_client_sends_chooses_the_server(tmp_path: Path) ->
     mark = tmp_path / "spawned"
     command = f"stdio:{shlex.join([sys.executable, '-c', f'open({str(mark)!r}, chr(119))'])}"
     with anyio.fail_after(60):
-        async with bridged("http", "tcp", tmp_path) as uri, httpx2.AsyncClient(params={"connect_uri": command}) as http:
+        async with (
+            bridged("http", "tcp", tmp_path) as uri,
+            httpx2.AsyncClient(timeout=60, params={"connect_uri": command}) as http,
+        ):
             params: dict[str, Any] = {"name": "add", "arguments": {"a": 1, "b": 2}, "connect_uri": command}
             meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "connect_uri": command}
             params["_meta"] = {**meta, "io.modelcontextprotocol/clientCapabilities": {}}

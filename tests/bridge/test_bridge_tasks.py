@@ -221,7 +221,11 @@ async def test_the_id_travels_as_a_header_to_a_server_that_is_not_ours(come: str
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_header_that_names_another_task_is_refused_where_clients_come_in(tmp_path: Path) -> None:
     with anyio.fail_after(DEADLINE):
-        async with bridged("http", "tcp", tmp_path) as uri, by_hand(uri) as client, httpx2.AsyncClient() as http:
+        async with (
+            bridged("http", "tcp", tmp_path) as uri,
+            by_hand(uri) as client,
+            httpx2.AsyncClient(timeout=60) as http,
+        ):
             task_id = (await client.call("wait_for_input"))["taskId"]
             meta: dict[str, Any] = {
                 "io.modelcontextprotocol/protocolVersion": VERSION,

@@ -290,7 +290,7 @@ async def test_the_status_route_says_who_is_up_and_asks_for_the_token_where_ther
         async with (
             mcpc.Gateway({"mcpServers": servers}, status_verifier=OneToken()) as gateway,
             mcpc.listen(gateway.server, "http://127.0.0.1:0/mcp", token_verifier=OneToken()) as listener,
-            httpx2.AsyncClient() as http,
+            httpx2.AsyncClient(timeout=60) as http,
         ):
             await polled(lambda: gateway.status()[0].tools)  # it is up, and has listed them
             await until(gateway, "broken", "down")
@@ -316,7 +316,7 @@ async def test_the_status_route_answers_503_while_no_server_is_up() -> None:
         async with (
             mcpc.Gateway({"mcpServers": {"broken": ending_at_once("no database")}}) as gateway,
             mcpc.listen(gateway.server, "http://127.0.0.1:0/mcp") as listener,
-            httpx2.AsyncClient() as http,
+            httpx2.AsyncClient(timeout=60) as http,
         ):
             await until(gateway, "broken", "down")
             assert (await http.get(listener.uri.replace("/mcp", "/status"))).status_code == 503

@@ -218,12 +218,13 @@ class ByHand:
 @asynccontextmanager
 async def by_hand(uri: str, **options: Any) -> AsyncGenerator[ByHand]:
     """A connection whose messages are written by hand."""
-    async with mcpc.connect(uri, **options) as (read, write), anyio.create_task_group() as tasks:
+    async with mcpc.connect(uri, **options) as (read, write):
         client = ByHand(write)
-        tasks.start_soon(client.read, read)
-        yield client
-        tasks.cancel_scope.cancel()
-        for stream in client.streams.values():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.read, read)
+            yield client
+            tasks.cancel_scope.cancel()
+        for stream in client.streams.values():  # nobody puts anything into them any more
             stream.close()
 
 

@@ -190,7 +190,7 @@ async def test_a_bad_body_over_http_gets_an_error_and_the_next_valid_request_wor
         headers |= {"mcp-protocol-version": era, "mcp-method": "tools/call", "mcp-name": "touch"}
     with anyio.fail_after(60):
         async with serving("http", tmp_path, _server(calls), max_message_size=LIMIT) as served:
-            async with httpx2.AsyncClient() as http:
+            async with httpx2.AsyncClient(timeout=60) as http:
                 answer = await http.post(served.uri, content=BAD[bad], headers=headers)
                 assert answer.status_code >= 400
                 if answer.headers.get("content-type", "").startswith("application/json"):
@@ -205,7 +205,7 @@ async def test_a_bad_body_over_sse_gets_an_error_and_the_next_valid_request_work
     with anyio.fail_after(60):
         async with serving("sse+http", tmp_path, _server(calls), max_message_size=LIMIT) as served:
             url = served.uri.removeprefix("sse+")
-            async with httpx2.AsyncClient() as http, http.stream("GET", url) as events:
+            async with httpx2.AsyncClient(timeout=60) as http, http.stream("GET", url) as events:
                 lines = events.aiter_lines()
                 target = await _endpoint(lines.__anext__)
                 for name, body in BAD.items():

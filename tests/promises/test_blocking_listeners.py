@@ -90,7 +90,7 @@ async def test_a_listener_that_does_nothing_holds_up_the_sender_and_no_request(
     scheme: str, tmp_path: Path, anyio_backend_name: str
 ) -> None:
     skip_where_there_is_no_listener(scheme, anyio_backend_name)
-    flood, slow, count = Flood(), Slow(), 100_000
+    flood, slow, count = Flood(stall_timeout=3600.0), Slow(), 100_000
     slow.gate = anyio.Event()
     async with serving(scheme, tmp_path, flood.server) as served:
         with anyio.fail_after(60):

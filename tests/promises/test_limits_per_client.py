@@ -31,6 +31,8 @@ class Held:
         self.callbacks = mcpc.MCPCHelper(self.server, **limits)
         self.go = anyio.Event()
         self.stopped = anyio.Event()
+        self.taken = anyio.Event()
+        """Set when a background tool has taken an input."""
         self.came = 0
         self.ended: list[Any] = []
         self._one_came = anyio.Event()
@@ -49,6 +51,7 @@ class Held:
         @self.callbacks.tool()
         async def wait(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
             async for _ in task.inputs():
+                self.taken.set()
                 await self.go.wait()
             self.stopped.set()
             return "done"
@@ -228,6 +231,7 @@ async def test_inputs_are_bounded_in_bytes_and_two_readers_of_them_both_end() ->
         async with mcpc.Client(held.server) as client:
             task = await client.start_task("wait")
             await task.send("taken at once, and then nothing is until it may go")
+            await held.taken.wait()
             await task.send("x" * 898)
             await task.send("y" * 98)  # 900 + 100 bytes with the quotes
             with pytest.raises(mcpc.InputRefused, match="max_input_bytes") as refused:
@@ -286,7 +290,7 @@ async def test_one_client_of_a_shared_bridge_leaves_room_for_the_others(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_who_asks_for_events_that_are_not_kept_is_told_so(tmp_path: Path) -> None:
-    async with serving("http", tmp_path, Held().server) as served, httpx2.AsyncClient() as http:
+    async with serving("http", tmp_path, Held().server) as served, httpx2.AsyncClient(timeout=60) as http:
         headers = {"accept": "text/event-stream", "last-event-id": "5"}
         answer = await http.get(served.uri, headers=headers)
         assert answer.status_code == 400

@@ -349,7 +349,7 @@ async def test_over_http_the_header_must_name_the_task_where_there_is_one(tmp_pa
     async with (
         serving("http", tmp_path, make_server(), strict_headers=strict) as served,
         by_hand(served.uri) as client,
-        httpx2.AsyncClient() as http,
+        httpx2.AsyncClient(timeout=60) as http,
     ):
         task_id = (await client.call("wait_for_input"))["taskId"]
 

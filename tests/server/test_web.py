@@ -63,7 +63,7 @@ async def test_mounted_under_a_prefix_it_serves_there(transport: str, with_lifes
     )
     async with in_uvicorn(outer) as at:
         assert await counted(PLACES[transport].format(at=f"{at}/a/b")) == EVENTS
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             assert (await http.get(f"http://{at}/")).text == "well"
 
 
@@ -86,7 +86,10 @@ async def test_behind_a_proxy_that_strips_the_prefix_it_serves_too(transport: st
 
 
 async def test_the_servers_own_routes_are_served_and_other_paths_are_not() -> None:
-    async with in_uvicorn(mcpc.asgi_app(server_with_health(), transports=["http"])) as at, httpx2.AsyncClient() as http:
+    async with (
+        in_uvicorn(mcpc.asgi_app(server_with_health(), transports=["http"])) as at,
+        httpx2.AsyncClient(timeout=60) as http,
+    ):
         assert (await http.get(f"http://{at}/health")).text == "well"
         assert (await http.get(f"http://{at}/nothing")).status_code == 404
         with pytest.raises(mcpc.ConnectFailed):
@@ -94,7 +97,10 @@ async def test_the_servers_own_routes_are_served_and_other_paths_are_not() -> No
 
 
 async def test_a_listener_of_ours_serves_them_as_well() -> None:
-    async with mcpc.listen(server_with_health(), "http://127.0.0.1:0/mcp") as listener, httpx2.AsyncClient() as http:
+    async with (
+        mcpc.listen(server_with_health(), "http://127.0.0.1:0/mcp") as listener,
+        httpx2.AsyncClient(timeout=60) as http,
+    ):
         assert (await http.get(listener.uri.replace("/mcp", "/health"))).text == "well"
 
 
@@ -108,7 +114,7 @@ async def test_a_page_of_an_allowed_origin_may_read_the_answers_and_no_other_may
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type,mcp-session-id,mcp-protocol-version,authorization,mcp-method",
     }
-    async with in_uvicorn(app) as at, httpx2.AsyncClient() as http:
+    async with in_uvicorn(app) as at, httpx2.AsyncClient(timeout=60) as http:
         preflight = await http.options(f"http://{at}/mcp", headers=headers)
         answer = await http.post(f"http://{at}/mcp", content=json.dumps(call), headers={"Origin": origin})
     for response in (preflight, answer):
@@ -162,7 +168,7 @@ def test_a_mistake_is_told_at_once(arguments: dict[str, Any], error: type[Except
 async def test_a_request_that_does_not_say_what_it_accepts_is_answered() -> None:
     call = {"jsonrpc": "2.0", "id": 1, "method": "initialize"}
     about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
-    async with mcpc.listen(make_server(), "http://127.0.0.1:0/mcp") as listener, httpx2.AsyncClient() as http:
+    async with mcpc.listen(make_server(), "http://127.0.0.1:0/mcp") as listener, httpx2.AsyncClient(timeout=60) as http:
         request = http.build_request("POST", listener.uri, json={**call, "params": about})
         del request.headers["accept"]
         assert (await http.send(request)).status_code == 200

@@ -108,7 +108,7 @@ async def test_the_routes_of_the_server_and_of_the_application_are_kept_and_page
     prefix, mounted = LAYOUTS[layout]
     app = application(mcpc.asgi_app(steered_server(kind), allowed_origins=["https://app.example"]), mounted)
     asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
-    async with WEB_SERVERS[web](app, root_path=prefix) as at, httpx2.AsyncClient() as http:
+    async with WEB_SERVERS[web](app, root_path=prefix) as at, httpx2.AsyncClient(timeout=60) as http:
         with prefix_proxy(at, prefix) as proxy, anyio.fail_after(DEADLINE):
             outside = f"http://{proxy.at}{prefix}"
             assert (await http.get(f"{outside}/own")).json() == "the application's"

@@ -135,6 +135,6 @@ async def test_a_star_lets_in_every_web_page_over_websocket_and_http_alike() -> 
             async with mcpc.Client(listener.uri, origin=origin) as client:
                 await client.list_tools()
         async with mcpc.listen(an_adder(), "http://127.0.0.1:0/mcp", allowed_origins=["*"]) as listener:
-            async with httpx2.AsyncClient() as http:
+            async with httpx2.AsyncClient(timeout=60) as http:
                 answer = await http.request("OPTIONS", listener.uri, headers={"origin": origin})
                 assert answer.status_code != HTTPStatus.FORBIDDEN
