@@ -6,6 +6,7 @@ Knows nothing of who may take a task (`recovery`), nor of what its worker does.
 from collections.abc import Awaitable, Callable, Hashable
 
 from mcpc.messages import MCPCMessage
+from mcpc.server.attendance import Attendance
 from mcpc.server.endings import Endings
 from mcpc.server.execution import Execution
 from mcpc.server.followed import Following
@@ -81,9 +82,11 @@ class Bench:
         workshop = self._workshop
         if journal is None:
             line = Line(channel_id(state.owner), Pool(), self._note, _nothing_landed, lambda: 0)
+            attendance = Attendance(workshop.clock.steady, line.probe, lambda: False)  # who follows is seen (`visits`)
+            line.on_receipt = attendance.told
         else:
             line = Line(journal.key, journal.pool, self._note, journal.landed, journal.head)
-            line.on_receipt = journal.told
+            line.on_receipt, attendance = journal.told, journal.attendance
         line.follow(lambda: encode_state(state), lambda: self._following.changed(state.task_id))
         running = StoredExecution(
             state,
@@ -92,6 +95,7 @@ class Bench:
             workshop.limits,
             lambda ended: self._ended(ended, holders),
             line,
+            attendance,
             resumed,
         )
         running.stops = lambda: workshop.stop(state)

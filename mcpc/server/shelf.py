@@ -39,6 +39,7 @@ class Shelf:
         runner: The process, as the store knows it.
         journals: Where the journals stand.
         spawn: Runs something in the background.
+        stays: Told when a listener has gone; whether its place is held for a while all the same.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Shelf:
         runner: str,
         journals: JournalTable,
         spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        stays: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._runner = runner
         self._journals = journals
         self._spawn = spawn
+        self._stays = stays
         self._told: dict[str, int] = {}
         """What the store was told that listeners were sent, by channel."""
         self._fed: dict[StoredJournal, None] = {}
@@ -134,7 +137,7 @@ class Shelf:
     async def _leave(self, journal: StoredJournal) -> None:
         try:
             await self._store().sent(self._runner, {journal.key: journal.sent})
-            if journal.reader is None:
+            if journal.reader is None and not self._stays(journal.key):
                 await self._store().leave(journal.key, self._runner)
         except MCPCError as exc:
             logger.debug("the store was not told that a listener has gone: %s", exc)

@@ -48,6 +48,7 @@ class StoredDesk(Desk):
             return self.workshop.registry.get(channel, task_id)
         if stored.channel != channel or stored.principal != principal_text(principal):
             raise UnknownTask("unknown task")
+        self.workshop.presence.seen(task_id)
         return state_of(stored)
 
     async def look_up(self, task_id: str) -> TaskState | None:

@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 from pydantic_core import from_json
 
 from mcpc.errors import MCPCError, PromptError, TaskEnded, TaskError
+from mcpc.server.attendance import Attendance
 from mcpc.server.execution import Execution
 from mcpc.server.inputs import Inputs
 from mcpc.server.limits import Limits
@@ -122,6 +123,7 @@ class StoredExecution(Execution):
         limits: The server's.
         on_end: Called once, when it has ended.
         line: Where it is written.
+        attendance: Whether somebody is there for it; its channel's, where it has one.
         resumed: What the last checkpoint holds, encoded; None where there is none.
     """
 
@@ -135,12 +137,14 @@ class StoredExecution(Execution):
         limits: Limits,
         on_end: Callable[[Execution], None],
         line: Line,
+        attendance: Attendance,
         resumed: bytes | None = None,
     ) -> None:
         super().__init__(state, registry, outlet, limits, on_end)
         self._stored_inputs = _StoredInputs(line, limits)
         self.inputs: Inputs = self._stored_inputs
         self.line: Line = line
+        self.attendance: Attendance = attendance
         self.lost: bool = False
         """Whether it is no longer ours to run: nothing more of it is sent."""
         self.may_run_again = False
@@ -220,7 +224,9 @@ class StoredExecution(Execution):
     def _hear(self, signal: Signal) -> None:
         if signal.kind == "stop":
             self.stops()
-        elif signal.kind == "input":
+            return
+        self.attendance.seen()
+        if signal.kind == "input":
             key, value = from_json(signal.value or b"[null, null]")
             if self.state.hear(key, signal.number):
                 self._stored_inputs.put_numbered(signal.number, value, len(signal.value or b""))

@@ -10,6 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from mcpc.mailbox import Mailbox
+from mcpc.server.attendance import Attendance
 from mcpc.server.journal import YIELD_EVERY, Journal
 from mcpc.server.limits import Limits
 from mcpc.server.line import Line, Pool
@@ -111,6 +112,8 @@ class StoredJournal(Journal):
         self.line: Line = Line(channel, self.pool, note, self.landed, self.head)
         """For what is no stored task's: server events, tasks in the originals' way."""
         self.line.on_receipt = self.told
+        self.attendance: Attendance = Attendance(clock, self.line.probe, lambda: self.reader is not None)
+        """Whether somebody is there for its tasks."""
         self.on_behind: Callable[[StoredJournal], None] = lambda journal: None
         """Called when the store has messages that are not here."""
         self.opening: anyio.Lock = anyio.Lock()
@@ -180,6 +183,7 @@ class StoredJournal(Journal):
 
     def told(self, receipt: Appended) -> None:
         """How far the store says that those who listen have come: it counts where nobody listens here."""
+        self.attendance.told(receipt)
         reader = self.elsewhere
         if self.reader is not None or not receipt.listening:
             if reader is not None:
@@ -191,6 +195,11 @@ class StoredJournal(Journal):
             reader.cursor = receipt.cursor
             reader.sent(more=True)
             self.pressure.made_room()
+
+    def leave(self, reader: Reader) -> None:
+        """See `Journal.leave`."""
+        super().leave(reader)
+        self.attendance.seen()
 
     def _ring(self) -> None:
         reader = self.reader

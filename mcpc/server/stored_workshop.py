@@ -16,6 +16,7 @@ from mcpc.clock import SYSTEM_CLOCK, Clock
 from mcpc.errors import MCPCError, StoreError, StoreRefused, StoreUnavailable
 from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
+from mcpc.server.absences import Absences
 from mcpc.server.bench import Bench
 from mcpc.server.endings import Endings
 from mcpc.server.execution import Execution
@@ -39,6 +40,7 @@ from mcpc.server.stored_states import (
 )
 from mcpc.server.tail import Tail
 from mcpc.server.terms import Terms
+from mcpc.server.visits import Visits
 from mcpc.server.workshop import Workshop
 from mcpc.store import Store
 from mcpc.stored import Change, Claim, StoredTask
@@ -73,7 +75,10 @@ class StoredWorkshop(Workshop):
         self._keeper = Keeper(source, self._begin)
         self.store: Callable[[], Store] = self._keeper.store
         self._log = Log(self.store)
-        self.shelf: Shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn)
+        self._far = FarLines(self._log.note)
+        visits = self.presence = Visits(self, self.store, self.runner, self._stored, self._far)
+        self._watch = [visits.tell_for_ever, Absences(self._all_stored, limits.abandon_after).look_for_ever]
+        self.shelf: Shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn, visits.stays)
         self.signals: Signals = Signals(self.store, self._stored)
         self.following: Following = Following(self._look_up)
         self._endings = Endings(self.store, limits.lease, self.shelf.get, self.host.spawn)
@@ -82,7 +87,6 @@ class StoredWorkshop(Workshop):
         )
         self.intake: Intake = Intake(self, self.store, self.runner)
         self._recovery: Recovery | None = None
-        self._far = FarLines(self._log.note)
 
     # --- its life ---
 
@@ -130,6 +134,7 @@ class StoredWorkshop(Workshop):
             tail.look_for_ever,
             self.shelf.report_for_ever,
             self.following.tell_for_ever,
+            *self._watch,
             self._sweep_store_for_ever,
         ]
 

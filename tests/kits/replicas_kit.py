@@ -19,6 +19,7 @@ __all__ = [
     "asked_by",
     "caller_without_ears",
     "front_of",
+    "is_listened_to",
     "next_update",
     "served",
     "until",
@@ -99,6 +100,11 @@ class Collected:
         self.results.append(message.result)
         if message.event == "complete":
             self.ended.set()
+
+
+def is_listened_to(replica: Replica) -> bool:
+    """Whether some client listens there."""
+    return any(journal.reader is not None for journal in replica.callbacks.binding.workshop.journals)
 
 
 async def next_update(task: mcpc.TaskHandle) -> Any:
