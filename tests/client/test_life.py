@@ -15,7 +15,7 @@ from mcpc.client.life import Life, Steps
 pytestmark = pytest.mark.anyio
 
 
-def life_with(connection: Any, begin: Any = None, *, backoff: Backoff | None = None, open_timeout: float = 5) -> Life:
+def life_with(connection: Any, begin: Any = None, *, backoff: Backoff | None = None, open_timeout: float = 60) -> Life:
     async def nothing(group: anyio.abc.TaskGroup) -> None:
         """Nothing is to be begun."""
 

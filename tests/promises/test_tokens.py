@@ -3,7 +3,7 @@ called, and with which headers, is there over WebSocket as it is over HTTP."""
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -151,7 +151,7 @@ def soon(life: int) -> int:
 
 
 @asynccontextmanager
-async def holding(address: str, tokens: Tokens, token: Any) -> AsyncGenerator[tuple[Any, list[str]]]:
+async def holding(address: str, tokens: Tokens, token: Callable[[int], Any]) -> AsyncGenerator[tuple[Any, list[str]]]:
     """A running task and the states of its client, over a connection whose token is about to expire.
 
     Args:

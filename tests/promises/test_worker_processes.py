@@ -27,7 +27,7 @@ import mcpc
 from mcp.server import MCPServer
 
 server = MCPServer("shop", log_level="ERROR")
-callbacks = mcpc.MCPCHelper(server, lease=6.0, shutdown_grace=0.5)
+callbacks = mcpc.MCPCHelper(server, lease=6.0, shutdown_grace=5.0)
 
 @callbacks.tool(run="worker")
 async def wait(task: mcpc.Task) -> None:

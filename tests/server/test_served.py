@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_server_of_two_addresses_is_wound_down_while_both_are_open() -> None:
     server = MCPServer[Any]("twice served", log_level="CRITICAL")
-    callbacks = mcpc.MCPCHelper(server, shutdown_grace=5)
+    callbacks = mcpc.MCPCHelper(server, shutdown_grace=60)
 
     @callbacks.tool()
     async def wait(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]

@@ -240,7 +240,7 @@ async def test_a_prompt_is_answered_though_nobody_holds_the_task_and_the_handler
 
 async def test_shutdown_stops_the_tasks_and_every_listener_gets_their_last_messages() -> None:
     server = MCPServer[Any]("shutdown", log_level="WARNING")
-    callbacks = mcpc.MCPCHelper(server, shutdown_grace=0.5)
+    callbacks = mcpc.MCPCHelper(server, shutdown_grace=2.0)
 
     @callbacks.tool()
     async def deaf(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
@@ -390,7 +390,7 @@ def test_a_worker_with_the_wrong_kind_of_task_is_refused_with_a_clear_message() 
 @pytest.mark.parametrize("uri", ["memory://cancelled", "tcp://127.0.0.1:0"])
 async def test_a_cancelled_serve_still_sends_the_last_messages(uri: str) -> None:
     server = MCPServer[Any]("cancelled", log_level="WARNING")
-    callbacks = mcpc.MCPCHelper(server, shutdown_grace=0.5)
+    callbacks = mcpc.MCPCHelper(server, shutdown_grace=60.0)
 
     @callbacks.tool()
     async def polite(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]

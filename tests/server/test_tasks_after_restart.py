@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 def make_server(store: str) -> MCPServer[Any]:
     server = MCPServer[Any]("again", log_level="WARNING")
-    callbacks = mcpc.MCPCHelper(server, store=store, shutdown_grace=0.5)
+    callbacks = mcpc.MCPCHelper(server, store=store, shutdown_grace=2.0)
 
     @callbacks.tool(on_interrupt="resume")
     async def order(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]

@@ -150,7 +150,7 @@ async def test_a_tools_failure_is_a_result_and_a_protocol_error_is_a_failed_task
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 async def test_a_cancelled_task_is_stopped_and_cancelling_it_again_changes_nothing(scheme: str, tmp_path: Path) -> None:
-    puppet = Puppet(stop_grace=0.1)
+    puppet = Puppet(stop_grace=3600.0)
     with anyio.fail_after(DEADLINE):
         async with serving(scheme, tmp_path, puppet.server) as served, by_hand(served.uri) as client:
             task_id = (await client.call("work"))["taskId"]
@@ -160,6 +160,7 @@ async def test_a_cancelled_task_is_stopped_and_cancelling_it_again_changes_nothi
             assert ack["resultType"] == "complete"
             assert puppet.workers[task_id].stop_requested
             assert (await client.get(task_id))["statusMessage"] == "The task is being stopped."
+            await puppet.finish(task_id)
             ended = await client.until(task_id, "cancelled")
             assert "result" not in ended
             assert "error" not in ended

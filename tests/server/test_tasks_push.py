@@ -256,7 +256,7 @@ async def test_a_slow_reader_gets_the_newest_states_and_always_the_last_one(tmp_
 
 @pytest.mark.parametrize("scheme", ["memory", "ws"])
 async def test_when_the_server_shuts_down_subscribers_hear_how_their_tasks_ended(scheme: str, tmp_path: Path) -> None:
-    puppet = Puppet(shutdown_grace=0.5)
+    puppet = Puppet(shutdown_grace=2.0)
     with anyio.fail_after(DEADLINE):
         async with by_hand_while_serving(scheme, tmp_path, puppet) as (client, shut_down):
             task_id = await start(client)

@@ -48,7 +48,7 @@ async def test_no_more_run_at_once_than_may() -> None:
     def work() -> None:
         going.append(1)
         most.append(len(going))
-        release.wait(10)
+        release.wait(60)
         going.pop()
 
     with anyio.fail_after(60):
@@ -67,7 +67,7 @@ async def test_who_is_cancelled_leaves_the_thread_to_itself() -> None:
     threads, release = Threads(1), threading.Event()
     with anyio.fail_after(60):
         with anyio.move_on_after(0):
-            await threads.run(lambda: release.wait(10))
+            await threads.run(lambda: release.wait(60))
         release.set()
         assert await threads.run(lambda: "the next") == "the next"
 
@@ -90,7 +90,7 @@ async def test_who_is_left_alone_learns_it_by_asking() -> None:
 
     def work() -> None:
         anyio.from_thread.run_sync(running.set)
-        assert left.wait(10)
+        assert left.wait(60)
         try:
             anyio.from_thread.check_cancelled()
         except concurrent.futures.CancelledError:

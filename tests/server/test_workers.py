@@ -238,7 +238,7 @@ async def test_a_generator_in_a_thread_is_closed_when_its_task_has_ended(server:
         try:
             while True:
                 yield "again"
-                go.wait(10)
+                go.wait(60)
         finally:
             closed.set()
 
@@ -251,7 +251,7 @@ async def test_a_generator_in_a_thread_is_closed_when_its_task_has_ended(server:
             with pytest.raises(mcpc.TaskStopped):
                 await task.result()
             go.set()
-            assert await anyio.to_thread.run_sync(closed.wait, 10)
+            assert await anyio.to_thread.run_sync(closed.wait, 60)
 
 
 async def test_what_cannot_be_a_tool_is_refused_where_it_is_registered_and_the_others_are_listed(server: Any) -> None:
@@ -341,7 +341,7 @@ async def test_a_pool_thread_of_a_task_that_was_stopped_learns_it(server: Any) -
     def stuck(task: mcpc.SyncTask) -> None:  # pyright: ignore[reportUnusedFunction]
         def one() -> None:
             task.update("runs")
-            ended.wait(10)
+            ended.wait(60)
             for call in (task.update, task.check_stopped, lambda: task.ask("?")):
                 with pytest.raises(mcpc.TaskStopped):
                     call()
@@ -359,7 +359,7 @@ async def test_a_pool_thread_of_a_task_that_was_stopped_learns_it(server: Any) -
             with pytest.raises(mcpc.TaskStopped):
                 await task.result()
             ended.set()
-            assert await anyio.to_thread.run_sync(learned.wait, 10)
+            assert await anyio.to_thread.run_sync(learned.wait, 60)
 
 
 async def test_a_sync_task_in_the_event_loop_is_a_clear_error() -> None:

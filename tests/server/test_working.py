@@ -234,7 +234,7 @@ async def test_a_worker_that_stops_hands_on_what_may_run_again(store: str) -> No
     async with served(store) as uri, mcpc.Client(uri) as client:
         events: list[Any] = []
         client.add_event_listener(lambda message: events.append((message.event, message.result)))
-        async with working(make_server(store, shutdown_grace=0.2)):
+        async with working(make_server(store, shutdown_grace=10.0)):
             climbing = await client.start_task("climb")
             async for message in climbing:
                 if message.result == "up":
