@@ -216,11 +216,12 @@ class Client(Configured, ListenedClient):
         overflow: Overflow = "coalesce",
         capacity_bytes: int = DEFAULT_CAPACITY_BYTES,
     ) -> TaskHandle:
-        """Attach to a task by its id, also to one that another process began; needs the tasks extension (SEP-2663).
+        """Attach to a task by its id: to one of our channel, or, with the tasks extension (SEP-2663), of another's.
 
-        The handle is fed with what comes from now on, beginning with the present state; `await` it to be sure that the
-        server knows the task. It takes answers to prompts and `stop`, but no other input. A client that was given its
-        `channel` needs no extension: its handle takes all, and, made before the client is entered, has all messages.
+        The handle is fed with what comes from now on, what the task asks among it; `await` it to be sure that the
+        server knows the task. One of another's channel takes answers to prompts and `stop`, but no other input. A
+        client that was given its `channel` attaches to what is on that alone, and, before it is entered, has all
+        messages that are kept.
 
         Args:
             task_id: The id that the task's handle had.
@@ -231,14 +232,16 @@ class Client(Configured, ListenedClient):
             capacity_bytes: Bytes of them that may wait; a single larger one still may.
 
         Raises:
-            UnknownTask: the server does not speak the extension. (On awaiting the handle: it does not know the task.)
+            UnknownTask: the server speaks neither MCPC nor the extension. (On awaiting the handle: it does not know the
+                task, or it is another's and there is no extension.)
             ConnectionLost: there is no connection.
         """
         if (known := self.tasks.get(task_id)) is not None:
             return known
         queue = TaskQueue(capacity, overflow, self._flow, capacity_bytes)
         handle = TaskHandle(task_id, tool_name, session_id, queue)
-        self._starter.attach(handle, on_channel=self._keeping.resumes)
+        resumes = self._keeping.resumes
+        self._starter.attach(handle, on_channel=resumes or self._form == "meta", elsewhere=not resumes)
         return handle
 
     async def call_tool(

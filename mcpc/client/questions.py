@@ -52,11 +52,11 @@ class Questions:
 
     def _answerable(self) -> bool:
         """Whether somebody could answer a question that a call leads to which is made now."""
-        return bool(self.callback is not None or self._router.answering.handlers or started_call.get() is not None)
+        return bool(self.callback is not None or self._router.answering.handlers or started_call() is not None)
 
     async def during(self, call: Awaitable[CallToolResult]) -> CallToolResult:
         """Make a tool call, and know meanwhile that it is open."""
-        started = started_call.get()
+        started = started_call()
         self._calls.append(started)
         try:
             return await call
@@ -82,7 +82,7 @@ class Questions:
 
     def _asker(self, session: ClientSession) -> StartedCall | None:
         """The call that a question belongs to, where that can be told and a handle follows it."""
-        call = started_call.get()
+        call = started_call()
         if call is None and session.protocol_version not in MODERN_PROTOCOL_VERSIONS and len(self._calls) == 1:
             call = self._calls[0]
         return call

@@ -205,7 +205,7 @@ class Router:
                 logger.debug("a task could not be asked about: %s", exc)
                 await anyio.sleep(FIRST_LOOK)
                 continue
-            if not handle.heard:
+            if not handle.heard and handle.steering.on_channel:
                 self._begin_as_described(handle, state)
             return
 

@@ -6,6 +6,7 @@ it is the handle's task then, its progress the updates, its result the end. Know
 
 import contextvars
 import uuid
+import weakref
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -25,8 +26,15 @@ from mcpc.wire.standard import PROGRESS_TOKEN
 
 __all__ = ["Made", "StartedCall", "started_call"]
 
-started_call: contextvars.ContextVar["StartedCall | None"] = contextvars.ContextVar("mcpc_started_call", default=None)
-"""The call that is being made, for a handle; what its server asks meanwhile is asked by it."""
+_asking: contextvars.ContextVar["weakref.ref[StartedCall] | None"] = contextvars.ContextVar("mcpc_asking", default=None)
+"""Held weakly: the SDK's HTTP streams keep the context of the last message, and with it whatever is in it."""
+
+
+def started_call() -> "StartedCall | None":
+    """The call that is being made, for a handle; what its server asks meanwhile is asked by it."""
+    held = _asking.get()
+    return None if held is None else held()
+
 
 Made = Callable[["StartedCall"], Awaitable[CallToolResult | None]]
 """Makes the call. None where its answer was that a task has begun, whose messages come by another way."""
@@ -105,13 +113,13 @@ class StartedCall:
 
     @contextmanager
     def _as_the_asker(self) -> Generator[None]:
-        token = started_call.set(self)
+        token = _asking.set(weakref.ref(self))
         self.router.progress[self._token] = self._progress
         try:
             yield
         finally:
             del self.router.progress[self._token]
-            started_call.reset(token)
+            _asking.reset(token)
 
     def _ended(self, result: CallToolResult | None) -> None:
         if result is None:

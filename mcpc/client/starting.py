@@ -5,6 +5,7 @@ ordinary call that looks like a task from outside.
 """
 
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -13,12 +14,13 @@ import anyio
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
+from mcpc.client.attached import Attached
 from mcpc.client.handle import TaskHandle
 from mcpc.client.handshake import Form
 from mcpc.client.router import Router
 from mcpc.client.sep2663_extension import RemoteTasks
 from mcpc.client.started import Made, StartedCall
-from mcpc.client.steering import ChannelSteering
+from mcpc.client.steering import ChannelSteering, Steering
 from mcpc.errors import KeyRefused, MCPCError, UnknownTask
 from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
@@ -115,21 +117,35 @@ class Starter:
         call.goes_on()
         return partial(self._call_plainly, arguments)
 
-    def attach(self, handle: TaskHandle, *, on_channel: bool) -> None:
-        """Let `handle` follow the task of its id, which somebody else began: on our channel, or by the extension.
+    def attach(self, handle: TaskHandle, *, on_channel: bool, elsewhere: bool) -> None:
+        """Let `handle` follow the task of its id, which was begun before: on our channel, or by the extension.
+
+        Args:
+            handle: The handle.
+            on_channel: Whether the task may be on our channel.
+            elsewhere: Whether it may be on another one.
 
         Raises:
-            UnknownTask: the server does not speak the extension.
+            UnknownTask: it is not on ours, and the server does not speak the extension.
             ConnectionLost: there is no connection.
         """
         if not on_channel and not self._remote.available:
             raise UnknownTask("this server lets nobody attach to a task: it does not speak the tasks extension")
         self._router.add(handle)
         if on_channel:
-            handle.steering = self._steer(handle.task_id)
+            follow = partial(self._followed, weakref.ref(handle)) if elsewhere else _nowhere
+            handle.steering = Attached(self._steer(handle.task_id), follow)
             self._look(handle)
         else:
             self._remote.follow(handle, None)
+
+    def _followed(self, held: "weakref.ref[TaskHandle]") -> Steering | None:
+        """The task is not on our channel: follow it by the extension, where there is one."""
+        handle = held()
+        if handle is None or not self._remote.available:
+            return None
+        self._remote.follow(handle, None)
+        return handle.steering
 
     def look_at_all(self) -> None:
         """There is a connection: learn how the tasks stand that were attached to before."""
@@ -185,3 +201,7 @@ class Starter:
     async def _call_plainly(self, arguments: dict[str, Any], call: StartedCall) -> CallToolResult:
         """A server that knows ordinary calls only."""
         return await self._call(call.handle.tool_name, arguments, meta=call.token)
+
+
+def _nowhere() -> None:
+    """There is no other way to a task."""

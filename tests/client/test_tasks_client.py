@@ -6,14 +6,16 @@ from typing import Any
 import anyio
 import mcp
 import pytest
+from mcp.server import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, CreateMessageResult, ElicitRequestParams, ElicitResult, TextContent
 from trio.testing import MockClock
 
 import mcpc
 from conformance import fixture_server
+from mcpc.uri import listen_at
 from relay import relay_to
-from sep2663_kit import DEADLINE, UUID4, OtherServer, Puppet, by_hand
+from sep2663_kit import DEADLINE, UUID4, OtherServer, PlainEndpoint, Puppet, by_hand
 from support import ASYNCIO_ONLY, make_server, serving
 
 pytestmark = pytest.mark.anyio
@@ -306,9 +308,13 @@ async def test_attaching_to_what_is_not_there_says_so(tmp_path: Path) -> None:
                 mine = await client.start_task("wait_for_input")
                 assert await client.task(mine.task_id) is mine
                 await mine.send("done")
-            async with mcpc.Client(served.uri, mode="legacy") as client:
-                with pytest.raises(mcpc.UnknownTask, match="does not speak the tasks extension"):
-                    client.task("4f7d3a52-96c7-4d0c-8b43-7c0c5f4d7a11")
+            async with mcpc.Client(served.uri, mode="legacy") as client:  # it may be of its channel, without extension
+                with pytest.raises(mcpc.UnknownTask):
+                    await client.task("4f7d3a52-96c7-4d0c-8b43-7c0c5f4d7a11")
+        endpoint = PlainEndpoint(Server[Any]("plain"))
+        async with listen_at("memory://plain", endpoint) as listener, mcpc.Client(listener.uri) as client:
+            with pytest.raises(mcpc.UnknownTask, match="does not speak the tasks extension"):
+                client.task("4f7d3a52-96c7-4d0c-8b43-7c0c5f4d7a11")
 
 
 # --- servers that are not ours ----------------------------------------------------------------------------------
