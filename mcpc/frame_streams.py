@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import anyio
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import cancel_shielded_checkpoint
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse
 
@@ -42,7 +42,8 @@ class _Stream:
         self.connection = connection
 
     async def aclose(self) -> None:
-        await checkpoint()
+        # Never cancelled, as with anyio's own: the SDK closes streams of its own after it, and in no `finally`.
+        await cancel_shielded_checkpoint()
 
     async def __aenter__(self) -> Self:
         return self

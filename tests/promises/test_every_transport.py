@@ -1,9 +1,13 @@
 """One server, one client, every transport, both eras, both event loops: the same promises everywhere."""
 
+import gc
+import warnings
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import mcp
 import pytest
 from mcp.server import MCPServer
@@ -11,7 +15,8 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
 import mcpc
-from mcpc.uri import listen_at, schemes
+from mcpc.transport import FrameChannel
+from mcpc.uri import dial, listen_at, schemes
 from support import TEMPLATES, Certificates, PlainEndpoint, make_server, serving
 
 pytestmark = pytest.mark.anyio
@@ -191,3 +196,28 @@ async def test_server_events_reach_the_sessions_they_are_for(
             assert await callbacks.emit("last") == 2
             await both.wait()
     assert seen == {"one": [("only-one", {"a": None}), ("last", None)], "two": [("last", None)]}
+
+
+async def _connected(uri: str, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    """A client that never says anything of use."""
+    async with AsyncExitStack() as stack:
+        opened: Any = await stack.enter_async_context(dial(uri))
+        if isinstance(opened, FrameChannel):  # noise is answered, and so we know that the server reads
+            await opened.send(b"{}")
+            assert b"error" in await opened.receive()
+        task_status.started()
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("scheme", ["memory", "unix", "tcp", "ws", "sse+http"])
+async def test_a_listener_that_ends_before_its_client_has_said_anything_leaves_no_stream_open(
+    scheme: str, tmp_path: Path
+) -> None:
+    gc.collect()
+    with warnings.catch_warnings(record=True, action="always") as warned, anyio.fail_after(60):
+        async with anyio.create_task_group() as clients:
+            async with serving(scheme, tmp_path) as served:
+                await clients.start(_connected, served.uri)
+            clients.cancel_scope.cancel()
+        gc.collect()
+    assert [str(each.message) for each in warned if "Unclosed" in str(each.message)] == []
