@@ -33,7 +33,8 @@ Each of these is a clause of `mcpc.testing.check_store`.
 7. *Last messages.* A terminal message stays readable until its time to live ends, even
    when the log has let go of its neighbours.
 8. *Bells.* `changes` may lose, repeat and merge bells; after it may have lost some it
-   says `look`. The truth is what `read` says.
+   says `look`. The truth is what `read` says. A bell may bring a channel's newest messages:
+   those that `read` would give.
 9. *Lost is not none.* If the log ends below a number that a writer (`Entry.known`) or a
    listener (`after` of the same epoch) knows, its head jumps there: the hole is a gap,
    and no number comes to mean two things.
@@ -62,6 +63,7 @@ from mcpc.stored import (
     Entry,
     NewTask,
     Page,
+    Place,
     Receipt,
     Signal,
     StoredTask,
@@ -107,6 +109,16 @@ class Store(Protocol):
 
         Raises:
             StoreFull: there are as many channels as may be, and none is idle.
+        """
+        ...
+
+    async def listen(self, listener: str, places: Mapping[str, Place]) -> dict[str, ChannelState | None]:
+        """Say again who listens in that process, and where each is: by channel, what `open` would have given.
+
+        For very many channels at once: a store does it in as few steps as it can.
+
+        Raises:
+            StoreFull: see `open`.
         """
         ...
 

@@ -21,6 +21,7 @@ __all__ = [
     "NewTask",
     "OnInterrupt",
     "Page",
+    "Place",
     "Receipt",
     "Refused",
     "Signal",
@@ -84,6 +85,15 @@ class ChannelState:
     """The number of the newest message; 0 where there was none."""
     cursor: int
     """The highest number that a listener was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where somebody who listens to a channel is. As in `Store.open`."""
+
+    principal: str | None
+    after: int
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +274,10 @@ class Change:
     """`look`: anything may have."""
     subject: str = ""
     """The channel, or the task's id."""
+    last: int = field(default=0, compare=False)
+    """The number of the channel's newest message; 0 where the bell does not tell."""
+    messages: Sequence[bytes] = field(default=(), compare=False)
+    """The messages up to `last`, as many as the bell has brought: they need not be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,27 +4,28 @@ Knows nothing of tasks.
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any
 
 import anyio
 
 from mcpc.errors import MCPCError, StoreError
 from mcpc.logs import logger_of
-from mcpc.server.journal import Journal
+from mcpc.server.cursors import Cursors
 from mcpc.server.journals import JournalTable
 from mcpc.server.stored_journal import StoredJournal
 from mcpc.server.stored_states import principal_text
 from mcpc.store import Store
+from mcpc.stored import Change, ChannelState, Place
 
 __all__ = ["Shelf"]
 
 logger: logging.Logger = logger_of(__name__)
 
-SENT_INTERVAL = 1.0
-"""Seconds between two reports of what listeners were sent."""
-FED_INTERVAL = 0.02
-"""The same while other processes write what they are sent."""
+COMPARED_AT_ONCE = 100
+"""Channels that the store is asked about in one call."""
+READERS = 16
+"""Channels that are read at the same time."""
 LARGEST_NUMBER = 1 << 53
 """No message's number is above: JSON readers would round it. A listener that knows a larger one is mistaken."""
 RETRY = 0.5
@@ -55,11 +56,10 @@ class Shelf:
         self._journals = journals
         self._spawn = spawn
         self._stays = stays
-        self._told: dict[str, int] = {}
-        """What the store was told that listeners were sent, by channel."""
-        self._fed: dict[StoredJournal, None] = {}
-        """Journals whose readers are sent what other processes write: those wait for word of how far they have come."""
-        self._hurry = anyio.Event()
+        self.cursors: Cursors = Cursors(store, runner, journals)
+        self._rang: dict[str, None] = {}
+        """Channels that are to be read."""
+        self._came = anyio.Event()
         self._behind: set[StoredJournal] = set()
         """Journals that are being read up to date."""
 
@@ -125,13 +125,14 @@ class Shelf:
         if state.epoch != journal.epoch:
             self._journals.drop(journal)
             raise StoreError("the store has lost this channel; listen again")
+        self.cursors.know({journal.key: state.cursor})
         await journal.catch_up(self._store())
         journal.mailbox.jump(state.head)
 
     def left(self, journal: StoredJournal) -> None:
         """A listener has gone from here."""
         if journal.reader is None:
-            self._told.pop(journal.key, None)
+            self.cursors.forget(journal)
             self._spawn(lambda: self._leave(journal))
 
     async def _leave(self, journal: StoredJournal) -> None:
@@ -144,49 +145,82 @@ class Shelf:
 
     # --- up to date ---
 
-    async def look(self, channel: str) -> None:
-        """The store may have messages of a channel that are not here.
+    def hear(self, bell: Change) -> None:
+        """Another process has written to a channel, or waits for whoever listens to it."""
+        journal = self.get(bell.subject)
+        if journal is None:
+            return
+        if journal.hear(bell.last, bell.messages):
+            self.cursors.fed(journal)
+        else:
+            self._rang[journal.key] = None
+            self._came.set()
 
-        Raises:
-            StoreError: it cannot be read.
-        """
-        journal = self.get(channel)
-        if journal is not None:
-            await journal.catch_up(self._store())
-            if journal.reader is not None:
-                self._fed[journal] = None
-                self._hurry.set()
+    async def read_for_ever(self) -> None:
+        """Read the channels of which a bell has not brought all there is."""
+        while True:
+            await self._came.wait()
+            self._came = anyio.Event()
+            rang, self._rang = self._rang, {}
+            readers = anyio.CapacityLimiter(READERS)
+            async with anyio.create_task_group() as tasks:
+                for channel in rang:
+                    tasks.start_soon(self._look, channel, readers)
+
+    async def _look(self, channel: str, readers: anyio.CapacityLimiter) -> None:
+        """The store may have messages of a channel that are not here."""
+        async with readers:
+            journal = self.get(channel)
+            if journal is None:
+                return
+            try:
+                await journal.catch_up(self._store())
+            except MCPCError as exc:
+                logger.warning("a channel could not be read from the store: %s", exc)
+            self.cursors.hurry(journal)
 
     async def look_at_all(self) -> None:
-        """It may have some of any channel that somebody listens to here.
+        """The store may have messages of any channel that somebody listens to here.
 
         Raises:
             StoreError: it cannot be read.
         """
-        for journal in [each for each in self._journals if each.reader is not None]:
-            if isinstance(journal, StoredJournal) and journal.is_open:
-                await self._compare(journal)
+        listened = [each for each in self._journals if each.reader is not None]
+        known = [each for each in listened if isinstance(each, StoredJournal) and each.is_open]
+        for start in range(0, len(known), COMPARED_AT_ONCE):
+            await self._compare(known[start : start + COMPARED_AT_ONCE])
 
-    async def _compare(self, journal: StoredJournal) -> None:
+    async def _compare(self, journals: Sequence[StoredJournal]) -> None:
         """Say again who listens here, and that the store has the numbers that are known here: it may have lost them.
 
         Raises:
             StoreError: the store cannot be told.
         """
-        state = await self._store().open(
-            journal.key,
-            principal=principal_text(journal.principal),
-            listener=self._runner,
-            after=journal.sent,
-            epoch=journal.epoch,
-        )
+        places = {
+            journal.key: Place(principal_text(journal.principal), journal.sent, journal.epoch) for journal in journals
+        }
+        heads = [journal.mailbox.head for journal in journals]
+        states = await self._store().listen(self._runner, places)
+        for journal, head in zip(journals, heads, strict=True):
+            if self._journals.get(journal.key) is journal:
+                self._settle(journal, head, states[journal.key])
+
+    def _settle(self, journal: StoredJournal, head: int, state: ChannelState | None) -> None:
+        """What the store has of a journal, and the number that was known here before it was asked."""
+        reader = journal.reader
         if state is None or state.epoch != journal.epoch:
             self._journals.drop(journal)
-            if journal.reader is not None:
-                journal.leave(journal.reader)  # its client listens anew, and is told that the log is another
-        elif state.head > journal.mailbox.head:
-            await self.look(journal.key)
-        elif state.head < journal.mailbox.head:
+            if reader is not None:
+                journal.leave(reader)  # its client listens anew, and is told that the log is another
+            return
+        if reader is None:
+            self.left(journal)  # it left while the store was told that it listens
+            return
+        self.cursors.know({journal.key: state.cursor})
+        if state.head > journal.mailbox.head:
+            self._rang[journal.key] = None
+            self._came.set()
+        elif state.head < head:
             journal.line.probe()  # which raises the store's head to the one here
 
     def _fell_behind(self, journal: StoredJournal) -> None:
@@ -205,41 +239,3 @@ class Shelf:
                 break  # closed
             await anyio.sleep(RETRY)
         self._behind.discard(journal)
-
-    async def report_for_ever(self) -> None:
-        """Tell the store what listeners were sent: now and then, and often while others wait for that."""
-        while True:
-            if not self._fed:
-                self._hurry = anyio.Event()
-                with anyio.move_on_after(SENT_INTERVAL):
-                    await self._hurry.wait()
-            await self._report_while_fed(anyio.current_time() + SENT_INTERVAL)
-            await self._report(self._journals)
-
-    async def _report_while_fed(self, until: float) -> None:
-        while self._fed and anyio.current_time() < until:
-            await anyio.sleep(FED_INTERVAL)
-            if not await self._report(self._fed):
-                await anyio.sleep(RETRY)  # it is away: often is for a store that hears it
-            self._fed = {journal: None for journal in self._fed if self._is_behind(journal)}
-
-    def _is_behind(self, journal: StoredJournal) -> bool:
-        """Whether the reader of a journal is still to be sent something, or the store to be told."""
-        return journal.reader is not None and self._told.get(journal.key, 0) < journal.mailbox.head
-
-    async def _report(self, journals: Iterable[Journal]) -> bool:
-        """Tell it once; whether the store was there to hear it."""
-        cursors = {
-            journal.key: journal.sent
-            for journal in journals
-            if journal.reader is not None and journal.sent > self._told.get(journal.key, 0)
-        }
-        if not cursors:
-            return True
-        try:
-            await self._store().sent(self._runner, cursors)
-            self._told.update(cursors)
-        except StoreError as exc:
-            logger.debug("the store was not told what was sent: %s", exc)
-            return False
-        return True

@@ -93,10 +93,10 @@ class StoredDesk(Desk):
                 running.state, start.get("principal"), terms, None if key is None else key.name
             )
         except BaseException:
-            self.workshop.discard(running)
+            running.lose()  # the store did not take it
             raise
         if entered.claim is None:
-            self.workshop.discard(running)
+            running.lose()  # the store did not take it
             found = await store.task(entered.task_id)
             assert key is not None, "without one every task is new"
             assert found is not None, "it was there a moment ago"

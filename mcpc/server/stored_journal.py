@@ -4,7 +4,7 @@ What is posted waits in a line; a listener is shown it once the store has
 acknowledged it, so no number is ever shown and lost.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -212,6 +212,16 @@ class StoredJournal(Journal):
         self.sent: int = state.cursor
         self.elsewhere = Reader(state.cursor)  # perhaps: the first receipt tells
 
+    def hear(self, last: int, messages: Sequence[bytes]) -> bool:
+        """A bell told of messages up to `last`, and brought some; whether there is nothing to be read."""
+        head = self.mailbox.head
+        if not 0 < last <= head:
+            if last - len(messages) > head or not messages:
+                return False
+            self._extend(messages[head + len(messages) - last :])
+            self._ring()
+        return True
+
     async def catch_up(self, store: Store) -> None:
         """Read what the store has and the mailbox has not.
 
@@ -236,7 +246,12 @@ class StoredJournal(Journal):
             return
         skip = max(0, self.mailbox.head + 1 - page.first)
         self.mailbox.jump(page.first - 1, self.sent)
-        for message in page.messages[skip:]:
+        self._extend(page.messages[skip:])
+
+    def _extend(self, messages: Sequence[bytes]) -> None:
+        """The next messages of the store's log."""
+        expires_at = self._clock() + self._ttl
+        for message in messages:
             head = message[:_HEAD]
             is_terminal = any(event in head for event in _TERMINAL)
             self.mailbox.append(message, self.sent, expires_at=expires_at if is_terminal else None)

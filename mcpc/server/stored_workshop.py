@@ -132,7 +132,8 @@ class StoredWorkshop(Workshop):
             recovery.look_for_ever,
             tail.listen_for_ever,
             tail.look_for_ever,
-            self.shelf.report_for_ever,
+            self.shelf.read_for_ever,
+            self.shelf.cursors.report_for_ever,
             self.following.tell_for_ever,
             *self._watch,
             self._sweep_store_for_ever,
@@ -208,18 +209,23 @@ class StoredWorkshop(Workshop):
 
     async def _heard(self, change: Change) -> None:
         """Another process has done something."""
-        if change.kind in ("channel", "look"):
-            await (self.shelf.look(change.subject) if change.subject else self.shelf.look_at_all())
-        if change.kind in ("signal", "look"):
-            for running in self._all_stored():
-                if change.subject in ("", running.state.task_id):
-                    await self.signals.listen(running)
-        if change.kind == "task":
+        if change.kind == "channel":
+            self.shelf.hear(change)
+        elif change.kind == "task":
             self.following.changed(change.subject)
+            self.look_for_work()
         elif change.kind == "look":
-            self.following.look_at_all()
-        if change.kind in ("task", "look") and self._recovery is not None and not self.shutting_down:
-            self._recovery.wake()
+            await self._look()
+        elif (running := self._stored(change.subject)) is not None:
+            await self.signals.listen(running)
+
+    async def _look(self) -> None:
+        """Another process may have done anything."""
+        self.look_for_work()
+        self.following.look_at_all()
+        for running in self._all_stored():
+            await self.signals.listen(running)
+        await self.shelf.look_at_all()
 
     # --- journals ---
 
@@ -293,10 +299,6 @@ class StoredWorkshop(Workshop):
             running = await self.bench.take_up(*taken, is_restart=False)
             running.started.set()
             self.run(running, anyio.lowlevel.checkpoint)
-
-    def discard(self, running: StoredExecution) -> None:
-        """The store did not take it."""
-        running.lose()
 
     async def run_taken(self, claim: Claim, stored: StoredTask) -> None:
         """Run a task that was claimed: one that waited for a worker, or that another process has begun before."""

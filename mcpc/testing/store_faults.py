@@ -28,6 +28,7 @@ from mcpc.stored import (
     Fenced,
     NewTask,
     Page,
+    Place,
     Receipt,
     Signal,
     StoredTask,
@@ -196,6 +197,10 @@ class _Faulty:
         return await self._inner.open(
             channel, principal=principal, session=session, listener=listener, after=after, epoch=epoch
         )
+
+    async def listen(self, listener: str, places: Mapping[str, Place]) -> dict[str, ChannelState | None]:
+        await self._plan.call("listen")
+        return await self._inner.listen(listener, places)
 
     async def leave(self, channel: str, listener: str) -> None:
         await self._plan.call("leave")

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from unittest.mock import patch
 
 import anyio
 
 from mcpc.store import Store
-from mcpc.stored import Appended, Change, Entry, Fenced, Refused, Signal
+from mcpc.stored import Appended, Change, Entry, Fenced, Place, Refused, Signal
 from mcpc.testing.store_subject import WHOLE, StoreClauses, StoreSubject
 from mcpc.testing.subject import expect, promptly
 
@@ -178,6 +179,57 @@ async def a_bell_is_heard_by_the_others(subject: StoreSubject) -> None:
         await until("signal", claim.task_id, lambda: store.signal(claim.task_id, Signal("input", b"1")))
         await until("task", claim.task_id, lambda: writer.must_write(claim=claim, state=b"changed"))
         group.cancel_scope.cancel()
+
+
+@_check(8)
+async def what_a_bell_brings_is_what_is_read(subject: StoreSubject) -> None:
+    """The messages of a bell are those of the log up to its `last`."""
+    async with subject.handles() as (store, other):
+        channel = await subject.channel(store)
+        await other.beat("p", 30, [])
+        await other.open(channel, principal=None, listener="p")
+        writer, heard = subject.writer(store, channel), list[Change]()
+
+        async def hear() -> None:
+            async for change in other.changes():
+                heard.append(change)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(hear)
+            with promptly("the bell of a channel"):
+                while not any(change.kind == "channel" for change in heard):
+                    await writer.must_write(b"a", b"b")
+                    await anyio.sleep(ROUND / 20)
+            group.cancel_scope.cancel()
+        log = await subject.log(other, channel)
+        for change in heard:
+            brought = dict(enumerate(change.messages, change.last - len(change.messages) + 1))
+            expect(brought.items() <= log.items(), f"the bell brings {brought}, and what is read is {log}")
+
+
+@_check(6)
+async def listeners_are_named_again_all_at_once(subject: StoreSubject) -> None:
+    """`listen` says for each channel what `open` would have said, and makes one that is not there."""
+    async with subject.handles() as (store, other):
+        channel, foreign = await subject.channel(store), await subject.channel(store, principal='["ann"]')
+        writer = subject.writer(store, channel)
+        await writer.must_write(b"1", b"2", b"3")
+        state = await store.open(channel, principal=None)
+        assert state is not None
+        await other.beat("p", 30, [])
+        new = f"{channel}-new"
+        places = {
+            channel: Place(None, 2, state.epoch),
+            foreign: Place(None, 0, "another"),
+            new: Place(None, 0, "another"),
+        }
+        states = await other.listen("p", places)
+        expect(states.get(channel) == replace(state, cursor=2), f"of {state}, sent up to 2, is said {states}")
+        expect(states.get(foreign, state) is None, "ann's channel is said to be another's")
+        expect(states.get(new) is not None, "a channel that is not there is not made")
+        receipt = await writer.write(b"4")
+        expect(receipt == Appended(4, 2, True), f"with a listener that was sent 2 the receipt is {receipt}")
+        expect(await other.listen("p", {}) == {}, "of no channel something is said")
 
 
 @_check(9)

@@ -73,3 +73,32 @@ async def test_one_who_listens_elsewhere_and_is_sent_nothing_holds_a_sender_for_
     one.told(Appended(1, 1, listening=True))  # it was sent something: from now on it counts again
     one.landed(3, [b"{}"], False)
     assert not one.has_room(2)
+
+
+async def test_a_bell_that_brings_the_next_messages_needs_no_reading() -> None:
+    one = journal()
+    assert one.hear(4, [b"3", b"4"])
+    assert one.mailbox.head == 4
+    assert one.hear(5, [b"4", b"5"])  # of which one is here
+    assert one.hear(3, [])
+    assert one.hear(5, [b"5"])
+    read = one.mailbox.read(3, max_messages=9, max_bytes=99)
+    assert read is not None
+    assert read.messages == [b"4", b"5"]
+
+
+async def test_a_bell_that_leaves_something_out_is_read_for() -> None:
+    one = journal()
+    assert not one.hear(4, [b"4"])
+    assert not one.hear(3, [])
+    assert not one.hear(0, [])
+    assert one.mailbox.head == 2
+
+
+async def test_a_task_s_last_message_that_a_bell_brings_stays_when_its_neighbours_go() -> None:
+    one = journal()
+    end = b'{"event":"complete"}'
+    assert one.hear(6, [end, b"4", b"5", b"6"])
+    read = one.mailbox.read(2, max_messages=9, max_bytes=99)
+    assert read is not None
+    assert (read.first, read.messages) == (3, [end])

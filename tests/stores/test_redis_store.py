@@ -1,7 +1,7 @@
 """Redis and Valkey as a store: the contract, its addresses, and what goes wrong with servers. Real servers, always."""
 
 import secrets
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from mcpc.testing import store_checks
 from mcpc.testing.store_subject import StoreSubject
 from mcpc_stores.redis.engine import Engine, script
 from mcpc_stores.redis.keys import Keys
+from mcpc_stores.redis.log import MOST_IN_A_BELL
 from redis_kit import ENGINES, RedisServer, redis_server
 
 pytestmark = pytest.mark.anyio
@@ -201,6 +202,36 @@ async def test_a_killed_subscription_says_look_and_goes_on(own: RedisServer) -> 
             await anext(changes)
             own.say("CLIENT KILL TYPE pubsub")
             assert await anext(changes) == Change("look")
+
+
+async def test_a_bell_brings_what_was_written_up_to_a_size(own: RedisServer) -> None:
+    async with open_store(own.uri, poll=1000) as store, open_store(own.uri) as other:
+        changes = aiter(store.changes())
+        with anyio.fail_after(60):
+            await store.beat("here", 30, [])
+            await store.open(CHANNEL, principal=None, listener="here")
+            await heard(changes, Change("look"))
+            seq = 0
+            while True:  # until the subscription stands
+                seq += 1
+                await write(other, b"x", seq=seq)
+                with anyio.move_on_after(0.3):
+                    await heard(changes, Change("channel", CHANNEL))
+                    break
+            await write(other, b"a" * (MOST_IN_A_BELL - 2), b"b", seq=seq + 1)
+            bell = await heard(changes, Change("channel", CHANNEL), last=seq + 2)
+            assert [len(message) for message in bell.messages[-2:]] == [MOST_IN_A_BELL - 2, 1]
+            await write(other, b"a" * MOST_IN_A_BELL, b"b", seq=seq + 2)
+            bell = await heard(changes, Change("channel", CHANNEL), last=seq + 4)
+            assert bell.messages == ()
+
+
+async def heard(changes: AsyncIterator[Change], wanted: Change, last: int = 0) -> Change:
+    """The next bell like that one, from that number on."""
+    async for change in changes:
+        if change == wanted and change.last >= last:
+            return change
+    raise AssertionError("bells have no end")
 
 
 async def test_an_id_is_used_once_whichever_channel_it_is_on(own: RedisServer) -> None:

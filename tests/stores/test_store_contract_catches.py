@@ -100,6 +100,17 @@ class RingsNoBell(Wrapped):
         await anyio.sleep_forever()
 
 
+class BringsSomethingElse(Wrapped):
+    async def changes(self) -> AsyncIterator[Change]:
+        async for change in self.inner.changes():
+            yield replace(change, last=1, messages=[b"else"])
+
+
+class ListensToTheFirst(Wrapped):
+    async def listen(self, listener: str, places: Any) -> Any:
+        return await self.inner.listen(listener, dict([*places.items()][1:]))
+
+
 class KnowsNothing(Wrapped):
     """Nobody's higher number is heard of."""
 
@@ -248,6 +259,8 @@ CASES = [
     ("an_entry_that_is_not_the_next_is_refused", BrokenStores(ForgetsWriters), "entry 1 gave"),
     ("what_is_acknowledged_is_read_by_all", BrokenStores(ReadsOld), "is not read"),
     ("a_bell_is_heard_by_the_others", BrokenStores(RingsNoBell), "the bell of a channel"),
+    ("what_a_bell_brings_is_what_is_read", BrokenStores(BringsSomethingElse), "the bell brings"),
+    ("listeners_are_named_again_all_at_once", BrokenStores(ListensToTheFirst), "sent up to 2"),
     ("a_lost_tail_is_a_gap", BrokenStores(KnowsNothing), "a writer knew number 20"),
     ("the_oldest_messages_make_room", BrokenStores(Wrapped, max_messages=11), "after 11"),
     ("the_oldest_messages_make_room", BrokenStores(Wrapped, max_bytes=99), "a hundred bytes"),

@@ -24,6 +24,7 @@ from mcpc.stored import (
     Entry,
     NewTask,
     Page,
+    Place,
     Receipt,
     Signal,
     StoredTask,
@@ -108,6 +109,15 @@ class MemoryStore:
         return self._channels.open(
             channel, principal=principal, session=session, listener=listener, after=after, epoch=epoch
         )
+
+    async def listen(self, listener: str, places: Mapping[str, Place]) -> dict[str, ChannelState | None]:
+        """See `Store.listen`."""
+        return {
+            channel: await self.open(
+                channel, principal=place.principal, listener=listener, after=place.after, epoch=place.epoch
+            )
+            for channel, place in places.items()
+        }
 
     async def leave(self, channel: str, listener: str) -> None:
         """See `Store.leave`."""

@@ -8,6 +8,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import anyio
 
@@ -21,8 +22,10 @@ __all__ = ["Bells"]
 
 logger: logging.Logger = logger_of(__name__)
 
-MAX_BELLS = 1000
+MAX_BELLS = 10_000
 """Bells that wait for a slow reader; beyond it they become one: `look`."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Bytes of what they brought; beyond it a bell brings nothing."""
 RETRY = 0.5
 """Seconds between attempts to subscribe anew."""
 
@@ -40,16 +43,19 @@ class Bells:
         self._engine = engine
         self._keys = keys
         self.poll = poll
-        self._waiting: dict[Change, None] = {}
+        self._waiting: dict[Change, Change] = {}
+        """By kind and subject, which is what changes are compared by."""
+        self._size = 0
         self._came = anyio.Event()
-        self._names: set[str] = set()
+        self.names: set[str] = set()
+        """For whom is listened here: the names of this process."""
         self._new: deque[str] = deque()
         self._wanted = anyio.Event()
 
     def listen_for(self, name: str) -> None:
         """What rings for that process rings here, too."""
-        if name not in self._names:
-            self._names.add(name)
+        if name not in self.names:
+            self.names.add(name)
             self._new.append(name)
             self._wanted.set()
 
@@ -65,11 +71,12 @@ class Bells:
 
     async def _subscription(self) -> None:
         self._new.clear()
-        names = [self._keys.ring, *map(self._keys.inbox, self._names)]
+        names = [self._keys.ring, *map(self._keys.inbox, self.names)]
         async with self._engine.subscribed(names) as heard, anyio.create_task_group() as group:
             group.start_soon(self._follow_names, heard)
             async for data in heard:
-                self._hear(Change("look") if data is None else _change(data))
+                for change in (Change("look"),) if data is None else _changes(data):
+                    self._hear(change)
             group.cancel_scope.cancel()
 
     async def _follow_names(self, heard: Subscription) -> None:
@@ -82,8 +89,15 @@ class Bells:
     def _hear(self, change: Change) -> None:
         if change.kind == "look" or len(self._waiting) >= MAX_BELLS:
             self._waiting.clear()
+            self._size = 0
             change = Change("look")
-        self._waiting[change] = None
+        if (waiting := self._waiting.get(change)) is not None:
+            self._size -= _size(waiting)
+            change = _joined(waiting, change)
+        if self._size + _size(change) > MAX_BYTES:
+            change = replace(change, messages=())
+        self._size += _size(change)
+        self._waiting[change] = change
         self._came.set()
 
     def changes(self) -> AsyncIterator[Change]:
@@ -98,8 +112,8 @@ class Bells:
                 await self._came.wait()
                 continue
             return None
-        change = next(iter(self._waiting))
-        del self._waiting[change]
+        change = self._waiting.pop(next(iter(self._waiting)))
+        self._size -= _size(change)
         return change
 
 
@@ -122,8 +136,29 @@ class _Changes:
         return change
 
 
-def _change(data: bytes) -> Change:
-    kind, subject = data[:1], data[1:].decode()
-    if kind == b"c":
-        return Change("channel", subject)
-    return Change("task" if kind == b"t" else "signal", subject)
+def _changes(data: bytes) -> list[Change]:
+    """What a bell says: see `append.lua`."""
+    head, _, body = data.partition(b"\n")
+    kind, subject = head[:1], head[1:].decode()
+    if kind != b"c":
+        return [Change("task" if kind == b"t" else "signal", subject)]
+    if " " not in subject:
+        return [Change("channel", subject)]
+    channel, last, task_id = subject.split(" ", 2)
+    changes = [Change("channel", channel, int(last), body.split(b"\n") if body else ())]
+    if task_id:
+        changes.append(Change("task", task_id))
+    return changes
+
+
+def _size(change: Change) -> int:
+    return sum(map(len, change.messages))
+
+
+def _joined(one: Change, two: Change) -> Change:
+    """Two bells of one subject as one. What they brought is kept where nothing is missing in between."""
+    if not one.last or not two.last:
+        return Change(one.kind, one.subject)
+    if not one.messages or two.last - len(two.messages) != one.last:
+        return two
+    return replace(two, messages=[*one.messages, *two.messages])

@@ -1,11 +1,11 @@
 """Channels and their logs in Redis: a hash and a stream each, one stream entry a batch."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mcpc.errors import StoreFull
-from mcpc.stored import Appended, ChannelState, Ended, Entry, Fenced, Page, Receipt, Refused, StoreLimits
+from mcpc.stored import Appended, ChannelState, Ended, Entry, Fenced, Page, Place, Receipt, Refused, StoreLimits
 from mcpc_stores.redis.engine import Call, Engine
 from mcpc_stores.redis.keys import Keys
 
@@ -13,6 +13,9 @@ __all__ = ["RedisLog", "milliseconds"]
 
 LOOKED_AT = 20
 """Channels that are looked at, those used least recently first, for one that is idle and can make room."""
+
+MOST_IN_A_BELL = 64 * 1024
+"""Bytes of messages that a bell brings along; of more it tells the number alone."""
 
 
 def milliseconds(seconds: float) -> int:
@@ -25,12 +28,20 @@ def _principal(principal: str | None) -> str:
 
 
 class RedisLog:
-    """The channels of one handle's store."""
+    """The channels of one handle's store.
 
-    def __init__(self, engine: Engine, keys: Keys, limits: StoreLimits) -> None:
+    Args:
+        engine: The client.
+        keys: The names.
+        limits: The bounds.
+        own: The names of this process: what it says of its tasks is not rung to itself.
+    """
+
+    def __init__(self, engine: Engine, keys: Keys, limits: StoreLimits, own: Collection[str]) -> None:
         self._engine = engine
         self._keys = keys
         self._limits = limits
+        self._own = own
 
     async def open(
         self,
@@ -42,7 +53,32 @@ class RedisLog:
         epoch: str | None,
     ) -> ChannelState | None:
         """See `Store.open`."""
-        args = [
+        call = self._open(channel, principal, session, listener, after, epoch)
+        answer = await self._engine.run(*call)
+        if answer[0] == b"absent":
+            await self._make_room()
+            name, keys, args = call
+            answer = await self._engine.run(name, keys, [*args[:2], "1", *args[3:]])
+        if answer[0] == b"foreign":
+            return None
+        calls: list[tuple[Any, ...]] = []
+        if session is not None:
+            calls.append(("sadd", self._keys.session(session), [channel]))
+        calls += [("srem", self._keys.session(label.decode()), [channel]) for label in answer[6][::2]]
+        await self._index([channel], listener, calls)
+        return _state(answer)
+
+    def _open(
+        self,
+        channel: str,
+        principal: str | None,
+        session: str | None,
+        listener: str | None,
+        after: int,
+        epoch: str | None,
+    ) -> Call:
+        """The script that opens a channel where there is one."""
+        args: list[str | bytes | int] = [
             _principal(principal),
             secrets.token_hex(8),
             "0",
@@ -54,27 +90,35 @@ class RedisLog:
             self._keys.prefix,
             channel,
         ]
-        answer = await self._engine.run("open", self._keys.channel(channel), args)
-        if answer[0] == b"absent":
-            await self._make_room()
-            answer = await self._engine.run("open", self._keys.channel(channel), [*args[:2], "1", *args[3:]])
-        if answer[0] == b"foreign":
-            return None
-        _, found_epoch, oldest, head, cursor, _, gone = answer
-        await self._index(channel, session, listener, [label.decode() for label in gone[::2]])
-        return ChannelState(found_epoch.decode(), int(oldest), int(head), int(cursor))
+        return "open", self._keys.channel(channel), args
 
-    async def _index(self, channel: str, session: str | None, listener: str | None, gone: Sequence[str]) -> None:
+    async def listen(self, listener: str, places: Mapping[str, Place]) -> dict[str, ChannelState | None]:
+        """See `Store.listen`."""
+        calls = [
+            self._open(channel, place.principal, None, listener, place.after, place.epoch)
+            for channel, place in places.items()
+        ]
+        answers = dict(zip(places, await self._engine.run_all(calls), strict=True)) if calls else {}
+        there = [channel for channel, answer in answers.items() if answer[0] == b"ok"]
+        if there:
+            await self._index(there, listener, [])
+        return {
+            channel: _state(answer)
+            if answer[0] == b"ok"
+            else await self.open(
+                channel, places[channel].principal, None, listener, places[channel].after, places[channel].epoch
+            )
+            for channel, answer in answers.items()
+        }
+
+    async def _index(self, channels: Sequence[str], listener: str | None, calls: Sequence[tuple[Any, ...]]) -> None:
         """What is found by something else than the channel's name stands in keys of its own."""
         # Good to a second: the client misreads the fraction. What counts is `touched`, which a script writes.
-        seconds = (await self._engine.command("time")).timestamp()
-        calls: list[tuple[Any, ...]] = [("zadd", self._keys.channels, {channel: milliseconds(seconds)})]
-        if session is not None:
-            calls.append(("sadd", self._keys.session(session), [channel]))
-        calls += [("srem", self._keys.session(label), [channel]) for label in gone]
+        used_at = milliseconds((await self._engine.command("time")).timestamp())
+        calls = [("zadd", self._keys.channels, dict.fromkeys(channels, used_at)), *calls]
         if listener is not None:
             calls.append(("sadd", self._keys.listeners, [listener]))
-            calls.append(("sadd", self._keys.listens(listener), [channel]))
+            calls.append(("sadd", self._keys.listens(listener), channels))
         await self._engine.commands(calls)
 
     async def _make_room(self) -> None:
@@ -140,6 +184,8 @@ class RedisLog:
             limits.max_bytes,
             limits.max_kept,
             milliseconds(limits.task_ttl),
+            f" {' '.join(self._own)} ",
+            MOST_IN_A_BELL,
         ]
         return "append", self._keys.channel(entry.channel, task_id), args
 
@@ -181,6 +227,11 @@ class RedisLog:
         now = (await self._engine.command("time")).timestamp()
         found = await self._engine.scored_below(self._keys.channels, milliseconds(now - seconds))
         return [name.decode() for name in found]
+
+
+def _state(answer: Sequence[Any]) -> ChannelState:
+    """A channel as `open.lua` gives it."""
+    return ChannelState(answer[1].decode(), int(answer[2]), int(answer[3]), int(answer[4]))
 
 
 def _receipt(answer: Sequence[Any]) -> Receipt:

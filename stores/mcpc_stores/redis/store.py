@@ -13,6 +13,7 @@ from mcpc.stored import (
     Entry,
     NewTask,
     Page,
+    Place,
     Receipt,
     Signal,
     StoredTask,
@@ -52,7 +53,7 @@ class RedisStore:
         self._engine = engine
         self._bells = bells
         self._wait = wait
-        self._log = RedisLog(engine, keys, limits)
+        self._log = RedisLog(engine, keys, limits, bells.names)
         self._tasks = RedisTasks(engine, keys, limits)
         self._running = RedisRunners(engine, keys, limits)
         self._holders: dict[str, str] = {}
@@ -79,6 +80,11 @@ class RedisStore:
         if listener is not None:
             self._bells.listen_for(listener)
         return await self._log.open(channel, principal, session, listener, after, epoch)
+
+    async def listen(self, listener: str, places: Mapping[str, Place]) -> dict[str, ChannelState | None]:
+        """See `Store.listen`."""
+        self._bells.listen_for(listener)
+        return await self._log.listen(listener, places)
 
     async def leave(self, channel: str, listener: str) -> None:
         """See `Store.leave`."""

@@ -28,6 +28,7 @@ from mcpc.stored import (
     Entry,
     NewTask,
     Page,
+    Place,
     Receipt,
     Signal,
     StoredTask,
@@ -208,6 +209,15 @@ class SqliteStore:
             )
 
         return await self._do(opened)
+
+    async def listen(self, listener: str, places: Mapping[str, Place]) -> dict[str, ChannelState | None]:
+        """See `Store.listen`."""
+        return {
+            channel: await self.open(
+                channel, principal=place.principal, listener=listener, after=place.after, epoch=place.epoch
+            )
+            for channel, place in places.items()
+        }
 
     async def leave(self, channel: str, listener: str) -> None:
         """See `Store.leave`."""

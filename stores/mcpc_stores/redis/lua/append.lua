@@ -5,6 +5,7 @@ local count, stored, data, last = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 local has_state, state, status = ARGV[12], ARGV[13], ARGV[14]
 local has_checkpoint, checkpoint, taken = ARGV[15], ARGV[16], tonumber(ARGV[17])
 local max_messages, max_bytes, max_kept, ttl = tonumber(ARGV[18]), tonumber(ARGV[19]), tonumber(ARGV[20]), tonumber(ARGV[21])
+local own, most_in_a_bell = ARGV[22], tonumber(ARGV[23])
 
 local found = redis.call('HMGET', META, 'epoch', writer, 'cursor', 'listener')
 if not found[1] then return {'R', 'there is no such channel in the store'} end
@@ -26,11 +27,26 @@ end
 jump(known)
 local first = add(count, stored, data, max_messages, max_bytes)
 redis.call('HSET', META, writer, int(seq) .. ' ' .. int(first))
-if count > 0 and listening == 1 then ring(prefix, listener, 'c' .. channel) end
+local says_more = status ~= '' or has_state == '1' or has_checkpoint == '1'
+-- A task's worker learns what has landed by the receipt, and so does a listener in the same process.
+local is_told = token ~= '' and listening == 1 and string.find(own, ' ' .. listener .. ' ', 1, true) ~= nil
+if listening == 1 and not is_told then
+  if count > 0 then
+    local bell = 'c' .. channel .. ' ' .. int(first + count - 1) .. ' ' .. (says_more and task_id or '')
+    -- What a bell brings need not be read.
+    if stored == count and #data <= most_in_a_bell then bell = bell .. '\n' .. data end
+    ring(prefix, listener, bell)
+  elseif says_more then
+    ring(prefix, listener, 't' .. task_id)
+  else
+    ring(prefix, listener, 'c' .. channel) -- the writer waits for word of how far the listener is
+  end
+elseif says_more and not is_told then
+  ring(prefix, '', 't' .. task_id)
+end
 if token ~= '' then
   if status ~= '' then
     finish(status, count > 0 and last or '', has_state == '1' and state or redis.call('HGET', TASK, 'state'), ttl, max_kept)
-    ring(prefix, listener, 't' .. task_id)
   else
     local read = number(TASK, 'read')
     if taken > read then
@@ -49,10 +65,7 @@ if token ~= '' then
         if each[2][6] == '' then redis.call('XDEL', SIGNALS, each[1]) end
       end
     end
-    if has_state == '1' or has_checkpoint == '1' then
-      touch_task()
-      ring(prefix, listener, 't' .. task_id)
-    end
+    if has_state == '1' or has_checkpoint == '1' then touch_task() end
   end
 end
 return {'A', int(first), cursor, listening}
