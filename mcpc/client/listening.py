@@ -63,14 +63,14 @@ class Listening:
         self._stream: anyio.CancelScope | None = None
 
     async def begin(
-        self, group: TaskGroup, session: ClientSession, end_connection: Callable[[], None], *, waits: bool
+        self, group: TaskGroup, session: ClientSession, end_connection: Callable[[Exception], None], *, waits: bool
     ) -> None:
         """Listen in `group` for as long as the connection stands.
 
         Args:
             group: The connection's.
             session: Its session.
-            end_connection: Called where the server does not let us listen, which no caller waits for.
+            end_connection: Called where the server does not let us listen, which no caller waits for, with the reason.
             waits: Return when the server has confirmed. Where it has opened the channel there is no need, unless we
                 have listened to it before: the log may have been lost, and with it its tasks, before new ones begin.
 
@@ -84,7 +84,7 @@ class Listening:
                 await wait()
             except (MCPError, MCPCError) as exc:
                 logger.warning("listening for callbacks failed: %s", exc)
-                end_connection()
+                end_connection(ConnectFailed(f"the server does not let us listen: {exc}"))
 
         group.start_soon(or_end, partial(self.run, session))
         if waits or self._inbox.epoch is not None:
