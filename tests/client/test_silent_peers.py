@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ async def silence(scheme: str, folder: Path) -> AsyncGenerator[str]:
 async def test_a_peer_that_never_answers_the_handshake_is_given_up(scheme: str, mode: Any, tmp_path: Path) -> None:
     with anyio.fail_after(DEADLINE):
         async with silence(scheme, tmp_path) as uri:
-            with pytest.raises(mcpc.ConnectFailed, match="did not answer in time"):
+            with pytest.raises(mcpc.ConnectFailed, match="did not answer"):
                 async with mcpc.Client(uri, mode=mode, open_timeout=0.3):
                     pass
 
@@ -68,10 +68,15 @@ async def test_what_is_cancelled_while_it_opens_is_cancelled_and_not_late(tmp_pa
 
 async def test_the_bound_is_on_opening_and_not_on_what_follows(tmp_path: Path) -> None:
     server = mcpc_server()
-    with anyio.fail_after(DEADLINE):
+    said: Any = None
+    with anyio.fail_after(2 * DEADLINE):
         async with mcpc.listen(server, f"unix://{tmp_path}/s") as listener:
-            async with mcpc.Client(listener.uri, open_timeout=0.5) as client:
-                assert (await client.call_tool("rest", {"seconds": 0.8})).structured_content == {"result": "rested"}
+            for seconds in (0.5, 4.0, 30.0):  # a busy machine may need longer to open it
+                with suppress(mcpc.ConnectFailed):
+                    async with mcpc.Client(listener.uri, open_timeout=seconds) as client:
+                        said = (await client.call_tool("rest", {"seconds": seconds + 0.3})).structured_content
+                        break
+    assert said == {"result": "rested"}
 
 
 def mcpc_server() -> Any:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -76,6 +77,8 @@ def test_listeners_and_prompt_handlers_may_block_and_call_the_client(client: mcp
     assert client.start_task("ask").result() == {"answer": "a"}
     assert ended.wait(30)
     assert seen == ["created", "update", "complete"]
+    while registration.stats.delivered < 3:  # it is counted when the listener has returned
+        time.sleep(0.01)
     registration.remove()
     assert client.start_task("count", {"n": 1}).result() == {"rows": 1}
     assert len(seen) == registration.stats.delivered == 3

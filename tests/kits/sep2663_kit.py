@@ -426,9 +426,9 @@ class OtherServer:
             message: Any = Notification[dict[str, Any], str](method=method, params={**body, "_meta": meta})
             await ctx.session.send_notification(message, related_request_id=ctx.request_id)
 
-        await send(ACKNOWLEDGED, {"notifications": {"taskIds": known}})
         cut = self.cut
-        told = {task_id: self.tasks[task_id] for task_id in known}
+        told = {task_id: self.tasks[task_id] for task_id in known}  # what changes from now on is pushed
+        await send(ACKNOWLEDGED, {"notifications": {"taskIds": known}})
         async with anyio.create_task_group() as group:
 
             async def until_cut() -> None:

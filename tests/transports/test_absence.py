@@ -140,7 +140,7 @@ async def test_a_listener_that_is_gone_is_none_at_once(how: Any) -> None:
     """Its channel is forgotten, as one that nobody listens to; the session is still there."""
     scene = Scene(channel_ttl=0.1, abandon_after=0.4)
     with anyio.fail_after(60):
-        async with opened(scene, absence_timeout=20) as client:
+        async with opened(scene, absence_timeout=600) as client:
             await said(await client.request(1, *LISTEN), b"mcpc/listening")
             assert scene.callbacks.stats.channels == 1
             await client.end(how)
@@ -215,6 +215,7 @@ async def test_a_client_that_has_another_connection_is_not_taken_for_gone() -> N
         async with opened(scene, absence_timeout=0.1) as client:
             get = await client.send("GET")
             client.streams.remove(get)
+            await said(get, b" 200 ")
             await client.request(1, *BLOCK)
             await scene.begun.wait()
             await client.end(reset)
@@ -228,7 +229,7 @@ async def test_a_client_that_has_another_connection_is_not_taken_for_gone() -> N
 async def test_a_client_that_comes_back_in_time_keeps_its_session_and_listens_on() -> None:
     scene = Scene()
     with anyio.fail_after(60):
-        async with opened(scene, absence_timeout=20) as client:
+        async with opened(scene, absence_timeout=600) as client:
             await said(await client.request(1, *LISTEN), b"mcpc/listening")
             await client.end(reset)
             await scene.callbacks.emit("notification", "meanwhile")
@@ -269,7 +270,7 @@ class Events(EventStore):
 async def test_where_events_are_kept_a_call_is_taken_up_again_by_its_last_event() -> None:
     scene = Scene()
     with anyio.fail_after(60):
-        async with opened(scene, absence_timeout=20, event_store=Events()) as client:
+        async with opened(scene, absence_timeout=600, event_store=Events()) as client:
             head = await said(await client.request(1, *BLOCK), b"\r\ndata: \r\n")
             await scene.begun.wait()
             await client.end(reset)

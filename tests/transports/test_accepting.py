@@ -134,7 +134,10 @@ FIRST = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 @pytest.mark.parametrize("before", [b"", FIRST], ids=["first", "second"])
 async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(before: bytes, scheme: str) -> None:
     with anyio.fail_after(60):
-        async with _http(scheme, head_timeout=0.2) as uri, await anyio.connect_tcp(*_host_and_port(uri)) as stream:
+        async with (
+            _http(scheme, head_timeout=2.0 if before else 0.2) as uri,
+            await anyio.connect_tcp(*_host_and_port(uri)) as stream,
+        ):
             if before:
                 await stream.send(before)
                 assert b"404" in await stream.receive()

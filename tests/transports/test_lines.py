@@ -19,6 +19,8 @@ class Script:
     def __init__(self, *steps: bytes | Exception) -> None:
         self.steps = list(steps)
         self.written: list[bytes] = []
+        self.begun = anyio.Event()
+        """Set once something is being sent."""
         self.closed = anyio.Event()
         self.stuck = False
         self.failure: Exception | None = None
@@ -39,6 +41,7 @@ class Script:
         if self.failure is not None:
             raise self.failure
         self.written.append(item)
+        self.begun.set()
         if self.stuck:
             await anyio.sleep_forever()
 
@@ -226,8 +229,10 @@ async def test_a_cancelled_send_that_had_begun_ends_sending() -> None:
     script = Script(b"{}\n")
     script.stuck = True
     channel = LineChannel(script)
-    with anyio.move_on_after(0.01):
-        await channel.send(b"{1}")
+    async with anyio.create_task_group() as sending:
+        sending.start_soon(channel.send, b"{1}")
+        await script.begun.wait()
+        sending.cancel_scope.cancel()
     with pytest.raises(ChannelBroken):
         await channel.send(b"{2}")
     assert script.written == [b"{1}\n"]

@@ -52,7 +52,7 @@ async def called(address: str, host: str = HOST) -> str:
     with anyio.fail_after(60):
         async with mcpc.listen(server(), address, allowed_hosts=["*"]) as listener:
             port = listener.uri.rpartition(":")[2].partition("/")[0]
-            async with mcpc.Client(listener.uri.replace("127.0.0.1", host), open_timeout=5) as client:
+            async with mcpc.Client(listener.uri.replace("127.0.0.1", host), open_timeout=60) as client:
                 assert (await client.call_tool("add", {"a": 1, "b": 2})).structured_content == {"result": 3}
     return f"{host}:{port}"
 

@@ -126,7 +126,7 @@ async def test_no_thread_and_no_descriptor_stays(tmp_path: Path) -> None:
     for errlog in (None, 2, 1):
         async with dial(uri, errlog=errlog):
             pass
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
     with anyio.fail_after(60):
         while threading.active_count() > threads:  # noqa: ASYNC110 - asyncio's own, which wait for the processes
             await anyio.sleep(0.01)

@@ -293,7 +293,7 @@ def test_whoever_shares_a_pipe_or_terminal_with_the_server_is_not_disturbed(serv
     """Whether it blocks is shared by all who have it open; a shell whose terminal does not block fails oddly."""
     with running(server(), ends):
         os.write(ends.ours_to_write, b"{}\n")
-        assert select.select([ends.ours_to_read], [], [], 20)[0], "no answer"
+        assert select.select([ends.ours_to_read], [], [], 60)[0], "no answer"
         assert os.read(ends.ours_to_read, 100) == b"{}\n"
         assert os.get_blocking(ends.stdin)
         assert os.get_blocking(ends.stdout)

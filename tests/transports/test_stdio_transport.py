@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,21 @@ async def until_gone(pid: int) -> None:
     """Wait for a process that is not our child; there is nothing else that tells."""
     while lives(pid):  # noqa: ASYNC110
         await anyio.sleep(0.01)
+
+
+async def until_collected(pid: int) -> None:
+    """Wait until a child is no zombie either."""
+    with anyio.fail_after(60):
+        while not is_collected(pid):  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+
+async def to_its_end(uri: str, **options: Any) -> None:
+    """Run a program that ends by itself."""
+    async with AsyncExitStack() as stack:
+        channel = await channel_at(stack, uri, **options)
+        with pytest.raises(ChannelEnded):
+            await channel.receive()
 
 
 async def hear(channel: FrameChannel) -> Any:
@@ -183,8 +198,7 @@ async def test_a_server_that_cannot_be_started_is_named_but_not_its_arguments(
 
 async def test_what_the_server_says_on_stderr_goes_to_ours(program: Program, capfd: pytest.CaptureFixture[str]) -> None:
     with anyio.fail_after(60):
-        async with dial(program("os.write(2, b'to stderr')")):
-            pass
+        await to_its_end(program("os.write(2, b'to stderr')"))
     assert capfd.readouterr().err == "to stderr"
 
 
@@ -195,8 +209,7 @@ async def test_what_the_server_says_on_stderr_goes_where_told(
     with anyio.fail_after(60):
         with open(tmp_path / "log", "wb") as log:  # noqa: ASYNC230
             for errlog in (log, log.fileno(), None):
-                async with dial(uri, errlog=errlog):
-                    pass
+                await to_its_end(uri, errlog=errlog)
     assert (tmp_path / "log").read_bytes() == b"to stderr" * 2
     assert capfd.readouterr().err == ""
 
@@ -248,22 +261,28 @@ async def test_a_server_leaves_by_itself_when_its_stdin_is_closed(program: Progr
     text = "say(pid=os.getpid())\nsys.stdin.read()\nos.write(1, b'x' * 1_000_000)\nopen(mark, 'w').write('left')\n"
     with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
-            channel = await channel_at(stack, program(text), terminate_timeout=15)
+            channel = await channel_at(stack, program(text), terminate_timeout=50)
             pid = (await hear(channel))["pid"]
     assert mark() == "left"
-    assert is_collected(pid)
+    await until_collected(pid)
 
 
 async def test_a_server_that_stays_is_asked_to_end(program: Program, mark: Callable[[], str]) -> None:
+    said = ""
     text = (
         "def leave(*_):\n    open(mark, 'w').write('asked')\n    sys.exit()\n"
         "signal.signal(signal.SIGTERM, leave)\nsay(ready=True)\nwhile True: time.sleep(60)\n"
     )
-    with anyio.fail_after(60):
-        async with AsyncExitStack() as stack:
-            channel = await channel_at(stack, program(text), terminate_timeout=0.2)
-            await hear(channel)
-    assert mark() == "asked"
+    for seconds in (0.2, 2.0, 15.0):  # a busy machine takes longer over it
+        with anyio.fail_after(60):
+            async with AsyncExitStack() as stack:
+                channel = await channel_at(stack, program(text), terminate_timeout=seconds)
+                await hear(channel)
+        with suppress(FileNotFoundError):
+            said = mark()
+        if said == "asked":
+            break
+    assert said == "asked"
 
 
 async def test_a_server_that_ignores_all_requests_is_killed_in_bounded_time(program: Program) -> None:
@@ -275,7 +294,7 @@ async def test_a_server_that_ignores_all_requests_is_killed_in_bounded_time(prog
             start = time.monotonic()
         taken = time.monotonic() - start
     assert 0.4 <= taken < 60  # both waits, and no third one without an end
-    assert is_collected(pid)
+    await until_collected(pid)
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
@@ -296,7 +315,7 @@ async def test_a_channel_closed_early_says_so_and_the_server_still_leaves_in_goo
     uri = program("sys.stdin.read()\nopen(mark, 'w').write('left')\n")
     with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
-            channel = await channel_at(stack, uri, terminate_timeout=15)
+            channel = await channel_at(stack, uri, terminate_timeout=50)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(channel.aclose)
                 with pytest.raises(ChannelClosed):
@@ -324,20 +343,20 @@ async def test_a_cancelled_connection_still_ends_its_server(program: Program, wa
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(talk, program("say(pid=os.getpid())\nwhile True: time.sleep(60)\n"))
     assert tasks.cancel_scope.cancelled_caught
-    assert is_collected(pids[0])
+    await until_collected(pids[0])
 
 
 async def test_a_cancelled_start_leaves_no_process(program: Program, tmp_path: Path) -> None:
     async def children() -> set[str]:
         return {entry for entry in os.listdir("/proc/self/task") for entry in _children(entry)}
 
-    before = await children()
+    before = await children()  # some may still be on their way out
     with anyio.fail_after(60), anyio.CancelScope() as scope:
         scope.cancel()
         async with dial(program("while True: time.sleep(60)"), terminate_timeout=0.1):
             await anyio.sleep_forever()
     assert scope.cancelled_caught
-    assert await children() == before
+    assert await children() <= before
 
 
 def _children(thread: str) -> list[str]:
@@ -348,14 +367,14 @@ async def test_no_descriptor_is_left_open(program: Program) -> None:
     uri = program(ECHO)
     async with dial(uri):  # what the event loop opens once
         pass
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = set(os.listdir("/proc/self/fd"))
     for address in (uri, "stdio:no-such-command"):
         try:
             async with dial(address):
                 pass
         except ConnectFailed:
             pass
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 async def test_an_error_in_the_body_comes_out_as_it_is(program: Program) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from mcpc.errors import ConnectFailed, ListenFailed, URIError
 from mcpc.uri import dial, listen_at
+from ports_kit import free_port
 from stream_kit import Echo, channel_at
 
 pytestmark = pytest.mark.anyio
@@ -85,8 +86,7 @@ async def test_an_address_of_another_machine_cannot_be_served() -> None:
 
 
 async def test_nobody_at_a_tcp_address_is_told_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
+    port = free_port()
     with pytest.raises(ConnectFailed, match=f"nobody listens at tcp://127.0.0.1:{port}"):
         async with dial(f"tcp://127.0.0.1:{port}"):
             pass

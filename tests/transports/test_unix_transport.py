@@ -15,6 +15,7 @@ import pytest
 
 from mcpc.errors import ConnectFailed, ListenFailed, URIError
 from mcpc.uri import dial, listen_at
+from mcpc_transports.sockets import socket_file
 from stream_kit import Echo, channel_at
 
 pytestmark = pytest.mark.anyio
@@ -124,8 +125,11 @@ async def test_a_live_socket_is_not_replaced(tmp_path: Path) -> None:
             assert await channel.receive() == b"{}"
 
 
-async def test_of_many_listeners_that_start_on_one_stale_socket_one_wins(tmp_path: Path) -> None:
+async def test_of_many_listeners_that_start_on_one_stale_socket_one_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each in a thread with its own loop, so that they do run at once."""
+    monkeypatch.setattr(socket_file, "LOCK_TIMEOUT", 60.0)
     abandon(tmp_path / "s")
     start, outcomes = threading.Barrier(6), list[str]()
     over = threading.Event()
@@ -134,7 +138,7 @@ async def test_of_many_listeners_that_start_on_one_stale_socket_one_wins(tmp_pat
         try:
             async with listen_at(f"unix://{tmp_path}/s", Echo()):
                 outcomes.append("won")
-                await anyio.to_thread.run_sync(over.wait, 10)
+                await anyio.to_thread.run_sync(over.wait, 60)
         except ListenFailed:
             outcomes.append("lost")
             if len(outcomes) == 6:
