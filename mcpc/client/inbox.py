@@ -39,7 +39,7 @@ Deliver = Callable[[Sequence[MCPCMessage], int], int]
 The next one, where there is one, had no room, and the flow was told so."""
 
 
-def _nothing(_: bool) -> None:
+def _nothing(_: object) -> None:
     """Nobody wants to know."""
 
 
@@ -68,7 +68,7 @@ class Inbox:
         """Up to where that is; 0 where nothing is waited for."""
         self.listening: anyio.Event = anyio.Event()
         """Set when the server has confirmed that we listen."""
-        self.on_lost_tasks: Callable[[set[str]], None] | None = None
+        self.on_lost_tasks: Callable[[set[str]], None] = _nothing
         """Called when the server's log was lost, with the ids of the tasks that it still knows."""
         self.on_gap: Callable[[bool], None] = _nothing
         """Called when messages were missed; True where the server's log was lost."""
@@ -142,8 +142,7 @@ class Inbox:
         number = max(first, self.last + 1)
         if not news:
             return
-        if first > self.last + 1:
-            self._report_missing(first)
+        self._report_missing(first)
         messages = news if made is not None else None if holds_back else known_messages(news)
         if messages is None:
             self._one_by_one(number, decode_messages(news), each)
@@ -223,8 +222,7 @@ class Inbox:
         if known is not None and known != epoch:
             missed_from, self.last, self._reported = self.last + 1, 0, 0
             self._gap(missed_from, None, tasks)
-            if self.on_lost_tasks is not None:
-                self.on_lost_tasks(_ids(tasks))
+            self.on_lost_tasks(_ids(tasks))
             self.on_gap(True)
         elif oldest - 1 > max(self.last, self._reported):
             self._gap(self.last + 1, oldest - 1, tasks)
@@ -249,9 +247,9 @@ class Inbox:
         """Tell the listeners what they have missed. `last` is None where the server's log was lost."""
         self.gaps += 1
         count_gap()
+        self._calls.missed()
         self._reported = max(self._reported, last or 0)
-        listed: Any = cast("list[Any]", tasks) if isinstance(tasks, list) else None
-        result = {"first": first, "last": last, "epoch": self.epoch, "tasks": listed}
+        result = {"first": first, "last": last, "epoch": self.epoch, "tasks": _listed(tasks)}
         self._pass_on(_gap_message(result), json_size(result))
 
     def _hand_on(self, message: MCPCMessage, size: int) -> bool:
@@ -292,6 +290,8 @@ class Inbox:
             for message, size in call.answered(result):
                 self._pass_on(message, size)
             self._flow.drained(call)
+            if call.has_missed:
+                self.on_gap(False)
 
     def abandon_calls(self) -> None:
         """The connection is gone: no answer will come."""
@@ -304,6 +304,10 @@ def _ids(tasks: Any) -> set[str]:
     found = cast("list[Any]", tasks) if isinstance(tasks, list) else []
     ids = [cast("dict[str, Any]", task).get(TASK_ID) for task in found if isinstance(task, dict)]
     return {task_id for task_id in ids if isinstance(task_id, str)}
+
+
+def _listed(tasks: Any) -> Any:
+    return cast("list[Any]", tasks) if isinstance(tasks, list) else None
 
 
 def _gap_message(result: dict[str, Any]) -> MCPCMessage:

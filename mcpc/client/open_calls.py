@@ -23,6 +23,8 @@ class OpenCall:
 
     task_id: str
     held: Held = field(default_factory=Held)
+    has_missed: bool = False
+    """Whether messages were missed meanwhile: what is heard with its answer tells nothing of those."""
 
     def __len__(self) -> int:
         return len(self.held)
@@ -60,6 +62,11 @@ class OpenCalls:
         if call is not None:
             del self.by_task[call.task_id]
         return call
+
+    def missed(self) -> None:
+        """Messages were missed, perhaps of tasks whose calls are open."""
+        for call in self.by_task.values():
+            call.has_missed = True
 
     @property
     def requests(self) -> list[RequestId]:

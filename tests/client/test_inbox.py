@@ -689,3 +689,20 @@ def test_the_backlog_is_bounded_in_bytes_and_counted() -> None:
     to.go_on()
     assert to.results == [1, 2, 3, "one more"]
     assert read_stats(to.inbox).backlog_bytes == 0
+
+
+def test_what_was_missed_while_a_call_was_open_is_looked_after_once_it_is_answered() -> None:
+    receiver = Receiver()
+    looks: list[int] = []
+    receiver.inbox.on_gap = lambda _: looks.append(len(receiver.got))
+    receiver.inbox.call_sent(7, "t")
+    receiver.inbox.call_sent(8, "u")
+    receiver.inbox.take(messages(1, [of_task("first")]))
+    receiver.inbox.take(listening(oldest=4))
+    assert looks == [1], "the gap was told, and the task's message waits for the answer to its call"
+    receiver.inbox.call_sent(9, "later")
+    receiver.inbox.call_answered(7, {})
+    receiver.inbox.call_answered(8, None)
+    receiver.inbox.call_answered(9, {})
+    assert [message.event for message in receiver.got] == ["gap", "update"]
+    assert looks == [1, 2, 2], "by the messages that waited nobody knows whether the end was missed"
