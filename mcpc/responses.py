@@ -9,8 +9,13 @@ __all__ = ["FrameResponse", "current_response"]
 class FrameResponse(Protocol):
     """The open answer to a request, where frames can be written to it as they are."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something was sent on it. Until then it is for the SDK to send the first."""
+        ...
+
     async def send(self, *frames: bytes) -> None:
-        """Send frames that belong to the request; whoever handles it must have sent something before."""
+        """Send frames that belong to the request, once it is open."""
         ...
 
 

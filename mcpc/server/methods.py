@@ -233,7 +233,8 @@ async def _pump(ctx: Context, stream: ListenStream) -> None:
     if response is None:
         await _notify(ctx, stream)
         return
-    await _notify(ctx, stream, once=True)  # the SDK has to open the answer
+    if not response.is_open:
+        await _notify(ctx, stream, once=True)  # the SDK has to open the answer
     while not stream.ended.is_set():
         if frames := stream.take():
             await response.send(*frames)

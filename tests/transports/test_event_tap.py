@@ -75,6 +75,16 @@ def test_an_event_over_the_limit_is_not_held_back() -> None:
     assert taken == [CALLBACK % 2], "the next one is looked at again"
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_event_at_the_limit_is_taken_and_one_past_it_passes(size: int) -> None:
+    taken: list[bytes] = []
+    whole = event(CALLBACK % 1) + event(CALLBACK % 12)
+    tap = EventTap(Body(), lambda frame: taken.append(frame) is None, len(CALLBACK % 1))
+    chunks = [whole[start : start + size] for start in range(0, len(whole), size)]
+    assert b"".join(map(tap.filter, chunks)) == event(CALLBACK % 12)
+    assert taken == [CALLBACK % 1]
+
+
 @pytest.mark.anyio
 async def test_what_was_held_back_when_the_stream_ended_passes() -> None:
     body = Body(event(CALLBACK % 1), event(CALLBACK % 2)[:50])

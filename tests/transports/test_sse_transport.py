@@ -12,10 +12,12 @@ import pytest
 import trustme
 from anyio.lowlevel import checkpoint
 from mcp import Client, ClientSession
+from mcp.server import MCPServer
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 from mcp_types import CONNECTION_CLOSED, JSONRPCError, JSONRPCNotification
 
+import mcpc
 from http_kit import (
     BAD,
     INITIALIZE,
@@ -34,8 +36,10 @@ from http_kit import (
     until,
 )
 from http_kit import quiet_log as quiet_log
+from mcpc.client.requests import ask_server
 from mcpc.errors import ChannelBroken, ConnectFailed, ListenFailed, URIError
 from mcpc.uri import listen_at
+from mcpc.wire.calls import call_meta
 from mcpc_transports.http import server as server_module
 from ports_kit import free_port
 
@@ -266,6 +270,80 @@ async def test_a_token_lets_its_owner_in_and_nobody_else() -> None:
             assert "secret" not in str(refusal.value)
     assert [peer.principal for peer in server.peers] == [("app", None, "ann")]
     assert server.peers[0].address.startswith("127.0.0.1:")
+
+
+# --- callbacks ---------------------------------------------------------------------------------------------------
+
+
+def background_server(counted: anyio.Event) -> MCPServer[Any]:
+    server = MCPServer("background")
+
+    @mcpc.MCPCHelper(server).tool()
+    async def count(to: int, task: mcpc.Task) -> int:  # pyright: ignore[reportUnusedFunction]
+        for number in range(to):
+            await task.update(number)
+        counted.set()
+        return to
+
+    return server
+
+
+CHANNEL = "a channel of this test"
+
+
+async def test_callbacks_leave_for_their_sink_before_the_session() -> None:
+    passed: list[object] = []
+
+    async def on_message(message: object) -> None:
+        passed.append(message)
+
+    announced = anyio.Event()
+    taken: list[dict[str, Any]] = []
+
+    def take(message: dict[str, Any], size: int) -> None:
+        taken.append(message)
+        announced.set()
+
+    with (
+        anyio.from_thread.start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(mcpc.listen(background_server(anyio.Event()), LOCAL)) as served,
+    ):
+        async with (
+            dialled(served.uri) as (read, write),
+            ClientSession(read, write, message_handler=on_message) as session,
+        ):
+            read.tap.sink = take
+            await session.initialize()
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(ask_server, session, "mcpc/listen", {"channel": CHANNEL, "after": 0})
+                    await announced.wait()
+                    tasks.cancel_scope.cancel()
+    assert [message["method"] for message in taken] == ["notifications/mcpc/listening"]
+    assert passed == []
+
+
+@asyncio_only
+async def test_a_listener_is_sent_frames_as_they_are_after_it_was_told_where_they_begin() -> None:
+    params = {"channel": CHANNEL, "after": 0, "forms": ["heads"]}
+    meta = call_meta(channel=CHANNEL, session_id="chat", task_id="t-1")
+    work = {"name": "count", "arguments": {"to": 200}, "_meta": meta}
+    counted = anyio.Event()
+    async with mcpc.listen(background_server(counted), LOCAL) as served, raw_client(served.uri) as raw:
+        await raw.post(INITIALIZE)
+        await raw.answer()
+        await raw.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        await raw.post({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": work})
+        assert (await raw.answer())["id"] == 1
+        with anyio.fail_after(60):
+            await counted.wait()
+        await raw.post({"jsonrpc": "2.0", "id": 2, "method": "mcpc/listen", "params": params})
+        announced, first = await raw.answer(), await raw.answer()
+    assert announced["method"] == "notifications/mcpc/listening"
+    assert first["method"] == "notifications/mcpc/messages"
+    assert first["params"]["first"] == 1
+    results = [result for run in first["params"]["runs"] for result in run["results"]]
+    assert results[:200] == list(range(200)), "the form that only we write: the SDK has not made it anew"
 
 
 # --- what a listener lets in ------------------------------------------------------------------------------------

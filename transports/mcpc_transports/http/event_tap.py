@@ -27,13 +27,13 @@ class EventTap(httpx2.AsyncByteStream):
     Args:
         body: The body as it comes.
         tap: Shown the data of each event that begins as a callback does; True takes it out.
-        limit: Bytes of the longest event that is held back until it is whole; a longer one passes.
+        limit: Bytes of data of the largest event that is held back and taken; a larger one passes.
     """
 
     def __init__(self, body: httpx2.AsyncByteStream, tap: Callable[[bytes], bool], limit: int) -> None:
         self._body = body
         self._tap = tap
-        self._limit = limit
+        self._room = len(EVENT_START) + limit
         self._held = bytearray()
         """What has come of an event that may be a callback."""
         self._passing = False
@@ -78,7 +78,8 @@ class EventTap(httpx2.AsyncByteStream):
         searched = max(0, len(held) + 1 - len(EVENT_END))
         held += data
         end = held.find(EVENT_END, searched)
-        if not held.startswith(_CALLBACK[: len(held)]) or (end < 0 and len(held) > self._limit):
+        size = end if end >= 0 else len(held) + 1 - len(EVENT_END)  # without what may be its end
+        if size > self._room or not held.startswith(_CALLBACK[: len(held)]):
             self._passing, rest = True, bytes(held)
         elif end < 0:
             return b""

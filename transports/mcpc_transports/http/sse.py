@@ -25,6 +25,7 @@ from mcpc.transport import (
 from mcpc_transports import examples
 from mcpc_transports.http.client import Target, unwrapped
 from mcpc_transports.http.edge import MessageCheck, peer_of, refuse
+from mcpc_transports.http.event_response import AnsweringReader, EventResponse
 from mcpc_transports.http.options import Dialling, Mounting, Serving, takes
 from mcpc_transports.http.site import Site, mounted_site
 from mcpc_transports.http.sse_client import sse_streams
@@ -114,9 +115,10 @@ class _EventStreams:
             await refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, "too many event streams are open")
             return
         self._open += 1
+        response = EventResponse(send)
         try:
-            async with self._sse.connect_sse(scope, receive, send) as (read, write), read, write:
-                await self._endpoint.serve_streams(read, write, peer_of(scope))
+            async with self._sse.connect_sse(scope, receive, response.relay) as (read, write), read, write:
+                await self._endpoint.serve_streams(AnsweringReader(read, response), write, peer_of(scope))
         finally:
             self._open -= 1
 

@@ -33,10 +33,12 @@ from mcpc.errors import (
     FrameTooLarge,
 )
 from mcpc.logs import logger_of
+from mcpc.taps import CallbackTap, TappedReader
 from mcpc.transport import StreamPair
 from mcpc.wire.rpc import decode_frame, encode_rpc, failed_answer, rpc_message
 from mcpc_transports.http.client import Target, connecting, explain, read_whole, status_line
 from mcpc_transports.http.event_bound import FIELDS, BoundedEvents
+from mcpc_transports.http.event_tap import EventTap
 from mcpc_transports.http.probe import Probe
 
 __all__ = ["sse_streams"]
@@ -64,14 +66,15 @@ async def sse_streams(target: Target) -> AsyncGenerator[StreamPair]:
     # One scope around everything: scopes nest, and what is opened in this one outlives the opening.
     with anyio.CancelScope(deadline=target.deadline) as opening:
         async with httpx2.AsyncClient(**target.client_options()) as client:
-            response, events, endpoint = await _open(client, target)
+            tap = CallbackTap()
+            response, events, endpoint = await _open(client, target, tap)
             opening.deadline = float("inf")
             inbox, read = anyio.create_memory_object_stream[_Item](INBOX)
             write = _Poster(client, endpoint, inbox, str(target.uri))
             try:
                 async with read, inbox, anyio.create_task_group() as tasks:
                     tasks.start_soon(_deliver, events, inbox, write)
-                    yield read, write
+                    yield TappedReader(read, tap), write
                     tasks.cancel_scope.cancel()
             finally:
                 with anyio.CancelScope(shield=True):
@@ -81,7 +84,7 @@ async def sse_streams(target: Target) -> AsyncGenerator[StreamPair]:
 
 
 async def _open(
-    client: httpx2.AsyncClient, target: Target
+    client: httpx2.AsyncClient, target: Target, tap: CallbackTap
 ) -> tuple[httpx2.Response, AsyncIterator[httpx2.ServerSentEvent], httpx2.URL]:
     """The event stream, and where the server wants the messages."""
     headers = {"accept": "text/event-stream", "cache-control": "no-store"}
@@ -91,18 +94,21 @@ async def _open(
             await response.aclose()
             kind = ConnectRefused if response.status_code in FINAL_STATUSES else ConnectFailed
             raise kind(f"{target.where} refused us: {status_line(response)}")
-        events = aiter(_bounded(response, target.options.max_message_size))
+        events = aiter(_events(response, target.options.max_message_size, tap))
         async for event in events:
             if event.event == "endpoint":
                 return response, events, _endpoint(response.request.url, event.data, target)
     raise ConnectFailed(f"{target.uri} ended the event stream before it named its endpoint")
 
 
-def _bounded(response: httpx2.Response, limit: int) -> httpx2.EventSource:
-    """The events of a stream, none over the limit; where they are compressed a larger one ends the stream."""
+def _events(response: httpx2.Response, limit: int, tap: CallbackTap) -> httpx2.EventSource:
+    """The events of a stream, without callbacks, and none over the limit.
+
+    Where they are compressed, callbacks go the way of all messages, and a larger event ends the stream.
+    """
     if "content-encoding" in response.headers or not isinstance(response.stream, httpx2.AsyncByteStream):
         return httpx2.EventSource(response, max_event_size=limit)
-    response.stream = BoundedEvents(response.stream, limit)
+    response.stream = BoundedEvents(EventTap(response.stream, tap, limit), limit)
     return httpx2.EventSource(response, max_event_size=limit + FIELDS)
 
 
