@@ -119,6 +119,9 @@ class Bench:
         Raises:
             MCPCError, StoreError: there are too many channels here; the store cannot tell.
         """
+        older = self._workshop.running_by_id(stored.task_id)
+        if isinstance(older, StoredExecution):
+            older.lose()  # its claim is an old one: it was taken for dead, and what it says is fenced
         state = state_of(stored)
         state.status = Status.RUNNING
         state.prompts = {name: p for name, p in state.prompts.items() if name.startswith(f"{state.task_id}/")}

@@ -7,6 +7,8 @@ import pytest
 from mcp.server import MCPServer
 
 import mcpc
+from mcpc.store_uri import open_store
+from mcpc.stored import Claim
 from mcpc.testing import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -58,3 +60,40 @@ async def test_a_task_that_was_given_up_ends_once_when_the_store_is_there_again(
             assert await restarted.result() == "done"
             assert (await failing.state())["status"] == "failed"
             assert [m.event for m in seen if m.task_id == failing.task_id] == ["created", "update", "failed"]
+
+
+async def test_a_process_that_takes_up_its_own_task_again_ends_the_worker_that_it_had(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = MCPServer[Any]("again", log_level="CRITICAL")
+    callbacks = mcpc.MCPCHelper(server, store="memory:taken-up-again")
+    runs, first_ended = list[int](), anyio.Event()
+
+    @callbacks.tool(on_interrupt="restart")
+    async def again(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        runs.append(1)
+        if len(runs) == 1:
+            try:
+                await task.update("works")
+                await anyio.sleep_forever()
+            finally:
+                first_ended.set()
+        await first_ended.wait()
+        return "done"
+
+    with anyio.fail_after(60):
+        async with (
+            mcpc.listen(server, "memory://taken-up-again") as at,
+            mcpc.Client(at.uri) as client,
+            open_store("memory:taken-up-again") as other,
+        ):
+            task = await client.start_task("again")
+            async for message in task:
+                if message.event == "update":
+                    break
+            stored = await other.task(task.task_id)
+            assert stored is not None
+            await other.release(Claim(stored.task_id, stored.channel, stored.token))  # it is taken for dead
+            assert await task.result() == "done"
+            assert await (await client.start_task("again")).result() == "done"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
