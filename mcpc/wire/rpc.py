@@ -23,8 +23,9 @@ from mcp_types import (
 from pydantic_core import from_json, to_json
 
 from mcpc.errors import FrameError, FrameKind, FrameTooLarge
+from mcpc.garbage import collection_paused
 from mcpc.wire.envelope import BEGINNING, END, ENVELOPE_NAMES, has_doubled, read_apart, read_cut
-from mcpc.wire.jsontext import has_infinity, may_overflow
+from mcpc.wire.jsontext import BYTES_PER_CONTAINER, MAX_CONTAINERS, has_infinity, is_too_dense, may_overflow
 from mcpc.wire.names import MESSAGES_METHOD
 
 __all__ = ["decode_frame", "encode_error", "encode_rpc", "failed_answer", "rpc_message", "too_large"]
@@ -33,6 +34,7 @@ _ENVELOPE = tuple(f'"{name}"'.encode() for name in ENVELOPE_NAMES)
 _BUSY = b'{"jsonrpc":"2.0","method":"%b"' % MESSAGES_METHOD.encode()
 _BOM = b"\xef\xbb\xbf"
 
+_TOO_DENSE = f"over {MAX_CONTAINERS} lists and objects a message must have {BYTES_PER_CONTAINER} bytes for each of them"
 LARGE = 4096
 """Bytes from which on a frame is read apart at once: below that two looks at it cost less."""
 MAX_SUSPICIOUS = 256 * 1024
@@ -50,6 +52,16 @@ def decode_frame(frame: bytes | bytearray) -> dict[str, Any]:
     """
     if frame.startswith(_BOM):
         frame = frame[len(_BOM) :]
+    if len(frame) <= MAX_CONTAINERS:
+        return _decode(frame)
+    if is_too_dense(frame):
+        request_id, kind = _about(frame[:BEGINNING], frame[-END:])
+        raise FrameError(_TOO_DENSE, code=INVALID_REQUEST, request_id=request_id, kind=kind)
+    with collection_paused:  # it would look through the half-made value again and again: three times the time
+        return _decode(frame)
+
+
+def _decode(frame: bytes | bytearray) -> dict[str, Any]:
     apart = read_apart(frame) if len(frame) > LARGE and not frame.startswith(_BUSY) else None
     message = _parse(frame) if apart is None else apart
     if message.get("method") == MESSAGES_METHOD and "id" not in message:

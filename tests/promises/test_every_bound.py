@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp.server import MCPServer
 
 import mcpc
 from mcpc.wire.callbacks import encode_message
+from mcpc.wire.jsontext import MAX_CONTAINERS
 from replicas_kit import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -222,14 +224,14 @@ async def frames(uri: str) -> AsyncGenerator[Any]:
         yield send, answer
 
 
-def call(request_id: int, tool: str) -> bytes:
+def call(request_id: int, tool: str, arguments: str = "{}") -> bytes:
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": {"name": "bytes", "version": "1"},
     }
-    params = {"name": tool, "arguments": {}, "_meta": meta}
-    return json.dumps({"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}).encode()
+    params = json.dumps({"name": tool, "_meta": meta})[:-1] + f', "arguments": {arguments}}}'
+    return f'{{"jsonrpc": "2.0", "id": {request_id}, "method": "tools/call", "params": {params}}}'.encode()
 
 
 @pytest.mark.parametrize("over", [0, 1])
@@ -258,3 +260,45 @@ async def test_requests_that_are_open_on_a_connection_share_their_bytes_to_the_l
             go.set()
             answered = {(await answer())["id"] for _ in range(2 - over)}
             assert answered == {1, 2} if not over else {1}
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "http"])
+async def test_a_request_of_too_many_lists_is_refused_with_its_id_and_the_next_is_answered(scheme: str) -> None:
+    server = Server()
+
+    @server.server.tool()
+    async def count(rows: list[Any]) -> int:  # pyright: ignore[reportUnusedFunction]
+        return len(rows)
+
+    def rows(number: int) -> str:
+        return '{"rows": [%s]}' % ", ".join(["[]"] * number)
+
+    frames_sent = [call(1, "count", rows(MAX_CONTAINERS)), call(2, "count", rows(MAX_CONTAINERS // 2))]
+    async with mcpc.listen(server.server, f"{scheme}://127.0.0.1:0") as listener:
+        with anyio.fail_after(DEADLINE):
+            if scheme == "tcp":
+                async with frames(listener.uri) as (send, answer):
+                    for frame in frames_sent:
+                        await send(frame)
+                    answers = [await answer() for _ in frames_sent]
+            else:
+                answers = [await posted(listener.uri, frame) for frame in frames_sent]
+    refused, counted = sorted(answers, key=lambda each: each["id"])
+    assert (refused["id"], refused["error"]["code"]) == (1, -32600)
+    assert f"over {MAX_CONTAINERS} lists and objects" in refused["error"]["message"]
+    assert counted["result"]["structuredContent"] == {"result": MAX_CONTAINERS // 2}
+
+
+async def posted(uri: str, frame: bytes) -> Any:
+    """What a request over HTTP is answered."""
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "tools/call",
+        "mcp-name": "count",
+    }
+    async with httpx2.AsyncClient() as http:
+        answer = await http.post(uri, content=frame, headers=headers)
+    events = [line.removeprefix("data:") for line in answer.text.splitlines() if line.startswith("data:")]
+    return json.loads(events[-1] if events else answer.text)
