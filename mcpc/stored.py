@@ -55,6 +55,9 @@ class StoreLimits:
     as many, no task of the channel is entered."""
     max_tasks_per_channel: int = 1000
     """Tasks of a channel that have not ended."""
+    max_tasks_per_principal: int | None = None
+    """Tasks that have not ended on all channels of one principal together; None for any number. Channels that are
+    nobody's are not counted together."""
     max_queued: int = 10_000
     """Tasks of one tool that wait for a worker; with as many, no other is entered for one. A task that is to run again
     is never refused."""

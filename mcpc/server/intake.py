@@ -79,9 +79,10 @@ class Intake:
         if refusal.limit == "max_queued":
             text = f"{refusal}; MCPCHelper(server, max_queued=…) sets it"
             return TooManyTasks(text, limit=refusal.limit, value=refusal.value)
+        whose = "principal, on all its channels," if refusal.limit == "max_tasks_per_principal" else "client"
         name = "max_tasks" if self._workshop.limits.max_tasks_per_client is None else "max_tasks_per_client"
         return TooManyTasks(
-            f"{refusal.value} tasks of this client run or wait, at all servers of this store together, which is the "
+            f"{refusal.value} tasks of this {whose} run or wait, at all servers of this store together, which is the "
             f"limit ({name}); MCPCHelper(server, {name}=…) sets it; try again when one has ended",
             limit=name,
             value=refusal.value,

@@ -19,7 +19,7 @@ class Limits:
     """Tasks that run at once; over it a call is answered with a tool error."""
     max_tasks_per_client: int | None = None
     """Tasks of one client that run at once; None leaves it to `client_share`. With a store, those of its channel at all
-    servers together, the waiting ones too."""
+    servers together, the waiting ones too; and those of its principal on all its channels, where it has one."""
     max_queued: int = 10_000
     """Tasks of one tool that wait for a worker, at all servers of a store together; over it a call is refused."""
     abandon_after: float | None = None

@@ -26,6 +26,7 @@ def store_limits(limits: Limits) -> StoreLimits:
         max_bytes=limits.max_bytes,
         max_kept=limits.max_ended_tasks,
         max_tasks_per_channel=limits.max_tasks_per_client or limits.max_tasks,
+        max_tasks_per_principal=limits.max_tasks_per_client,
         max_queued=limits.max_queued,
         max_ended_tasks=limits.max_ended_tasks,
         max_inputs=limits.max_inputs,

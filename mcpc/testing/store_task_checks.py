@@ -237,6 +237,25 @@ async def tasks_of_a_channel_are_bounded(subject: StoreSubject) -> None:
 
 
 @_check(10)
+async def tasks_of_a_principal_are_bounded(subject: StoreSubject) -> None:
+    """With `max_tasks_per_principal` open on its channels together, no task is entered; others' are not counted."""
+    async with subject.handles(max_tasks_per_principal=2) as (store, other):
+        name = f'["{await subject.channel(store)}"]'
+        one, two = [await subject.channel(store, principal=name) for _ in range(2)]
+        nobodys = await subject.channel(store)
+        claims = [await subject.claimed(store, one), await subject.claimed(other, two)]
+        for channel in (one, two):
+            with expecting(TooManyTasks, what="one task more of a principal"):
+                await other.enter(subject.task(channel), runner=None)
+        for _ in range(3):
+            await subject.claimed(other, nobodys)
+        await subject.writer(other, two).must_write(b"end", claim=claims[1], end="complete")
+        expect((await store.enter(subject.task(one), runner=None)).is_new, "an ended task still counts")
+        with expecting(TooManyTasks, what="a waiting task does not count, and one more"):
+            await other.enter(subject.task(one), runner="r")
+
+
+@_check(10)
 async def signals_keep_their_order_and_bound(subject: StoreSubject) -> None:
     """Signals are numbered in order; over `max_inputs` that the worker has not taken an input is refused."""
     async with subject.handles(max_inputs=3) as (store, other):

@@ -2,6 +2,7 @@
 HTTP and WebSocket alike. To anybody else they look like what is not there."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -127,3 +128,37 @@ async def test_a_handed_task_is_unknown_to_another_principal_and_looked_after_by
                 news = await ann_again.call("task_news", {"task_id": task_id}, capabilities={})
                 told = news["structuredContent"]
             assert told["result"] == {"word": "yes"}
+
+
+async def test_a_principal_s_tasks_are_bounded_on_all_its_channels_at_all_servers(tmp_path: Path) -> None:
+    """By channels alone, whoever opens a second one could have as many tasks again."""
+
+    def serve() -> Any:
+        server = MCPServer[Any]("shared", log_level="CRITICAL")
+        callbacks = mcpc.MCPCHelper(server, store=f"sqlite:{tmp_path}/tasks.db", max_tasks_per_client=2)
+
+        @callbacks.tool()
+        async def hold(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
+            await task.stopping()
+
+        return mcpc.listen(server, ADDRESSES["ws"], token_verifier=Tokens())
+
+    def connect(uri: str, token: str) -> mcpc.Client:
+        return mcpc.Client(uri, token=token)
+
+    with anyio.fail_after(DEADLINE):
+        async with serve() as one, serve() as two:
+            async with connect(one.uri, "ann-1") as here, connect(two.uri, "ann-2") as there:
+                first = await here.start_task("hold")
+                await there.start_task("hold")
+                for client in (here, there):
+                    refused = await client.start_task("hold")
+                    with pytest.raises(mcpc.TooManyTasks, match="on all its channels") as caught:
+                        await refused.result()
+                    assert (caught.value.limit, caught.value.value) == ("max_tasks_per_client", 2)
+                async with connect(two.uri, "bob") as bob:
+                    await (await bob.start_task("hold")).stop()
+                await first.stop()
+                with pytest.raises(mcpc.TaskStopped):
+                    await first.result()
+                await there.start_task("hold")

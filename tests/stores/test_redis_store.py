@@ -226,6 +226,23 @@ async def test_a_bell_brings_what_was_written_up_to_a_size(own: RedisServer) -> 
             assert bell.messages == ()
 
 
+async def test_what_a_process_that_died_has_counted_for_a_principal_and_not_entered_does_not_count(
+    own: RedisServer,
+) -> None:
+    principal = '["ann"]'
+    async with open_store(own.uri, limits=StoreLimits(max_tasks_per_principal=1)) as store:
+        await store.open(CHANNEL, principal=principal)
+        own.say(f"SADD {Keys().principal(b'=' + principal.encode())} channel-task")
+        new: dict[str, Any] = {"tool_name": "t", "session_id": "s", "state": b"{}"}
+        claim = (await store.enter(NewTask("one", CHANNEL, **new), runner="r")).claim
+        with pytest.raises(TooManyTasks):
+            await store.enter(NewTask("two", CHANNEL, **new), runner="r")
+        await store.append([Entry(CHANNEL, "w", 1, [b"end"], claim=claim, end="complete")])
+        with pytest.raises(DuplicateTask):
+            await store.enter(NewTask("one", CHANNEL, **new), runner="r")
+        assert (await store.enter(NewTask("two", CHANNEL, **new), runner="r")).is_new
+
+
 async def heard(changes: AsyncIterator[Change], wanted: Change, last: int = 0) -> Change:
     """The next bell like that one, from that number on."""
     async for change in changes:

@@ -280,6 +280,7 @@ CASES = [
     ("a_terminal_message_outlives_its_neighbours", BrokenStores(DropsTerminals), "first comes"),
     ("tasks_of_a_channel_are_bounded", BrokenStores(Wrapped, max_tasks_per_channel=3), "one task more"),
     ("tasks_of_a_channel_are_bounded", BrokenStores(Wrapped, max_kept=3), "as many unread"),
+    ("tasks_of_a_principal_are_bounded", BrokenStores(Wrapped, max_tasks_per_principal=3), "one task more of"),
     ("signals_keep_their_order_and_bound", BrokenStores(ReversesSignals), "the signals are"),
     ("signals_keep_their_order_and_bound", BrokenStores(Wrapped, max_inputs=4), "one input more"),
     ("a_question_takes_one_answer", BrokenStores(AsksNobody), "were taken"),

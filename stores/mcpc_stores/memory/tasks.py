@@ -22,7 +22,7 @@ from mcpc.stored import (
 )
 from mcpc_stores.memory.data import Channel, Data, Task
 from mcpc_stores.memory.log import Channels, jump
-from mcpc_stores.refusals import queue_full
+from mcpc_stores.refusals import principal_full, queue_full
 
 __all__ = ["Tasks"]
 
@@ -96,8 +96,16 @@ class Tasks:
                 limit="max_tasks_per_channel",
                 value=self._limits.max_tasks_per_channel,
             )
+        self._check_principal(channel.principal)
         if self._channels.crowded(channel):
             raise TooManyTasks("too many results of this client wait to be read; it must listen before it starts more")
+
+    def _check_principal(self, principal: str | None) -> None:
+        limit = self._limits.max_tasks_per_principal
+        if principal is None or limit is None:
+            return
+        if sum(t.stored.principal == principal and not t.stored.ended for t in self._data.tasks.values()) >= limit:
+            raise principal_full(limit)
 
     def _check_queue(self, tool: str) -> None:
         waiting = sum(t.stored.status == "queued" and t.stored.tool_name == tool for t in self._data.tasks.values())

@@ -28,7 +28,7 @@ Call = tuple[str, Sequence[str], Sequence[str | bytes | int]]
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 10.0
 """Seconds."""
-OWN_HEAD = frozenset(("lease", "dead", "bury", "due", "queue"))
+OWN_HEAD = frozenset(("lease", "dead", "bury", "due", "queue", "share"))
 """Scripts that are about no channel."""
 
 

@@ -41,6 +41,10 @@ class Keys:
         """The channels of a session label, which is free text: so it is hashed."""
         return f"{self.prefix}session:{hashlib.sha256(session.encode()).hexdigest()}"
 
+    def principal(self, principal: bytes) -> str:
+        """The open tasks of a principal, whose name is hashed."""
+        return f"{self.prefix}principal:{hashlib.sha256(principal).hexdigest()}"
+
     def held(self, runner: str) -> str:
         """What a runner has claimed."""
         return f"{self.prefix}held:{runner}"

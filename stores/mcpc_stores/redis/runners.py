@@ -191,18 +191,22 @@ class RedisRunners:
         return stored_task(task_id, channel, dict(zip(answer[1][::2], answer[1][1::2], strict=True)))
 
     async def note_ends(self, tasks: Sequence[tuple[str, str]], runners: Mapping[str, str]) -> None:
-        """Remember when ended tasks may be forgotten, and that their runners hold them no more.
+        """Remember when ended tasks may be forgotten, and that neither their runners nor their principals hold them.
 
         Args:
             tasks: The channel and the id of each.
             runners: By task id, as far as they are known here.
         """
-        expires = await self._engine.commands([("hget", self._keys.task(*task), "expires") for task in tasks])
+        found = await self._engine.commands(
+            [("hmget", self._keys.task(*task), ["expires", "principal"]) for task in tasks]
+        )
         calls: list[tuple[Any, ...]] = []
-        for (channel, task_id), at in zip(tasks, expires, strict=True):
+        for (channel, task_id), (at, principal) in zip(tasks, found, strict=True):
             member = f"{channel} {task_id}"
             if at is not None:
                 calls.append(("zadd", self._keys.ended, {member: int(at)}))
+                if principal:
+                    calls.append(("srem", self._keys.principal(principal), [member]))
             if (runner := runners.get(task_id)) is not None:
                 calls.append(("srem", self._keys.held(runner), [member]))
         await self._engine.commands(calls)

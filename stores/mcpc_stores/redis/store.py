@@ -24,6 +24,7 @@ from mcpc_stores.redis.engine import Engine
 from mcpc_stores.redis.keys import Keys
 from mcpc_stores.redis.log import RedisLog
 from mcpc_stores.redis.runners import RedisRunners
+from mcpc_stores.redis.shares import RedisShares
 from mcpc_stores.redis.tasks import RedisTasks
 from mcpc_stores.refusals import queue_full
 
@@ -56,6 +57,7 @@ class RedisStore:
         self._log = RedisLog(engine, keys, limits, bells.names)
         self._tasks = RedisTasks(engine, keys, limits)
         self._running = RedisRunners(engine, keys, limits)
+        self._shares = RedisShares(engine, keys, limits)
         self._holders: dict[str, str] = {}
         """Who runs the tasks that were claimed through this handle, by id."""
         self._runners: set[str] = set()
@@ -118,8 +120,23 @@ class RedisStore:
 
     async def enter(self, task: NewTask, *, runner: str | None) -> Entered:
         """See `Store.enter`."""
-        if runner is None:
-            return await self._enter_queue(task)
+        try:
+            share = await self._shares.take(task)
+        except TooManyTasks:
+            if (known := await self._tasks.known_start(task)) is not None:
+                return known
+            raise
+        try:
+            entered = await (self._enter_queue(task) if runner is None else self._enter(task, runner))
+        except NOTHING_ENTERED:
+            if share is not None:
+                await share.give_back()
+            raise
+        if share is not None:
+            await (share.confirm() if entered.is_new else share.give_back())
+        return entered
+
+    async def _enter(self, task: NewTask, runner: str) -> Entered:
         self._note_runner(runner)
         await self._running.hold(runner, task.channel, task.task_id)
         try:

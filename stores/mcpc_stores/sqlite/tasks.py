@@ -18,7 +18,7 @@ from mcpc.stored import (
     StoredTask,
     StoreLimits,
 )
-from mcpc_stores.refusals import queue_full
+from mcpc_stores.refusals import principal_full, queue_full
 from mcpc_stores.sqlite.log import Channels, Place
 
 __all__ = ["Tasks"]
@@ -39,6 +39,18 @@ def _check_queue(db: sqlite3.Connection, tool: str, most: int) -> None:
     (waiting,) = db.execute("SELECT count(*) FROM tasks WHERE status = 'queued' AND tool_name = ?", (tool,)).fetchone()
     if waiting >= most:
         raise queue_full(most)
+
+
+def _check_principal(db: sqlite3.Connection, channel: int, most: int | None) -> None:
+    if most is None:
+        return
+    (open_now,) = db.execute(
+        "SELECT count(*) FROM tasks t JOIN channels c ON c.id = t.channel WHERE t.expires_at IS NULL"
+        " AND c.principal = (SELECT principal FROM channels WHERE id = ?)",  # which nothing equals where it is NULL
+        (channel,),
+    ).fetchone()
+    if open_now >= most:
+        raise principal_full(most)
 
 
 class Tasks:
@@ -69,6 +81,7 @@ class Tasks:
         if task.key is not None and (known := self._keyed(place.id, task.key)) is not None:
             return Entered(known, None, is_new=False)
         self._check_room(place, task.task_id)
+        _check_principal(self._db, place.id, self._limits.max_tasks_per_principal)
         if runner is None:
             _check_queue(self._db, task.tool_name, self._limits.max_queued)
         token = 0 if runner is None else 1
