@@ -18,6 +18,7 @@ from mcp.server.session import ServerSession
 from mcp.server.streamable_http import StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.dispatcher import Outbound
+from mcp.shared.message import SessionMessage
 from mcp_types import CallToolResult, InitializeRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -34,6 +35,8 @@ __all__ = [
     "pass_validation",
     "request_channel",
     "request_headers",
+    "request_of_item",
+    "request_scope",
     "sender_context",
     "server_without_logging",
     "share_what_is_known",
@@ -139,6 +142,17 @@ def request_headers(request: Any) -> Mapping[str, str] | None:
     The SDK types it as anything: it is Starlette's `Request` where the SDK's own HTTP transports made it.
     """
     return getattr(request, "headers", None)
+
+
+def request_scope(request: Any) -> Mapping[str, Any]:
+    """The scope of the HTTP request that a message came with (`ServerRequestContext.request`); empty without HTTP."""
+    scope: Mapping[str, Any] | None = getattr(request, "scope", None)
+    return {} if scope is None else scope
+
+
+def request_of_item(item: SessionMessage) -> Any:
+    """The same request for a message from a read stream (`ServerMessageMetadata.request_context`)."""
+    return getattr(item.metadata, "request_context", None)
 
 
 def sender_context(stream: Any) -> contextvars.Context | None:

@@ -19,10 +19,12 @@ from mcpc.bridge.headers import HeaderBook
 from mcpc.errors import ChannelBroken, ChannelEnded, FrameError
 from mcpc.framing import Connection
 from mcpc.logs import logger_of
+from mcpc.sdk import request_of_item, request_scope
 from mcpc.transport import URI, FrameChannel, ReadStream, WriteStream
 from mcpc.uri import dial, prepare
+from mcpc.wire.members import unknown_in, whole_message
 from mcpc.wire.message import ERROR, Message, from_sdk
-from mcpc.wire.rpc import decode_frame, rpc_message
+from mcpc.wire.rpc import decode_frame
 
 __all__ = ["FrameLink", "Link", "Parcel", "StreamLink", "Target"]
 
@@ -117,7 +119,7 @@ class StreamLink:
             raise ChannelBroken("the streams were closed") from exc
         if isinstance(item, Exception):
             raise FrameError(f"not an MCP message: {type(item).__name__}") from item
-        message = from_sdk(item.message)
+        message = from_sdk(item.message) | unknown_in(request_scope(request_of_item(item)))
         if self._book is not None:
             self._book.learn(message)
             self._hide_address(message)
@@ -139,7 +141,7 @@ class StreamLink:
             headers = self._book.headers(parcel.message, parcel.headers or {})
             metadata = ClientMessageMetadata(headers=headers) if headers else None
         try:
-            await self._write.send(SessionMessage(rpc_message(parcel.message), metadata))
+            await self._write.send(SessionMessage(whole_message(parcel.message), metadata))
         except (anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
             raise ChannelBroken("the streams were closed") from exc
 

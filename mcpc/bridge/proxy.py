@@ -29,7 +29,8 @@ from mcpc.bridge.session import Answer, PrivateSession, SharedSession
 from mcpc.errors import FrameError, MCPCError
 from mcpc.logs import logger_of
 from mcpc.routing import TASK_METHODS, check_task_name
-from mcpc.sdk import connection_of, request_channel, request_headers
+from mcpc.sdk import connection_of, request_channel, request_headers, request_scope
+from mcpc.wire.members import unknown_in
 from mcpc.wire.message import ERROR, ID, RESULT, Message, notification_message, params_of
 from mcpc.wire.requests import TASK_ID
 from mcpc.wire.standard import INITIALIZE_METHOD, INITIALIZED_METHOD, LIST_TOOLS_METHOD
@@ -78,7 +79,7 @@ class ProxyServer(Server[Any]):
 
     async def _answer(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """One request or notification (see `ServerMiddleware`)."""
-        message = notification_message(ctx.method, ctx.params)
+        message = notification_message(ctx.method, ctx.params) | unknown_in(request_scope(ctx.request))
         try:
             if ctx.request_id is None:
                 await self._notify(ctx, message)

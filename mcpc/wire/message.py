@@ -126,7 +126,12 @@ def with_meta(holder: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]
 
 
 def from_sdk(message: JSONRPCMessage) -> Message:
-    """One of the SDK's messages as it was on the wire, nothing validated and nothing left out."""
+    """One of the SDK's messages as it was on the wire, nothing validated and nothing left out that it still holds."""
+    unknown = message.model_extra
+    return {**_named(message), **unknown} if unknown else _named(message)
+
+
+def _named(message: JSONRPCMessage) -> Message:
     match message:
         case JSONRPCRequest():
             return request_message(message.id, message.method, message.params)

@@ -259,6 +259,10 @@ def answer(request_id: Any, **result: Any) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": request_id, "result": result}).encode()
 
 
+HELLO = request("hello", "initialize", protocolVersion="2025-11-25", capabilities={})
+INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+
+
 async def receive_json(channel: FrameChannel) -> dict[str, Any]:
     return json.loads(await channel.receive())
 
@@ -377,9 +381,9 @@ async def test_over_http_ids_of_every_type_and_values_of_every_kind_are_kept(mod
         ):
             assert isinstance(client, FrameChannel)
             if mode == "legacy":
-                await client.send(request("hello", "initialize", protocolVersion="2025-11-25", capabilities={}))
+                await client.send(HELLO)
                 assert (await receive_json(client))["id"] == "hello"
-                await client.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+                await client.send(INITIALIZED)
             for request_id in ids:
                 await client.send(request(request_id, "tools/call", name="t", arguments=ODD, x=ODD, _meta=meta))
                 reported, answered = [await receive_json(client) for _ in range(2)]
@@ -388,6 +392,54 @@ async def test_over_http_ids_of_every_type_and_values_of_every_kind_are_kept(mod
                 assert answered["result"]["x-unknown"] == ODD
     for params in oddly.seen:
         assert (params["arguments"], params["x"], params["_meta"]["vendor/x"]) == (ODD, ODD, ODD)
+
+
+def whole(frame: bytes) -> bytes:
+    """A message with a member that MCP does not name."""
+    return json.dumps({**json.loads(frame), "x-unknown": ODD}).encode()
+
+
+class Whole:
+    """A server whose answers have such a member; it remembers those of what it is sent."""
+
+    def __init__(self) -> None:
+        self.members: list[Any] = []
+
+    async def __call__(self, channel: FrameChannel) -> None:
+        while True:
+            message = json.loads(await channel.receive())
+            self.members.append(message.get("x-unknown"))
+            if "id" in message:
+                result: dict[str, Any] = {"protocolVersion": "2025-11-25", "capabilities": {}, "tools": []}
+                await channel.send(whole(answer(message["id"], **result)))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("scheme", "mode"), [("http", "auto"), ("http", "legacy"), ("sse+http", "legacy")])
+async def test_over_http_members_that_mcp_does_not_name_are_kept(scheme: str, mode: str, tmp_path: Path) -> None:
+    """Answers over Streamable HTTP are made by the SDK, of their results alone."""
+    server = Whole()
+    meta: dict[str, Any] = {}
+    if mode == "auto":
+        meta["io.modelcontextprotocol/protocolVersion"] = "2026-07-28"
+        meta["io.modelcontextprotocol/clientCapabilities"] = {}
+    with anyio.fail_after(60):
+        async with (
+            listen_at("memory://behind", RawEndpoint(server)) as behind,
+            mcpc.bridging(listen_uri(scheme, tmp_path), behind.uri) as middle,
+            mcpc.bridging("memory://front", middle.uri) as front,
+            dial(front.uri) as client,
+        ):
+            assert isinstance(client, FrameChannel)
+            sent = request("a", "tools/list", _meta=meta) if mode == "auto" else HELLO
+            await client.send(whole(sent))
+            answered = await receive_json(client)
+            if mode == "legacy":
+                await client.send(whole(INITIALIZED))
+                await client.send(request("b", "ping"))
+                await receive_json(client)
+    assert server.members == ([ODD] if mode == "auto" else [ODD, ODD, None])
+    assert answered.get("x-unknown") == (ODD if scheme == "sse+http" else None)
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -12,7 +12,8 @@ from mcp.server import MCPServer, Server
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp_types import CallToolResult, Implementation, InitializeRequestParams, TextContent
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
+from mcp_types import CallToolResult, Implementation, InitializeRequestParams, JSONRPCNotification, TextContent
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -189,6 +190,13 @@ def test_the_headers_of_a_request_are_those_that_came_with_it() -> None:
     request = Request({"type": "http", "headers": [(b"mcp-name", b"one")]})
     assert dict(sdk.request_headers(request) or {}) == {"mcp-name": "one"}
     assert sdk.request_headers(None) is None
+
+
+def test_the_scope_of_the_request_that_brought_a_message_is_found() -> None:
+    request, message = Request({"type": "http", "headers": []}), JSONRPCNotification(jsonrpc="2.0", method="m")
+    item = SessionMessage(message, ServerMessageMetadata(request_context=request))
+    assert sdk.request_scope(sdk.request_of_item(item)) == {"type": "http", "headers": []}
+    assert sdk.request_scope(sdk.request_of_item(SessionMessage(message))) == {}
 
 
 def test_a_manager_tells_its_open_sessions() -> None:

@@ -20,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 import mcpc
 from http_kit import quiet_log as quiet_log
+from mcpc.wire.members import ARRIVED
 from mcpc_transports.http import absence
 from relay import relay_to
 
@@ -202,7 +203,7 @@ async def test_a_session_that_was_used_is_not_ended_for_want_of_use(monkeypatch:
 
     absences = absence.Absences(app, 1.0, resumable=False, silent=False)
     async with absences.run():
-        scope: Scope = {"type": "http", "method": "POST", "headers": [], absence.MESSAGE: {"method": "initialize"}}
+        scope: Scope = {"type": "http", "method": "POST", "headers": [], ARRIVED: {"method": "initialize"}}
         await absences(scope, receive, send)
         await anyio.sleep(0.1)
     assert seen == ["POST", "POST"]

@@ -21,8 +21,10 @@ from pydantic_core import to_json
 
 from mcpc.errors import FrameError, MessageError
 from mcpc.messages import MCPCMessage
-from mcpc.wire import callbacks, calls, jsontext, originals, rpc
+from mcpc.wire import callbacks, calls, jsontext, members, originals, rpc
 from mcpc.wire.calls import CallMetadata
+from mcpc.wire.envelope import ENVELOPE_NAMES
+from mcpc.wire.message import from_sdk
 
 quick = settings(max_examples=60, deadline=None, database=None)
 
@@ -718,3 +720,28 @@ def test_only_exact_names_of_the_older_forms_count() -> None:
         calls.read_call(older)
     with pytest.raises(MessageError):
         calls.read_call({"arguments": {"mcpc_params": {"task_id": 5}}})
+
+
+@quick
+@given(unknown=st.dictionaries(names | st.sampled_from(["_fields_set", "self", "model_extra", "code"]), json_values))
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"id": 1, "method": "m", "params": {"a": None}},
+        {"method": "m"},
+        {"id": "a", "result": {}},
+        {"id": None, "error": {"code": 1, "message": "no"}},
+    ],
+    ids=["request", "notification", "answer", "error"],
+)
+def test_members_that_mcp_does_not_name_pass_through_the_sdks_values(
+    named: dict[str, Any], unknown: dict[str, Any]
+) -> None:
+    sent = {"jsonrpc": "2.0", **unknown, **named}
+    for name in ENVELOPE_NAMES:
+        if name not in named and name != "jsonrpc":
+            sent.pop(name, None)
+    held = members.whole_message(sent)
+    assert from_sdk(held) == sent
+    assert json.loads(members.encode_whole(held)) == sent
+    assert held.model_dump(by_alias=True, mode="json", exclude_unset=True) == sent

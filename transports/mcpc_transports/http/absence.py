@@ -24,17 +24,15 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcpc.logs import logger_of
+from mcpc.wire.members import ARRIVED
 from mcpc.wire.message import id_of, is_request, method_of, notification_message
 from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.standard import CANCELLED_METHOD, INITIALIZE_METHOD, REQUEST_ID
 from mcpc_transports.http.client import unwrapped
 
-__all__ = ["MESSAGE", "SESSION_HEADER", "Absences"]
+__all__ = ["SESSION_HEADER", "Absences"]
 
 logger = logger_of(__name__)
-
-MESSAGE = "mcpc.message"
-"""In the scope of a POST: the message, decoded."""
 
 SESSION_HEADER = "mcp-session-id"
 
@@ -101,7 +99,7 @@ class Absences:
             await self._app(scope, receive, send)
         elif name is not None:
             await self._request(name, scope, receive, send)
-        elif method_of(scope.get(MESSAGE, {})) == INITIALIZE_METHOD:
+        elif method_of(scope.get(ARRIVED, {})) == INITIALIZE_METHOD:
             await self._app(scope, receive, self._noting(scope, send))
         else:
             await self._app(scope, receive, send)
@@ -131,7 +129,7 @@ class Absences:
         """A request of a session."""
         session = self._sessions.setdefault(name, _Session())
         session.open += 1
-        message = scope.get(MESSAGE, {})
+        message = scope.get(ARRIVED, {})
         if method_of(message) == LISTEN_METHOD:
             session.listener = None
         session.returned.set()

@@ -28,12 +28,13 @@ from mcpc.responses import current_response
 from mcpc.routing import TASK_METHODS
 from mcpc.transport import Peer
 from mcpc.wire.events import STREAM_METHOD
+from mcpc.wire.members import ARRIVED
 from mcpc.wire.message import id_of, method_of
 from mcpc.wire.names import LISTEN_METHOD
 from mcpc.wire.rpc import decode_frame, encode_error
 from mcpc.wire.sep2663 import SUBSCRIBE_METHOD
 from mcpc_transports.addresses import Guests
-from mcpc_transports.http.absence import MESSAGE, SESSION_HEADER
+from mcpc_transports.http.absence import SESSION_HEADER
 from mcpc_transports.http.event_response import EventResponse
 from mcpc_transports.http.expiry import ending_after
 from mcpc_transports.http.server import STREAMING, is_streaming, respond
@@ -220,7 +221,7 @@ class MessageCheck:
     async def _pass_on(
         self, message: Mapping[str, Any], body: bytes, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        scope[MESSAGE] = message
+        scope[ARRIVED] = message
         if method_of(message) in LISTEN_METHODS:
             scope[STREAMING] = True
         if method_of(message) == LISTEN_METHOD and _is_modern(scope):

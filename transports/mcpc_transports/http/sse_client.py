@@ -35,7 +35,8 @@ from mcpc.errors import (
 from mcpc.logs import logger_of
 from mcpc.taps import CallbackTap, TappedReader
 from mcpc.transport import StreamPair
-from mcpc.wire.rpc import decode_frame, encode_rpc, failed_answer, rpc_message
+from mcpc.wire.members import encode_whole, whole_message
+from mcpc.wire.rpc import decode_frame, failed_answer
 from mcpc_transports.http.client import Target, connecting, explain, read_whole, status_line
 from mcpc_transports.http.event_bound import FIELDS, BoundedEvents
 from mcpc_transports.http.event_tap import EventTap
@@ -174,7 +175,7 @@ async def _deliver(
 def _read(data: bytes) -> JSONRPCMessage | FrameError:
     """What the server sent; for an answer that cannot be read an error in its place; else why it is passed over."""
     try:
-        return rpc_message(decode_frame(data))
+        return whole_message(decode_frame(data))
     except FrameError as exc:
         return _instead(exc) or exc
 
@@ -221,7 +222,7 @@ class _Poster:
         refusal = self._probe.refusal(method)
         if refusal is not None:
             return ErrorData(code=CONNECTION_CLOSED, message=refusal)
-        failure = await self._post(encode_rpc(message))
+        failure = await self._post(encode_whole(message))
         if failure is not None and failure.code == CONNECTION_CLOSED:
             self._probe.lose(method, failure.message)
         return failure
