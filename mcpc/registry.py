@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -120,9 +121,12 @@ class Registry(Generic[T]):
     def _unknown(self, scheme: str) -> str:
         if scheme in self._hints:
             return f"no {self._noun} for scheme {scheme!r} is installed: {self._hints[scheme]}"
-        known = ", ".join(self.schemes()) or "none"
+        schemes = self.schemes()
+        known = ", ".join(schemes) or "none"
+        close = get_close_matches(scheme, schemes, n=1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
         return (
-            f"no {self._noun} for scheme {scheme!r}; known: {known}. "
+            f"no {self._noun} for scheme {scheme!r}; {meant}known: {known}. "
             f"Others come with packages that offer the entry point {self.group!r}, or with {self._register}"
         )
 

@@ -11,7 +11,7 @@ from mcpc.cli.places import newest, own_addresses
 from mcpc.transport import traits_of
 from mcpc.uri import default_address, example_of, parse_uri, resolve
 
-__all__ = ["address_of", "command_address", "is_command", "likely"]
+__all__ = ["address_of", "check_scheme", "command_address", "is_command", "likely"]
 
 HERE = "127.0.0.1:8765"
 """The host and port of an example (`Traits.example`)."""
@@ -26,19 +26,56 @@ HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*):\d{1,5}(?:/
 """`127.0.0.1:8000`, `localhost:8000/mcp`: a host and a port, and no word of how to speak to it."""
 
 
+ALONE = re.compile(r"localhost|\d{1,3}(?:\.\d{1,3}){3}")
+"""A host, and no port."""
+
+PORT = re.compile(r"\d{2,5}")
+"""A port, and nothing else."""
+
+
 def address_of(text: str) -> str:
     """The address that was meant.
 
     Raises:
-        UserMistake: it has no scheme; the message says which it may be.
+        UserMistake: it has no scheme, and the message says which it may be; or it is a file that is not there.
     """
     if FILE.fullmatch(text):
+        _check_file(text)
         return command_address(default_address(), text)
-    if HOST.fullmatch(text):
-        place, _, path = text.partition("/")
-        *tries, last = [_at(known, place, path) for known in _over_networks()]
-        raise UserMistake(f"{text!r} does not say how to speak to it: did you mean {', '.join(tries)} or {last}?")
+    check_scheme(text)
+    if ":" not in text and Path(f"{text}.py").is_file():
+        raise UserMistake(f"{text!r} is no address: did you mean {text}.py?")
     return text
+
+
+def check_scheme(text: str) -> None:
+    """Whoever says where, but not how, is told how it may be.
+
+    Raises:
+        UserMistake: it is a host and a port, or one of them.
+    """
+    host, slash, path = text.partition("/")
+    if PORT.fullmatch(text) or ALONE.fullmatch(host):
+        whole = f"127.0.0.1:{text}" if PORT.fullmatch(text) else f"{host}:PORT{slash}{path}"
+    elif HOST.fullmatch(text):
+        whole = text
+    else:
+        return
+    place, _, path = whole.partition("/")
+    *tries, last = [_at(known, place, path) for known in _over_networks()]
+    raise UserMistake(f"{text!r} does not say how to speak to it: did you mean {', '.join(tries)} or {last}?")
+
+
+def _check_file(text: str) -> None:
+    """See that the file is there, before a process is started that would say the same.
+
+    Raises:
+        UserMistake: it is not.
+    """
+    path = text if text.endswith(".py") else text.rpartition(":")[0]
+    if not Path(path).is_file():
+        command = f"; a command is written as {default_address() + text!r}" if " " in path else ""
+        raise UserMistake(f"there is no file {path!r}{command}")
 
 
 def likely(address: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 
 import mcpc
+from mcpc.cli.addresses import check_scheme
 from mcpc.cli.connecting import Place
 from mcpc.cli.listening import Listening
 from mcpc.cli.mistakes import COMPLETE, mistakes_told
@@ -21,6 +22,7 @@ def bridge(listen_uri: str, wanted: Callable[[], Listening], target: Callable[[]
     """Serve, at one address, the server at another."""
     with mistakes_told():
         asked = wanted()
+        check_scheme(listen_uri)
         options = asked.for_uri(listen_uri)
         asked.check_used()
         prepare(listen_uri, "listen", options)

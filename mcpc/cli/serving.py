@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 import mcpc
+from mcpc.cli.addresses import check_scheme
 from mcpc.cli.listening import Listening
 from mcpc.cli.loading import load_server
 from mcpc.cli.mistakes import COMPLETE, UserMistake, mistakes_told
@@ -26,6 +27,8 @@ def serve(target: str, uris: Sequence[str], wanted: Callable[[], Listening], sto
     """Serve the server that `target` names, at every address; at our own stdin and stdout where there is none."""
     with mistakes_told():
         asked = wanted()
+        for uri in uris:
+            check_scheme(uri)
         choose_store(store)
         places = [(uri, asked.for_uri(uri)) for uri in uris or (default_address(),)]
         asked.check_used()

@@ -443,7 +443,7 @@ def test_a_users_mistake_gets_one_clear_line_and_exit_code_2(
     file = app.rpartition(":")[0]
     mistakes = {
         ("call", "ftp://x", "t"): r"no transport for scheme 'ftp'; known: http, .*ws",
-        ("call", "localhost", "t"): r"must start with a scheme and a colon",
+        ("call", "somewhere", "t"): r"must start with a scheme and a colon",
         ("call", "tcp://127.0.0.1:1", "t"): r"nobody listens at tcp://127\.0\.0\.1:1",
         ("call", "ws://u:hidden@127.0.0.1:1/mcp", "t"): r"ws://u:\*\*\*@127\.0\.0\.1:1/mcp cannot be reached",
         ("call", uri, "nosuch"): r"the server has no tool 'nosuch'; it has: .*process_data",
