@@ -233,6 +233,7 @@ GOALS = (
     _number(
         "a stdio server's first answer ÷ the SDK's", "starting", ("mcpc", "stdio"), 1, 0.95, measure="answer_ratio"
     ),
+    _number("tracing and metrics off ÷ CPU of a short task", "watching", ("mcpc", "memory"), 0.01, 0.005),
     Goal("SQLite ÷ no store, callbacks/s over tcp", "throughput", ("mcpc+sqlite", "tcp"), ("mcpc", "tcp"), 0.6, 0.9),
     Goal(
         "SQLite: CPU of the server added a callback, µs",

@@ -20,6 +20,7 @@ import mcpc_server
 import replicas
 import sampling
 import starting
+import watching
 
 import mcpc
 import relay
@@ -354,6 +355,11 @@ async def begun(todo: kit.Job) -> dict:
     return starting.measured(todo.count)
 
 
+async def watched(todo: kit.Job) -> dict:
+    """What the hooks of tracing and metrics cost where nobody uses them."""
+    return await watching.measured(todo)
+
+
 async def disk(todo: kit.Job) -> dict:
     """What the store's files are like after so many updates, while the server goes on."""
     with tempfile.TemporaryDirectory() as folder, kit.ServerProcess(SERVER, todo, path=f"{folder}/s") as process:
@@ -415,6 +421,7 @@ SCENARIOS = {
     "completion": completion,
     "disk": disk,
     "restart": restart,
+    "watching": watched,
 }
 
 

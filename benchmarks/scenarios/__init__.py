@@ -20,6 +20,7 @@ from benchmarks.scenarios import (
     tailed,
     tasks,
     throughput,
+    watching,
 )
 
 __all__ = ["SCENARIOS"]
@@ -46,5 +47,6 @@ SCENARIOS = {
         completion,
         restart,
         disk,
+        watching,
     )
 }

@@ -38,6 +38,8 @@ class Scale:
     stored_channels: int = 10_000
     stored_tasks: int = 1000
     tailed: int = 1000
+    unwatched_blocks: int = 10
+    unwatched_tasks: int = 100
 
 
 QUICK = Scale(
@@ -64,6 +66,8 @@ QUICK = Scale(
     stored_channels=20,
     stored_tasks=5,
     tailed=5,
+    unwatched_blocks=2,
+    unwatched_tasks=10,
 )
 
 
