@@ -22,7 +22,7 @@ from mcpc.detached import soon_from_anywhere
 from mcpc.errors import ConnectionLost, LimitReached, MCPCError, MessageError, TimedOut
 from mcpc.wire.events import LIST_METHOD, POLL, PUSH, UNSUPPORTED, event_params, next_page, read_types
 
-__all__ = ["Delivery", "Event", "Subscription", "list_events", "subscribe"]
+__all__ = ["Delivery", "Event", "Source", "Subscription", "list_events", "subscribe"]
 
 Delivery = Literal["push", "poll"]
 """How events come, in the draft's words: streamed (`events/stream`), or asked for (`events/poll`)."""
