@@ -17,6 +17,7 @@ from mcp.server import MCPServer
 import mcpc
 from mcpc_transports import accepting
 from mcpc_transports.http import edge
+from support import TEMPLATES, Certificates
 
 pytestmark = pytest.mark.anyio
 
@@ -143,6 +144,19 @@ async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(before: bytes, s
                 assert b"404" in await stream.receive()
             await stream.send(b"POST /mcp HTTP/1.1\r\n")
             await _while_dribbling(stream, b"X-Slow: 1\r\n")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("scheme", ["https", "sse+https"])
+async def test_a_tls_handshake_of_which_nothing_comes_is_not_waited_for(
+    scheme: str, certificates: Certificates
+) -> None:
+    uri = TEMPLATES[scheme]
+    options: dict[str, Any] = {"ssl_context": certificates.server, "head_timeout": 0.2}
+    with anyio.fail_after(60):
+        async with mcpc.listen(MCPServer[Any]("tls", log_level="CRITICAL"), uri, **options) as listener:
+            async with await anyio.connect_tcp(*_host_and_port(listener.uri)) as stream:
+                assert await _read_to_the_end(stream) == b""
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
