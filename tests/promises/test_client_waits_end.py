@@ -48,18 +48,19 @@ async def test_a_refusal_has_a_type_of_its_own(scheme_of_web: str, tmp_path: Pat
                     pytest.fail("a page of elsewhere may not come in")
 
 
-NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
-async def test_a_refusal_is_not_tried_again_and_the_handles_say_so(scheme_of_web: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["403", "404"])  # 401 is `test_tokens`'
+async def test_a_refusal_is_not_tried_again_and_the_handles_say_so(
+    scheme_of_web: str, status: str, tmp_path: Path
+) -> None:
     """As when the server has gone, and another one has its port."""
+    refusal = f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
     async with serving(scheme_of_web, tmp_path, make_server()) as served:
-        with anyio.fail_after(60), relay_to(served.uri, tmp_path) as relay, scripted_server(NOT_FOUND) as port:
+        with anyio.fail_after(60), relay_to(served.uri, tmp_path) as relay, scripted_server(refusal) as port:
             async with mcpc.Client(relay.uri, reconnect_timeout=None) as client:
                 task = await client.start_task("ask")
                 relay.lead_to(port)
                 relay.cut_all()
-                with pytest.raises(mcpc.ConnectRefused, match="404"):
+                with pytest.raises(mcpc.ConnectRefused, match=status):
                     await task.result()
 
 
