@@ -123,7 +123,7 @@ class Registry(Generic[T]):
             return f"no {self._noun} for scheme {scheme!r} is installed: {self._hints[scheme]}"
         schemes = self.schemes()
         known = ", ".join(schemes) or "none"
-        close = get_close_matches(scheme, schemes, n=1)
+        close = get_close_matches(scheme, schemes, n=1, cutoff=0.75)
         meant = f"did you mean {close[0]!r}? " if close else ""
         return (
             f"no {self._noun} for scheme {scheme!r}; {meant}known: {known}. "
