@@ -107,7 +107,7 @@ async def test_what_wakes_is_a_choice() -> None:
         await bench.callbacks.emit("chatter", 1)
         assert await inbox.wait(0) is None
         await bench.callbacks.emit("alarm", {"level": 3})
-        news = await inbox.wait(10)
+        news = await inbox.wait(60)
         assert news is not None
         assert [line.split(":")[0] for line in news.text.split("\n")[1:-1]] == [
             f"- task {news.ended[0][:8]} count complete (1 earlier updates not shown)",
@@ -270,7 +270,7 @@ async def test_a_models_mistake_is_told_and_raises_nothing(name: str, arguments:
     async with following(Bench()) as (_, inbox):
         answer = await tool(inbox, name)(*arguments)
         if name == "start_task" and "nothing" in told:
-            answer += str(await inbox.wait(10))
+            answer += str(await inbox.wait(60))
         assert told in answer
 
 

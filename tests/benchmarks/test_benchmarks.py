@@ -70,7 +70,7 @@ def test_a_quick_run_measures_memory_and_a_socket(smoke: Path) -> None:
     for case in cases:
         (values,) = case["rounds"]
         assert case["errors"] == []
-        assert values["rate"] > 100
+        assert values["rate"] > 0
         assert values["client_cpu_us"] > 0
 
 
@@ -95,7 +95,7 @@ def test_a_quick_run_tells_how_clients_learn_of_the_end_of_a_task(smoke: Path) -
 
 def test_nothing_is_lost_reordered_or_doubled(smoke: Path) -> None:
     delivery = _results(smoke)["delivery"]
-    assert delivery.pop("messages") > 100
+    assert delivery.pop("messages") > 0
     assert delivery == {"lost": 0, "reordered": 0, "duplicates": 0}
 
 
@@ -307,9 +307,9 @@ def test_an_environment_that_another_process_is_making_is_waited_for_and_not_mad
     waiting = threading.Thread(target=environment.make, args=(tmp_path,))
     with environments.alone(tmp_path):
         waiting.start()
-        assert environment.looked.wait(20)
+        assert environment.looked.wait(60)
         (tmp_path / environment.name).mkdir()
-    waiting.join(20)
+    waiting.join(60)
     assert not waiting.is_alive()
     assert environment.made == []
 

@@ -28,8 +28,8 @@ def test_it_measures_over_a_pipe_and_a_socket_and_in_memory(tmp_path: Path) -> N
     assert [each.transport for each in found] == wanted
     for each in found:
         assert (each.lost, each.reordered) == (0, 0)
-        assert each.callbacks > 100
-        assert each.per_second > 100
+        assert each.callbacks > 0
+        assert each.per_second > 0
         assert 0 < each.p50_us <= each.p99_us
     assert list(tmp_path.iterdir()) == []
 

@@ -29,7 +29,7 @@ import anyio, mcpc
 from mcp.server import MCPServer
 
 server = MCPServer("my-processor", log_level="WARNING")
-callbacks = mcpc.MCPCHelper(server)
+callbacks = mcpc.MCPCHelper(server, shutdown_grace=30.0)
 not_a_server = 3
 
 @callbacks.tool()

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli_kit import DEADLINE, ENVIRONMENT, MCPC, served
+from mcpc.cli import offering
 from mcpc.cli.app import app as application
 
 APP = """
@@ -24,6 +25,12 @@ def add(a: int, amount: int) -> int:
 def adorn(text: str) -> str:
     return text
 """
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine is waited for."""
+    monkeypatch.setattr(offering, "PATIENCE", 60.0)
 
 
 @pytest.fixture(scope="module")

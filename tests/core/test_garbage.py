@@ -56,23 +56,23 @@ def test_blocks_of_several_threads_overlap_and_the_last_one_ends_the_rest() -> N
 
     def first() -> None:
         with collection_paused:
-            second_is_in.wait(10)
+            second_is_in.wait(60)
         after_first.append(gc.isenabled())
         first_ends.set()
 
     def second() -> None:
         with collection_paused:
             second_is_in.set()
-            second_ends.wait(10)
+            second_ends.wait(60)
 
     threads = [threading.Thread(target=one) for one in (first, second)]
     for thread in threads:
         thread.start()
-    assert first_ends.wait(10)
+    assert first_ends.wait(60)
     assert after_first == [False]
     second_ends.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert gc.isenabled()
 
 
@@ -86,7 +86,7 @@ def test_many_threads_at_once_leave_it_on() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert gc.isenabled()
 
 

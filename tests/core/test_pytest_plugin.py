@@ -31,7 +31,9 @@ def pytest_in(folder: Path, *words: str) -> tuple[int, str]:
     """How a run of pytest ended, and what it said."""
     command = [sys.executable, "-m", "pytest", *FLAGS, *words]
     environment = {**os.environ, **QUIET}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 

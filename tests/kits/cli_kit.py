@@ -43,6 +43,11 @@ IN_TERMINAL = (
 )
 
 
+def in_time(said: str) -> str:
+    """What a program said, without what it says only where the machine is busy."""
+    return re.sub(r"(?m)^still waiting for an MCP server's answer .*\n", "", said)
+
+
 class Program:
     """A program that runs, and what it has written so far."""
 
@@ -95,7 +100,7 @@ class Program:
             self.process.stdout = None  # communicate() would read it
         out, err = self.process.communicate(timeout=DEADLINE)
         self.written["out"] += (out or b"").decode()
-        self.written["err"] += err.decode()
+        self.written["err"] = in_time(self.written["err"] + err.decode())
         return self.process.returncode
 
     def close(self) -> None:
@@ -120,7 +125,7 @@ def running(argv: Sequence[str], *, env: dict[str, str] | None = None, cwd: Path
 
 def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `mcpc` to its end."""
-    return subprocess.run(
+    done = subprocess.run(
         [*MCPC, *arguments],
         input=stdin,
         capture_output=True,
@@ -129,6 +134,8 @@ def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> 
         env={**ENVIRONMENT, **(env or {})},
         check=False,
     )
+    done.stderr = in_time(done.stderr)
+    return done
 
 
 def run_all(commands: Sequence[Sequence[str]]) -> list[Program]:

@@ -236,7 +236,7 @@ async def test_a_client_that_takes_too_long_is_dropped() -> None:
 async def test_clients_over_the_limit_are_told_so_and_served_when_there_is_room() -> None:
     endpoint = Serve(swallow)
     with anyio.fail_after(DEADLINE):
-        async with listen(endpoint, max_connections=2) as listener, tcp(listener.uri):
+        async with listen(endpoint, max_connections=2, open_timeout=600) as listener, tcp(listener.uri):
             async with raw_client(listener.uri) as peer:
                 with pytest.raises(ConnectFailed, match="503"):
                     await works(listener.uri)

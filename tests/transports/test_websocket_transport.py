@@ -426,7 +426,7 @@ async def test_a_peer_that_answers_pings_is_kept(side: str) -> None:
             await peer.send(PONG, bytes(frame.data))
         await peer.send(CLOSE, b"\x03\xe8")
 
-    assert isinstance(await facing(side, play, ping_interval=0.02, ping_timeout=5), ChannelEnded)
+    assert isinstance(await facing(side, play, ping_interval=0.02, ping_timeout=60), ChannelEnded)
 
 
 async def test_a_dead_peer_is_noticed_while_a_send_waits_for_it() -> None:
