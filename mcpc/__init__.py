@@ -84,7 +84,6 @@ if TYPE_CHECKING:
     from mcpc.messages import MCPCInformation, MCPCMessage, MCPCToolParameters, Prompt, TaskInfo
     from mcpc.options import ConnectOptions, ListenOptions, MountOptions
     from mcpc.server import (
-        AttachedTask,
         LimitOptions,
         Limits,
         MCPCHelper,
@@ -94,15 +93,14 @@ if TYPE_CHECKING:
         Task,
         ToolOptions,
         WebApp,
-        Working,
         asgi_app,
-        attach,
         is_server,
         listen,
         run,
         serve,
-        work,
     )
+    from mcpc.server.attaching import AttachedTask, attach
+    from mcpc.server.working import Working, work
     from mcpc.store_uri import inspect_store, open_store, register_store
     from mcpc.stored import StoreReport
     from mcpc.uri import register_transport
@@ -230,7 +228,6 @@ _ROOMS = {
     "mcpc.messages": ("MCPCInformation", "MCPCMessage", "MCPCToolParameters", "Prompt", "TaskInfo"),
     "mcpc.options": ("ConnectOptions", "ListenOptions", "MountOptions"),
     "mcpc.server": (
-        "AttachedTask",
         "LimitOptions",
         "Limits",
         "MCPCHelper",
@@ -240,15 +237,14 @@ _ROOMS = {
         "Task",
         "ToolOptions",
         "WebApp",
-        "Working",
         "asgi_app",
-        "attach",
         "is_server",
         "listen",
         "run",
         "serve",
-        "work",
     ),
+    "mcpc.server.attaching": ("AttachedTask", "attach"),
+    "mcpc.server.working": ("Working", "work"),
     "mcpc.store_uri": ("inspect_store", "open_store", "register_store"),
     "mcpc.stored": ("StoreReport",),
     "mcpc.uri": ("register_transport",),

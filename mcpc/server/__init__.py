@@ -1,6 +1,5 @@
 """The server's side: background tools, their channels, and serving them at a URI."""
 
-from mcpc.server.attaching import AttachedTask, attach
 from mcpc.server.helper import MCPCHelper
 from mcpc.server.kinds import is_server
 from mcpc.server.limits import Limits
@@ -11,10 +10,8 @@ from mcpc.server.serving import listen, serve
 from mcpc.server.stats import ServerStats
 from mcpc.server.task import SyncTask, Task
 from mcpc.server.web import WebApp, asgi_app
-from mcpc.server.working import Working, work
 
 __all__ = [
-    "AttachedTask",
     "LimitOptions",
     "Limits",
     "MCPCHelper",
@@ -24,12 +21,9 @@ __all__ = [
     "Task",
     "ToolOptions",
     "WebApp",
-    "Working",
     "asgi_app",
-    "attach",
     "is_server",
     "listen",
     "run",
     "serve",
-    "work",
 ]

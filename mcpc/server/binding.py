@@ -7,11 +7,12 @@ for as long as the server is served, whoever serves it.
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server import Server
 
 from mcpc.errors import MCPCError
+from mcpc.later import later
 from mcpc.messages import MCPCMessage
 from mcpc.server.calls import CallReader
 from mcpc.server.desk import Desk
@@ -26,12 +27,16 @@ from mcpc.server.methods import add_methods
 from mcpc.server.reception import Reception
 from mcpc.server.sep2663_extension import TasksExtension
 from mcpc.server.store_option import address_of, source_of
-from mcpc.server.stored_desk import StoredDesk
-from mcpc.server.stored_reception import StoredReception
-from mcpc.server.stored_workshop import StoredWorkshop
 from mcpc.server.told_limit import information
 from mcpc.server.workshop import Workshop
 from mcpc.wire.names import CALLBACKS_EXTENSION
+
+if TYPE_CHECKING:
+    from mcpc.server import stored_desk, stored_reception, stored_workshop
+else:  # most servers have no store
+    stored_desk = later("mcpc.server.stored_desk")
+    stored_reception = later("mcpc.server.stored_reception")
+    stored_workshop = later("mcpc.server.stored_workshop")
 
 __all__ = ["Binding", "bind"]
 
@@ -145,5 +150,5 @@ def _front(limits: Limits, source: Source | None) -> tuple[Desk, Reception]:
     if source is None:
         show(workshop := Workshop(limits))
         return Desk(workshop), Reception(workshop)
-    show(stored := StoredWorkshop(limits, source))
-    return StoredDesk(stored), StoredReception(stored)
+    show(stored := stored_workshop.StoredWorkshop(limits, source))
+    return stored_desk.StoredDesk(stored), stored_reception.StoredReception(stored)

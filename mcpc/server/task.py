@@ -3,17 +3,22 @@
 import concurrent.futures
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
 
 from mcpc.errors import MCPCError, TaskStopped
+from mcpc.later import later
 from mcpc.server.execution import Execution
-from mcpc.server.stored_execution import hand_off
 from mcpc.server.thread_updates import ThreadUpdates
 from mcpc.tasks import Prompt
+
+if TYPE_CHECKING:
+    from mcpc.server import stored_execution
+else:
+    stored_execution = later("mcpc.server.stored_execution")  # most servers have no store
 
 __all__ = ["SyncTask", "Task"]
 
@@ -150,7 +155,7 @@ class Task(_Handle):
         Raises:
             MCPCError: the task is in no store, so no other process can have it.
         """
-        await hand_off(self._running)
+        await stored_execution.hand_off(self._running)
         await anyio.sleep_forever()
         raise AssertionError("the worker was cancelled")
 
@@ -216,7 +221,7 @@ class SyncTask(_Handle):
         Raises:
             TaskStopped: always. Let it pass: the worker ends here.
         """
-        self._run(hand_off, self._running)
+        self._run(stored_execution.hand_off, self._running)
         raise TaskStopped("the task was handed off", task_id=self.task_id)
 
     def _run(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:

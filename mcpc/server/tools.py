@@ -6,10 +6,11 @@ with depends on the caller (`callers`).
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
+from mcpc.later import later
 from mcpc.server.binding import Binding
 from mcpc.server.call import current_call, current_principal
 from mcpc.server.entrance import Entrance
@@ -17,11 +18,15 @@ from mcpc.server.execution import Execution
 from mcpc.server.invocation import Invocation
 from mcpc.server.options import RunsWhere
 from mcpc.server.outlets import ProgressOutlet
-from mcpc.server.relay import relay
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.terms import Terms
 from mcpc.server.worker import run_worker
 from mcpc.stored import OnInterrupt
+
+if TYPE_CHECKING:
+    from mcpc.server import relay
+else:
+    relay = later("mcpc.server.relay")  # only workers apart need it
 
 __all__ = ["BackgroundTool"]
 
@@ -56,7 +61,7 @@ class BackgroundTool:
         """
         call = current_call.get()
         work = partial(run_worker, self.signature, arguments, self.binding.workshop.threads)
-        worker = work if self.run == "here" else partial(relay, self.binding.workshop, self._terms(arguments))
+        worker = work if self.run == "here" else partial(relay.relay, self.binding.workshop, self._terms(arguments))
         if call is None or call.entrance is None or call.entrance.running is not None:
             return await self._run_alone(worker)
         return await call.entrance.work(self.name, worker, self._terms(arguments))

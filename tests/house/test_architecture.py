@@ -283,6 +283,20 @@ def test_what_checks_answers_is_imported_with_the_first_question() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
+def test_what_works_with_a_store_is_imported_by_servers_that_have_one() -> None:
+    code = (
+        "import sys, mcpc; from mcp.server import MCPServer;"
+        "mcpc.MCPCHelper(MCPServer('s'){}); mcpc.Client, mcpc.serve, mcpc.Task;"
+        "print(*[name for name in sys.modules if name.startswith('mcpc.server.stored_')])"
+    )
+    loaded = [
+        subprocess.run([sys.executable, "-c", code.format(store)], capture_output=True, text=True, check=True).stdout
+        for store in ("", ", store='memory:'")
+    ]
+    assert loaded[0] == "\n"
+    assert "mcpc.server.stored_workshop" in loaded[1].split()
+
+
 def test_importing_the_library_imports_no_adapter_and_no_network_library() -> None:
     """What a transport needs is loaded when its scheme is used."""
     code = "import sys, mcpc; print(*[name for name in sys.modules])"
