@@ -98,6 +98,12 @@ class ServerEndpoint:
         except Exception:
             # One connection's trouble is its own: the listener goes on.
             logger.exception("a connection ended with an error")
+        except BaseExceptionGroup as exc:
+            # asyncio closes the handler of a plain function that raised GeneratorExit in its thread: nobody can answer
+            # in its place, and the SDK's task group ends.
+            if exc.split((Exception, GeneratorExit))[1] is not None:
+                raise
+            logger.exception("a connection ended with an error")
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class Server:
                 return "fine"
             return "stopped"
 
+        @self.server.tool()
+        def in_a_thread() -> str:  # pyright: ignore[reportUnusedFunction]
+            raise error()
+
         @self.server.prompt()
         async def greet() -> str:  # pyright: ignore[reportUnusedFunction]
             raise error()
@@ -104,6 +108,26 @@ async def test_a_prompt_or_a_resource_ends_its_request_alone(name: str) -> None:
                 with pytest.raises(MCPError) as refused:
                     await client.read_resource("failing://one")
                 assert told in str(refused.value)
+                await untouched.send("go on")
+                assert await untouched.result() == "fine"
+
+
+@pytest.mark.parametrize("name", ERRORS)
+async def test_an_ordinary_tool_in_a_thread_ends_its_call_alone(name: str, anyio_backend_name: str) -> None:
+    error, told = ERRORS[name]
+    with anyio.fail_after(DEADLINE):
+        async with mcpc.listen(Server(error).server, "memory://strays") as listener:
+            async with mcpc.Client(listener.uri) as other, mcp.Client(mcpc.connect(listener.uri)) as client:
+                untouched = await other.start_task("wait")
+                if name == "generator" and anyio_backend_name == "asyncio":  # which closes the handler: none can answer
+                    with pytest.raises(MCPError, match="Connection"):
+                        await client.call_tool("in_a_thread", {})
+                else:
+                    answer = await client.call_tool("in_a_thread", {})
+                    assert answer.is_error
+                    assert told in str(answer.content)
+                    assert await client.list_tools()
+                assert await other.list_tools()
                 await untouched.send("go on")
                 assert await untouched.result() == "fine"
 
