@@ -9,7 +9,6 @@ from mcp_types import Tool
 
 from mcpc.cli.connecting import Place, connected
 from mcpc.cli.toolset import list_tools
-from mcpc.errors import URIError
 from mcpc.transport import traits_of
 from mcpc.uri import parse_uri, resolve
 
@@ -23,18 +22,17 @@ def tools_at(uri: str, params: Mapping[str, Any]) -> list[Tool]:
     """The tools of a server; none where it does not tell, and none where connecting would start one.
 
     Args:
-        uri: Where it is.
+        uri: Where it is: an address, a file, or a name in the configuration.
         params: The options that were typed before.
     """
-    with contextlib.suppress(URIError):
-        if not traits_of(resolve(parse_uri(uri).scheme)).redialled:
-            return []
     found: list[Tool] = []
 
     async def ask() -> None:
         place = Place.wanted(
             uri, params.get("header"), params.get("token_env"), params.get("option"), params.get("config")
         )
+        if not traits_of(resolve(parse_uri(place.uri).scheme)).redialled:
+            return
         with anyio.move_on_after(PATIENCE):
             async with connected(place, reconnect=False) as client:
                 found.extend(await list_tools(client))

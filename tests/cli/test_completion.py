@@ -1,5 +1,6 @@
 """What the shell offers at the Tab key, asked as the shells ask."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,7 +82,13 @@ def test_who_cannot_answer_is_no_error_and_no_command_is_run(tmp_path: Path) -> 
     assert in_fish("mcpc call tcp://127.0.0.1:1 a") == []
     assert in_fish("mcpc call nonsense a") == []
     assert in_fish(f"mcpc call 'stdio:touch {tmp_path}/mark' a") == []
-    assert list(tmp_path.iterdir()) == []
+    marking = tmp_path / "app.py"
+    marking.write_text(f"{APP}\nopen({str(tmp_path / 'mark')!r}, 'w').close()\n")
+    assert in_fish(f"mcpc call {marking} a") == []
+    config = tmp_path / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": {"marks": {"command": "touch", "args": [str(tmp_path / "mark")]}}}))
+    assert in_fish(f"mcpc call --config {config} marks a") == []
+    assert {path.name for path in tmp_path.iterdir()} == {"app.py", "mcp.json"}
 
 
 @pytest.mark.parametrize(
