@@ -57,7 +57,6 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "server.duties": ("server/test_working.py",),
     "server.intake": ("server/test_working.py", "server/test_stored_server.py"),
     "server.shelf": ("server/test_stored_server.py",),
-    "server.cursors": ("server/test_stored_server.py", "server/test_replicas.py"),
     "server.signals": ("server/test_stored_server.py",),
     "server.store_option": ("server/test_stored_server.py",),
     "server.stored_desk": ("server/test_stored_server.py",),
