@@ -14,11 +14,12 @@ callbacks = mcpc.MCPCHelper(server)
 
 @callbacks.tool()
 async def analyse(subject: str, task: mcpc.Task) -> dict[str, Any]:
-    """Analyse something in three steps."""
+    """Analyse something in three steps, once there are figures."""
+    figures = await anext(task.inputs())
     for step in ("reading", "comparing", "writing"):
         await task.update(f"{step} about {subject}")
         await anyio.sleep(0.05)
-    return {"report": f"all about {subject}"}
+    return {"report": f"all about {subject}, {figures}"}
 
 
 @callbacks.tool()
@@ -50,6 +51,8 @@ async def conversation(client: mcpc.Client) -> None:
     running = sorted(f"{task.session_id}/{task.tool_name}" for task in client.tasks.values())
     print(f"running: {', '.join(running)}")
 
+    for task in (prices, rivals):
+        await task.send("by the figures of May")
     await prices.result()
     await rivals.result()
     # The conversation of the one goes on while the other's tasks end.

@@ -32,6 +32,8 @@ def serve(uri: str, store: str) -> None:
         for number in range(first, last + 1):
             await task.update(number)
             await task.checkpoint(number + 1)
+            if number == KILLED_AT and task.resumed is None:
+                await anyio.sleep_forever()  # the client will see to it that this is the end
             await anyio.sleep(0.02)
         return f"went on at {first}" if first > 1 else "was never interrupted"
 
