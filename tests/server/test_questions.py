@@ -47,7 +47,13 @@ async def test_with_two_open_one_answer_leaves_it_waiting() -> None:
 
 @pytest.mark.parametrize(
     ("choices", "schema", "wrong", "right"),
-    [(["a", "b"], None, "c", "b"), (None, {"type": "integer"}, "1", 1)],
+    [
+        (["a", "b"], None, "c", "b"),
+        (None, {"type": "integer"}, "1", 1),
+        ([0, 1], None, True, 1),  # equal in Python, and not in JSON
+        ([False], None, 0, False),
+        (None, {"enum": [0, 1]}, True, 1),
+    ],
 )
 async def test_an_answer_that_does_not_fit_is_refused_and_the_question_stays_open(
     choices: Any, schema: Any, wrong: Any, right: Any
