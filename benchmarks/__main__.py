@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--fanout", type=int, help="connections in `fanout` (1000)")
     options.add_argument("--idle", type=int, help="connections in `memory` (500)")
     options.add_argument("--tasks", type=_numbers, help="in `tasks` (1,100,10000)")
+    options.add_argument("--tailed", type=int, help="channels in `tailed` (1000)")
     options.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
     options.add_argument("--markdown", type=Path, metavar="FILE", help="write the page")
     options.add_argument("--plots", type=Path, metavar="DIR", help="write SVG")
@@ -69,7 +70,10 @@ def parser() -> argparse.ArgumentParser:
 
 def select(options: argparse.Namespace) -> list[Case]:
     """The cases that the options ask for."""
-    given = {name: getattr(options, name) for name in ("seconds", "sizes", "connections", "fanout", "idle", "tasks")}
+    given = {
+        name: getattr(options, name)
+        for name in ("seconds", "sizes", "connections", "fanout", "idle", "tasks", "tailed")
+    }
     scale = replace(QUICK if options.quick else Scale(), **{k: v for k, v in given.items() if v is not None})
     cases = [case for scenario in SCENARIOS.values() for case in scenario.cases(scale)]
     return [case for case in cases if _wanted(case, options)]
