@@ -9,12 +9,15 @@ from mcpc.client import event_polls
 from mcpc.client.event_polls import EventPolls
 from mcpc.client.told_events import ToldEvents
 from mcpc.errors import MessageError
+from own_anyio import replace_for
 
 pytestmark = pytest.mark.anyio
 
 
 def page(cursor: Any, *numbers: int, **more: Any) -> dict[str, Any]:
-    events = [{"eventId": f"m{n}", "name": "mail", "timestamp": "2026-02-19T15:30:00Z", "data": {}} for n in numbers]
+    events: list[dict[str, Any]] = [
+        {"eventId": f"m{n}", "name": "mail", "timestamp": "2026-02-19T15:30:00Z", "data": {}} for n in numbers
+    ]
     return {"events": events, "cursor": cursor, **more}
 
 
@@ -25,8 +28,7 @@ class Polled:
         self.now = 100.0
         self.asked: list[tuple[float, Any]] = []
         self._pages = list(pages)
-        monkeypatch.setattr(event_polls.anyio, "sleep", self._sleep)
-        monkeypatch.setattr(event_polls.anyio, "current_time", lambda: self.now)
+        replace_for(event_polls, monkeypatch, sleep=self._sleep, current_time=lambda: self.now)
         self.polls = EventPolls(self._ask, lambda cursor: {"cursor": cursor}, told, min_interval=1.0)
 
     async def _sleep(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from mcpc.client import redialling
 from mcpc.client.redialling import Redialling
+from own_anyio import replace_for
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(redialling.anyio, "current_time", lambda: clock.now)
+    replace_for(redialling, monkeypatch, current_time=lambda: clock.now)
     return clock
 
 

@@ -12,6 +12,7 @@ from mcpc.server.cursors import Cursors
 from mcpc.server.limits import Limits
 from mcpc.server.reader import Reader
 from mcpc.server.stored_journal import StoredJournal
+from own_anyio import replace_for
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +84,7 @@ async def test_a_store_that_is_away_is_not_told_as_often_as_one_that_hears(monke
     store, journal = Told(away=3), listened("one", 10)
     cursors = cursors_of(store, journal)
     cursors.hurry(journal)
-    monkeypatch.setattr(room.anyio, "sleep", pause)
+    replace_for(room, monkeypatch, sleep=pause, current_time=lambda: 0.0)
     await told(cursors, store)
     assert store.calls == [{"one": 10}] * 4
     assert pauses[:7] == [room.FED_INTERVAL, room.RETRY] * 3 + [room.FED_INTERVAL]
