@@ -71,7 +71,11 @@ class Signals:
         await self._say(state, Signal("stop"))
 
     async def _say(self, state: TaskState, signal: Signal) -> None:
-        await self._store().signal(state.task_id, signal)
+        running = self._running(state.task_id)
+        heard = 0 if running is None else running.heard
+        number = await self._store().signal(state.task_id, signal)
+        if running is not None and number <= heard:
+            running.hear_late(signal)  # the store has lost its newest: that number was another's, and will not be read
         running = self._running(state.task_id)
         if running is not None:
             await self.listen(running)

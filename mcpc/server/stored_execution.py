@@ -6,6 +6,7 @@ since, and the answers to questions that were asked with a key.
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 from anyio.lowlevel import checkpoint
@@ -220,6 +221,10 @@ class StoredExecution(Execution):
             if signal.number > self.heard:
                 self.heard = signal.number
                 self._hear(signal)
+
+    def hear_late(self, signal: Signal) -> None:
+        """What was said under a number that was heard before. A stop may be said again: it changes nothing."""
+        self._hear(replace(signal, number=self.heard))
 
     def _hear(self, signal: Signal) -> None:
         if signal.kind == "stop":

@@ -12,6 +12,8 @@ from mcp.server import MCPServer
 
 import mcpc
 from mcpc.server.signals import Signals
+from mcpc.stored import Signal
+from mcpc_stores.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +83,31 @@ async def test_inputs_answers_and_stops_go_through_the_store(store: str) -> None
         await stopped.stop()
         with pytest.raises(mcpc.TaskStopped):
             await stopped.result()
+
+
+async def test_what_is_said_after_the_store_lost_its_newest_signals_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = MemoryStore.signal
+    answered = anyio.Event()
+    is_copy = False
+
+    async def signal(self: MemoryStore, task_id: str, signal: Signal) -> int:
+        """One that numbers anew, below what the worker has heard, as a copy does that took over."""
+        if is_copy:
+            return 1
+        number = await said(self, task_id, signal)
+        answered.set()
+        return number
+
+    monkeypatch.setattr(MemoryStore, "signal", signal)
+    async with connected(make_server("memory:")) as client:
+        client.on_prompt(lambda prompt: "a")
+        task = await client.start_task("echo")
+        await answered.wait()
+        await task.send("one")
+        is_copy = True
+        await task.send("two")
+        await task.send("done")
+        assert await task.result() == ["a", "one", "two"]
 
 
 async def test_a_graceful_stop_gives_back_what_may_run_again(store: str) -> None:
