@@ -217,7 +217,7 @@ class Worker:
                 await handle.result()
                 outcome = "complete"
             except EXPECTED as exc:
-                outcome = type(exc).__name__
+                outcome = _told(exc, kind)
         self.history.outcomes[f"{kind}: {outcome}"] += 1
         if scope.cancelled_caught:
             self.history.blame(f"{self.name}: {kind} did not end within {PATIENCE:g} s")
@@ -237,6 +237,13 @@ class Worker:
             self.history.blame(f"{self.name}: {kind} lost {n - len(numbers)} of {n} without a word")
         if outcome == "complete" and kind == "misbehave":
             self.history.blame(f"{self.name}: a worker that failed completed")
+
+
+def _told(exc: Exception, kind: str) -> str:
+    """How a task ended that did not complete; why it failed, where its worker had no reason to."""
+    name = type(exc).__name__
+    is_meant = kind == "misbehave" or isinstance(exc, mcpc.TaskStopped)
+    return f"{name} ({exc})" if isinstance(exc, mcpc.TaskFailed) and not is_meant else name
 
 
 class Disturbance:
