@@ -117,8 +117,8 @@ async def test_events_of_ours_are_streamed_over_every_transport_and_a_later_stre
             ):
                 for value in range(120):
                     await callbacks.emit("file_arrived", value)
-                assert await some(events, 250) == list(range(120))
-                assert await some(others, 250) == list(range(120))
+                assert await some(events, 120) == list(range(120))
+                assert await some(others, 120) == list(range(120))
             rest = await subscribe(client, "file_arrived", cursor=others.cursor, delivery="push")
             await callbacks.emit("file_arrived", "rest")
             assert await some(rest, 1) == ["rest"]
