@@ -79,14 +79,11 @@ class Mailbox:
         """How many numbers up to `head` never were a message's here (see `jump`)."""
         self._ring: list[bytes] = []
         """Message `n` is at `(n - 1) % max_messages`; it grows up to that length as messages come."""
-        self._pins: dict[int, float] = {}
-        """Terminal messages in the log: number -> when their time to live ends."""
+        self._pins: dict[int, float] = {}  # terminal messages in the log: number -> when their time to live ends
         self.kept_size: int = 0
         """Bytes of the messages set aside."""
-        self._counted = 0
-        """What was told to `on_growth`."""
-        self._next_count = COUNT_EVERY
-        """The size of the log at which it is told again."""
+        self._counted = 0  # what was told to `on_growth`
+        self._next_count = COUNT_EVERY  # the size of the log at which it is told again
         self._kept: dict[int, _Kept] = {}
         self._kept_numbers: list[int] = []
 
@@ -161,6 +158,12 @@ class Mailbox:
         if self.on_growth is not None:
             self.on_growth(-self._counted)
             self.on_growth = None
+
+    def clear(self) -> None:
+        """Let go of all that it holds, terminal messages too: nobody reads it any more. Its numbers go on."""
+        self.evicted += len(self) + self.kept
+        self._ring, self._pins, self._kept, self._kept_numbers = [b""] * len(self._ring), {}, {}, []
+        self.oldest, self.size, self.kept_size = self.head + 1, 0, 0
 
     def shrink(self, sent: int = 0) -> None:
         """Let go of the older half of the log."""

@@ -68,8 +68,8 @@ class Entrance:
         return self.value
 
     def forget(self) -> None:
-        """Drop what left the worker, and why no task could be entered: nobody asks any more."""
-        self.failure = self.refusal = None
+        """Drop what the worker returned or what left it, and why no task could be entered: nobody asks any more."""
+        self.value = self.failure = self.refusal = None
 
     async def _begin(self, tool_name: str, terms: Terms) -> Execution:
         try:

@@ -50,7 +50,7 @@ class Invocation:
         self._result: HandlerResult = None
         self._error: BaseException | None = None
         self.is_awaited: bool = True
-        """Whether somebody asks how it ended. Where nobody does, what its errors hold is dropped once it is over."""
+        """Whether somebody asks how it ended. Where nobody does, what it ended with is dropped once it is over."""
 
     @property
     def running(self) -> Execution | None:
@@ -111,15 +111,15 @@ class Invocation:
     def let_go(self) -> None:
         """Nobody asks any more how it ended.
 
-        Its errors are dropped then, and with them what the frames of its worker hold: a call is kept for long, as the
-        context of whatever the worker began.
+        Its result is dropped then, or its errors with what the frames of its worker hold: a call is kept for long, as
+        the context of whatever the worker began.
         """
         self.is_awaited = False
         self._forget()
 
     def _forget(self) -> None:
         if self.over.is_set() and not self.is_awaited:
-            self._error = None
+            self._result = self._error = None
             self._entrance.forget()
 
     def when_over(self, tell: Callable[[], None]) -> None:

@@ -122,10 +122,13 @@ class JournalTable:
         self.taken.shares.take(holders)
 
     def drop(self, journal: Journal) -> None:
-        """Forget a journal."""
+        """Forget a journal. What it holds goes where nobody uses it: the object may stay for long, in the context of a
+        timer that a worker has set and cancelled, say."""
         if self._journals.pop(journal.key, None) is not None:
             self._past = self._past.plus((journal,))
             journal.mailbox.release()
+            if journal.idle:
+                journal.mailbox.clear()
             self.taken.shares.give_back(self._holders.pop(journal.key))
 
     def _grow(self, grown: int) -> None:

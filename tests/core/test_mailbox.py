@@ -45,6 +45,11 @@ class MailboxMachine(RuleBasedStateMachine):
         self.acknowledged = 0
         self.dropped_as_read = 0
 
+    @rule()
+    def clear(self) -> None:
+        self.box.clear()
+        self.expired |= set(self.ends)
+
     @rule(size=st.integers(0, 12), time_to_live=st.none() | st.integers(1, 5))
     def append(self, size: int, time_to_live: int | None) -> None:
         number = len(self.all) + 1

@@ -1,5 +1,8 @@
 """What a server keeps is bounded in bytes: results of ended tasks, and the logs of all channels together."""
 
+import contextvars
+import gc
+from types import FunctionType, ModuleType
 from typing import Any
 
 import anyio
@@ -145,3 +148,39 @@ async def test_messages_collected_for_a_plain_caller_are_bounded_and_the_newest_
     assert dropped == [11 - kept]
     assert len(told) == kept
     assert told[:-1] == [str(number) for number in range(11 - kept, 10)], "and the last is the end"
+
+
+async def test_a_context_that_a_worker_leaves_behind_holds_no_log() -> None:
+    # A timer that was cancelled keeps its context until its time comes: on asyncio that of `sleep_forever` never does.
+    talker = Talker(channel_ttl=0.01, task_ttl=0.01)
+    left = list[contextvars.Context]()
+
+    @talker.callbacks.tool()
+    async def leave(task: mcpc.Task) -> str:  # pyright: ignore[reportUnusedFunction]
+        for _ in range(10):
+            await task.update("u" * BIG)
+        left.append(contextvars.copy_context())
+        return "left"
+
+    workshop = talker.callbacks.binding.workshop
+    with anyio.fail_after(60):
+        async with mcpc.listen(talker.server, "memory://left-behind") as listener:
+            async with mcpc.Client(listener.uri) as client:
+                assert await (await client.start_task("leave")).result() == "left"
+            while talker.callbacks.stats.channels or len(workshop.registry):
+                workshop.sweep()
+                await anyio.lowlevel.checkpoint()
+    assert _held_by(left) <= 2 * BIG, "the task's last update at the most"
+
+
+def _held_by(roots: list[contextvars.Context]) -> int:
+    """Bytes of the larger values that are held, but for the code."""
+    found = dict[int, Any]()
+    waiting: list[Any] = [value for context in roots for value in context.values()]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in found or isinstance(value, (type, ModuleType, FunctionType)):
+            continue
+        found[id(value)] = value
+        waiting += gc.get_referents(value)
+    return sum(len(value) for value in found.values() if isinstance(value, (bytes, str)) and len(value) >= BIG)
