@@ -19,13 +19,14 @@ from mcpc.errors import (
 )
 from mcpc.store import Store
 from mcpc.store_uri import open_store
-from mcpc.stored import Appended, Change, Entry, NewTask, StoreLimits, channel_id
+from mcpc.stored import Appended, Change, Entry, NewTask, Signal, StoreLimits, channel_id
 from mcpc.testing import store_checks
 from mcpc.testing.store_subject import StoreSubject
 from mcpc_stores.redis.engine import Engine, script
 from mcpc_stores.redis.keys import Keys
 from mcpc_stores.redis.log import MOST_IN_A_BELL
 from redis_kit import ENGINES, RedisServer, redis_server
+from replicas_kit import until
 
 pytestmark = pytest.mark.anyio
 
@@ -226,6 +227,39 @@ async def test_a_bell_brings_what_was_written_up_to_a_size(own: RedisServer) -> 
             assert bell.messages == ()
 
 
+async def test_a_bell_that_a_stranger_rings_is_a_reason_to_look_and_ends_nothing(own: RedisServer) -> None:
+    async with open_store(own.uri, poll=1000) as store:
+        changes = aiter(store.changes())
+        with anyio.fail_after(60):
+            await is_subscribed(own, Keys().ring)
+            for text in (r"q", r"c\xff", r"t\xff", r"ca\x20b\x20c", r"cx\x201\x20y\nz"):
+                assert own.say(f'PUBLISH {Keys().ring} "{text}"') == b":1\r\n"
+                await heard(changes, Change("look"))
+            own.say(f"PUBLISH {Keys().ring} tone")
+            await heard(changes, Change("task", "one"))
+
+
+@pytest.mark.parametrize("task_id", ["a b", "a\nb", 'a\n{"a": 1}', "\0 \N{CLOUD}"])
+async def test_a_bell_tells_of_a_task_and_its_messages_whatever_its_id_holds(task_id: str, own: RedisServer) -> None:
+    async with open_store(own.uri, poll=1000) as store, open_store(own.uri) as other:
+        changes = aiter(store.changes())
+        with anyio.fail_after(60):
+            await other.open(CHANNEL, principal=None)
+            new = NewTask(task_id, CHANNEL, tool_name="t", session_id="s", state=b"{}")
+            claim = (await other.enter(new, runner="there")).claim
+            await store.beat("here", 30, [])
+            await is_subscribed(own, Keys().inbox("here"))
+            await store.open(CHANNEL, principal=None, listener="here")
+            await other.append([Entry(CHANNEL, "w", 1, [b"1", b"2"], state=b"{}", claim=claim)])
+            bell = await heard(changes, Change("channel", CHANNEL), last=2)
+            assert (bell.last, bell.messages) == (2, [b"1", b"2"])
+            await heard(changes, Change("task", task_id))
+            await is_subscribed(own, Keys().inbox("there"))
+            told = aiter(other.changes())
+            await store.signal(task_id, Signal("stop"))
+            await heard(told, Change("signal", task_id))
+
+
 async def test_what_a_process_that_died_has_counted_for_a_principal_and_not_entered_does_not_count(
     own: RedisServer,
 ) -> None:
@@ -241,6 +275,11 @@ async def test_what_a_process_that_died_has_counted_for_a_principal_and_not_ente
         with pytest.raises(DuplicateTask):
             await store.enter(NewTask("one", CHANNEL, **new), runner="r")
         assert (await store.enter(NewTask("two", CHANNEL, **new), runner="r")).is_new
+
+
+async def is_subscribed(server: RedisServer, name: str) -> None:
+    """Wait until somebody hears what is rung there."""
+    await until(lambda: server.say(f"PUBSUB NUMSUB {name}").endswith(b":1\r\n"))
 
 
 async def heard(changes: AsyncIterator[Change], wanted: Change, last: int = 0) -> Change:

@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Literal
 
 import anyio
 
@@ -28,6 +29,8 @@ MAX_BYTES = 16 * 1024 * 1024
 """Bytes of what they brought; beyond it a bell brings nothing."""
 RETRY = 0.5
 """Seconds between attempts to subscribe anew."""
+
+_KINDS: dict[bytes, Literal["channel", "task", "signal"]] = {b"c": "channel", b"t": "task", b"s": "signal"}
 
 
 class Bells:
@@ -75,7 +78,7 @@ class Bells:
         async with self._engine.subscribed(names) as heard, anyio.create_task_group() as group:
             group.start_soon(self._follow_names, heard)
             async for data in heard:
-                for change in (Change("look"),) if data is None else _changes(data):
+                for change in _changes(data):
                     self._hear(change)
             group.cancel_scope.cancel()
 
@@ -136,16 +139,30 @@ class _Changes:
         return change
 
 
-def _changes(data: bytes) -> list[Change]:
-    """What a bell says: see `append.lua`."""
-    head, _, body = data.partition(b"\n")
-    kind, subject = head[:1], head[1:].decode()
-    if kind != b"c":
-        return [Change("task" if kind == b"t" else "signal", subject)]
-    if " " not in subject:
-        return [Change("channel", subject)]
-    channel, last, task_id = subject.split(" ", 2)
-    changes = [Change("channel", channel, int(last), body.split(b"\n") if body else ())]
+def _changes(data: bytes | None) -> list[Change]:
+    """What a bell says. At the beginning, and where another release or a stranger has rung: that anything may be."""
+    try:
+        return [Change("look")] if data is None else _read(data)
+    except ValueError:
+        logger.debug("a bell of redis makes no sense: %.80r", data)
+        return [Change("look")]
+
+
+def _read(data: bytes) -> list[Change]:
+    """See `append.lua`.
+
+    Raises:
+        ValueError: it is none of those bells.
+    """
+    kind, subject = _KINDS.get(data[:1]), data[1:]
+    if kind is None:
+        raise ValueError("no kind of bell begins so")
+    head, _, rest = subject.partition(b"\n")
+    if kind != "channel" or b" " not in head:
+        return [Change(kind, subject.decode())]
+    channel, last, size = head.decode().split(" ")
+    task_id, messages = rest[: int(size)].decode(), rest[int(size) :]
+    changes = [Change("channel", channel, int(last), messages.split(b"\n") if messages else ())]
     if task_id:
         changes.append(Change("task", task_id))
     return changes

@@ -32,9 +32,11 @@ local says_more = status ~= '' or has_state == '1' or has_checkpoint == '1'
 local is_told = token ~= '' and listening == 1 and string.find(own, ' ' .. listener .. ' ', 1, true) ~= nil
 if listening == 1 and not is_told then
   if count > 0 then
-    local bell = 'c' .. channel .. ' ' .. int(first + count - 1) .. ' ' .. (says_more and task_id or '')
+    -- The id of a task may hold anything, so its length comes before it.
+    local changed = says_more and task_id or ''
+    local bell = 'c' .. channel .. ' ' .. int(first + count - 1) .. ' ' .. #changed .. '\n' .. changed
     -- What a bell brings need not be read.
-    if stored == count and #data <= most_in_a_bell then bell = bell .. '\n' .. data end
+    if stored == count and #data <= most_in_a_bell then bell = bell .. data end
     ring(prefix, listener, bell)
   elseif says_more then
     ring(prefix, listener, 't' .. task_id)
