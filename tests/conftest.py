@@ -1,6 +1,8 @@
 """What every test may use."""
 
+import secrets
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent / "kits"))
 
+from redis_kit import RedisServer, redis_server
 from support import ASYNCIO_ONLY, Certificates
 
 # How long an example takes says how busy the machine is.
@@ -35,3 +38,19 @@ def both_loops_where_the_transport_has_both(request: pytest.FixtureRequest) -> N
 def certificates() -> Certificates:
     """Certificates of one authority, made for this run."""
     return Certificates()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
+    """A Redis for all tests of a file."""
+    with redis_server("valkey", tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "memory", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store of each kind, by its URI."""
+    if request.param != "redis":
+        return f"{request.param}:{tmp_path}/tasks.db"
+    server: RedisServer = request.getfixturevalue("redis")
+    return f"{server.uri}?prefix={secrets.token_hex(4)}:"

@@ -1,8 +1,6 @@
 """`abandon_after` with a store: a task is stopped once its client has been away from every process for that long."""
 
-import secrets
 from collections.abc import Generator
-from pathlib import Path
 
 import anyio
 import pytest
@@ -10,24 +8,9 @@ import pytest
 import mcpc
 from hand_clock import HandClock, hand_clock
 from mcpc.server import visits
-from redis_kit import RedisServer, redis_server
 from replicas_kit import Replica, caller_without_ears, is_listened_to, served, until
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
-    with redis_server("valkey", tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "memory", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param != "redis":
-        return f"{request.param}:{tmp_path}/tasks.db"
-    redis: RedisServer = request.getfixturevalue("redis")
-    return f"{redis.uri}?prefix={secrets.token_hex(4)}:"
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 One suite, over every store that several processes can share.
 """
 
-import secrets
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +11,11 @@ import pytest
 
 import mcpc
 from mcpc.testing import FaultyStore
-from redis_kit import RedisServer, redis_server
 from relay import relay_to
 from replicas_kit import Collected, Replica, asked_by, caller_without_ears, next_update, served
 from sep2663_kit import by_hand
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
-    with redis_server("valkey", tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "memory", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param != "redis":
-        return f"{request.param}:{tmp_path}/tasks.db"
-    redis: RedisServer = request.getfixturevalue("redis")
-    return f"{redis.uri}?prefix={secrets.token_hex(4)}:"
 
 
 async def test_messages_of_a_task_reach_a_client_that_listens_at_the_other(store: str) -> None:

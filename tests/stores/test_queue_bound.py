@@ -1,15 +1,10 @@
 """How many tasks of a tool may wait for a worker: one suite, over every store."""
 
-import secrets
-from collections.abc import Generator
-from pathlib import Path
-
 import pytest
 
 from mcpc.errors import DuplicateTask, TooManyTasks
 from mcpc.store_uri import open_store
 from mcpc.stored import NewTask, StoreLimits, channel_id
-from redis_kit import RedisServer, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -17,18 +12,9 @@ LIMITS = StoreLimits(max_queued=3, max_tasks_per_channel=4)
 ONE, TWO = channel_id("one"), channel_id("two")
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
-    with redis_server("valkey", tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "memory", "redis"])
-def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param != "redis":
-        return f"{request.param}:{tmp_path}/tasks.db"
-    server: RedisServer = request.getfixturevalue("redis")
-    return f"{server.uri}?prefix={secrets.token_hex(4)}:"
+@pytest.fixture
+def uri(store: str) -> str:
+    return store
 
 
 def waiting(task_id: str, channel: str, tool: str = "sort", key: str | None = None) -> NewTask:
