@@ -75,7 +75,7 @@ def test_listeners_and_prompt_handlers_may_block_and_call_the_client(client: mcp
 
     registration = client.add_event_listener(listen, type="task")
     assert client.start_task("ask").result() == {"answer": "a"}
-    assert ended.wait(30)
+    assert ended.wait(60)
     assert seen == ["created", "update", "complete"]
     while registration.stats.delivered < 3:  # it is counted when the listener has returned
         time.sleep(0.01)
