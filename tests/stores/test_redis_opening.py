@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
+import coredis
 import pytest
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSListener
+from coredis.exceptions import AuthorizationError
 
 from mcpc.errors import StoreError, StoreRefused, StoreUnavailable
 from mcpc.store_uri import open_store
@@ -134,6 +137,32 @@ async def test_a_user_who_may_touch_only_our_prefix_is_enough(redis: RedisServer
     with pytest.raises(StoreRefused, match="redis refuses us"):
         async with open_store(f"{uri}?prefix=others:") as store:
             await store.open(CHANNEL, principal=None)
+
+
+async def test_a_subscription_that_is_cut_while_the_store_is_closed_is_no_error(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening = anyio.Event()
+
+    async def cut_when_cancelled() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise AuthorizationError("cut")
+
+    @asynccontextmanager
+    async def subscription(client: Any, **options: Any) -> AsyncGenerator[Any]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(cut_when_cancelled)
+            await anyio.lowlevel.checkpoint()
+            listening.set()
+            await anyio.sleep_forever()
+            yield
+
+    monkeypatch.setattr(coredis.Redis, "pubsub", subscription)
+    with anyio.fail_after(60):
+        async with open_store(redis.uri):
+            await listening.wait()
 
 
 async def test_an_end_waits_for_as_many_copies_as_was_asked(redis: RedisServer) -> None:

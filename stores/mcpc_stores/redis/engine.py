@@ -191,10 +191,10 @@ class Engine:
                 yield Subscription(pubsub)
         except (redis_errors.RedisError, OSError) as exc:
             raise StoreUnavailable(f"the bells of redis cannot be heard: {_text(exc)}") from exc
-        except ExceptionGroup as group:  # what the client runs in the background fails in a group
+        except BaseExceptionGroup as group:  # what the client runs in the background fails in a group
             cut, other = group.split((redis_errors.RedisError, OSError, StoreUnavailable))
-            if other is not None:
-                raise
+            if other is not None:  # trio: the cut may come beside the cancellation of whoever listens
+                raise other from cut
             raise StoreUnavailable("the bells of redis cannot be heard: the connection was cut") from cut
 
 
