@@ -17,7 +17,6 @@ from mcpc.messages import MCPCMessage
 from mcpc.server.calls import CallReader
 from mcpc.server.desk import Desk
 from mcpc.server.direct import DirectForm
-from mcpc.server.events import Events
 from mcpc.server.handed import HandedTasks
 from mcpc.server.keeper import Source
 from mcpc.server.kinds import lowlevel_of
@@ -33,6 +32,7 @@ from mcpc.wire.names import CALLBACKS_EXTENSION
 
 if TYPE_CHECKING:
     from mcpc.server import stored_desk, stored_reception, stored_workshop
+    from mcpc.server.events import Events
 else:  # most servers have no store
     stored_desk = later("mcpc.server.stored_desk")
     stored_reception = later("mcpc.server.stored_reception")

@@ -3,13 +3,15 @@
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from mcpc.errors import MCPCError
 from mcpc.logs import logger_of
-from mcpc.store import Store
+
+if TYPE_CHECKING:
+    from mcpc.store import Store
 
 __all__ = ["Keeper", "Source"]
 
@@ -18,7 +20,7 @@ logger: logging.Logger = logger_of(__name__)
 PAUSE = 1.0
 """Seconds before a chore that failed is begun again."""
 
-Source = Callable[[], AbstractAsyncContextManager[Store]]
+Source = Callable[[], AbstractAsyncContextManager["Store"]]
 """Opens the store."""
 Chore = Callable[[], Coroutine[Any, Any, None]]
 """Something to be done as long as the store is open."""
@@ -33,7 +35,7 @@ class Keeper:
         begin: Called with the store once it is open, before anything else is done with it; gives the chores.
     """
 
-    def __init__(self, source: Source, begin: Callable[[Store], Awaitable[Sequence[Chore]]]) -> None:
+    def __init__(self, source: Source, begin: "Callable[[Store], Awaitable[Sequence[Chore]]]") -> None:
         self._source = source
         self._begin = begin
         self._store: Store | None = None
@@ -42,7 +44,7 @@ class Keeper:
         self._closing = anyio.Event()
         self._closed = anyio.Event()
 
-    def store(self) -> Store:
+    def store(self) -> "Store":
         """The store.
 
         Raises:

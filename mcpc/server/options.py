@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from mcp.server import MCPServer, Server
 
-from mcpc.stored import OnInterrupt
-
 if TYPE_CHECKING:
     from mcp_types import Icon, ToolAnnotations
+
+    from mcpc.stored import OnInterrupt
 
 __all__ = ["LimitOptions", "Plain", "RunsWhere", "ToolOptions", "tool_keywords"]
 
@@ -67,7 +67,7 @@ class ToolOptions(TypedDict, total=False):
     """What a plain caller gets: `wait` for the result, or a `handle` to a task that lasts longer than `after`."""
     after: float
     """Seconds, for `plain="handle"`."""
-    on_interrupt: OnInterrupt
+    on_interrupt: "OnInterrupt"
     """What becomes of its tasks if their process dies, where there is a store: `fail`, `restart` or `resume`."""
     max_attempts: int
     """How often a task is run at the most, with `restart` and `resume`."""

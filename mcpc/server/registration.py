@@ -5,7 +5,7 @@ So its listing, its check of arguments and its middleware all apply. What a call
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from mcp.server import MCPServer, Server
 from mcp.server.context import HandlerResult, ServerRequestContext
@@ -24,6 +24,7 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
 from mcpc.errors import MCPCError
+from mcpc.later import later
 from mcpc.server.answers import error_result, on_the_wire, to_be_kept
 from mcpc.server.binding import Binding
 from mcpc.server.companions import Companions
@@ -33,8 +34,12 @@ from mcpc.server.options import RunsWhere
 from mcpc.server.outcome import concluded
 from mcpc.server.store_option import SHARED
 from mcpc.server.tools import BackgroundTool
-from mcpc.stored import OnInterrupt
 from mcpc.wire.standard import CALL_TOOL_METHOD, LIST_TOOLS_METHOD
+
+if TYPE_CHECKING:
+    from mcpc import stored
+else:
+    stored = later("mcpc.stored")  # most tools leave nothing to another process
 
 __all__ = ["DEFAULT_AFTER", "handle_after", "register"]
 
@@ -114,9 +119,10 @@ def _check_terms(tool: BackgroundTool) -> None:
     Raises:
         MCPCError: they cannot.
     """
-    if tool.on_interrupt not in get_args(OnInterrupt) or tool.max_attempts < 1:
+    known = tool.on_interrupt == "fail" or tool.on_interrupt in get_args(stored.OnInterrupt)
+    if not known or tool.max_attempts < 1:
         raise MCPCError(
-            f"{tool.name}: on_interrupt is one of {', '.join(get_args(OnInterrupt))}, and max_attempts 1 or more"
+            f"{tool.name}: on_interrupt is one of {', '.join(get_args(stored.OnInterrupt))}, and max_attempts 1 or more"
         )
     if tool.run not in get_args(RunsWhere):
         raise MCPCError(f"{tool.name}: run is one of {', '.join(get_args(RunsWhere))}, not {tool.run!r}")

@@ -3,12 +3,17 @@
 import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from mcpc.later import later
 from mcpc.server.keeper import Source
 from mcpc.server.limits import Limits
-from mcpc.store import Store
-from mcpc.store_uri import open_store
-from mcpc.stored import StoreLimits
+
+if TYPE_CHECKING:
+    from mcpc import store_uri, stored
+    from mcpc.store import Store
+else:  # most servers have no store
+    store_uri, stored = later("mcpc.store_uri"), later("mcpc.stored")
 
 __all__ = ["SHARED", "STORE_VARIABLE", "StoreAt", "address_of", "source_of", "store_limits"]
 
@@ -18,9 +23,9 @@ SHARED = "MCPCHelper(server, store=â€¦), MCPC_STORE or --store, with sqlite:///â
 """How to have a store that several processes use."""
 
 
-def store_limits(limits: Limits) -> StoreLimits:
+def store_limits(limits: Limits) -> "stored.StoreLimits":
     """The bounds of a server, as its store keeps to them."""
-    return StoreLimits(
+    return stored.StoreLimits(
         max_channels=limits.max_channels,
         max_messages=limits.max_messages,
         max_bytes=limits.max_bytes,
@@ -51,7 +56,8 @@ def source_of(store: str | Source | None, limits: Limits) -> Source | None:
     if not uri:
         return None
     bounds = store_limits(limits)
-    open_store(uri, limits=bounds)  # an address that cannot be used is told of here, not when the server is served
+    # An address that cannot be used is told of here, not when the server is served.
+    store_uri.open_store(uri, limits=bounds)
     return StoreAt(uri, bounds)
 
 
@@ -65,8 +71,8 @@ class StoreAt:
     """Opens the store at an address: equal for two helpers of one server."""
 
     uri: str
-    limits: StoreLimits
+    limits: "stored.StoreLimits"
 
-    def __call__(self) -> AbstractAsyncContextManager[Store]:
+    def __call__(self) -> AbstractAsyncContextManager["Store"]:
         """A handle of it."""
-        return open_store(self.uri, limits=self.limits)
+        return store_uri.open_store(self.uri, limits=self.limits)

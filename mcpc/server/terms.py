@@ -1,9 +1,10 @@
 """On which terms a task is begun: where it runs, and what becomes of it if its process dies. Plain values."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mcpc.stored import OnInterrupt
+if TYPE_CHECKING:
+    from mcpc.stored import OnInterrupt
 
 __all__ = ["Terms"]
 
@@ -14,7 +15,7 @@ class Terms:
 
     arguments: dict[str, Any] | None = None
     """What its tool is called with, as JSON values; None where it never runs again or elsewhere."""
-    on_interrupt: OnInterrupt = "fail"
+    on_interrupt: "OnInterrupt" = "fail"
     max_attempts: int = 3
     """How often it is begun at the most."""
     handle_after: float | None = None

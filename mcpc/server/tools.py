@@ -21,10 +21,10 @@ from mcpc.server.outlets import ProgressOutlet
 from mcpc.server.signature import WorkerSignature
 from mcpc.server.terms import Terms
 from mcpc.server.worker import run_worker
-from mcpc.stored import OnInterrupt
 
 if TYPE_CHECKING:
     from mcpc.server import relay
+    from mcpc.stored import OnInterrupt
 else:
     relay = later("mcpc.server.relay")  # only workers apart need it
 

@@ -287,7 +287,7 @@ def test_what_works_with_a_store_is_imported_by_servers_that_have_one() -> None:
     code = (
         "import sys, mcpc; from mcp.server import MCPServer;"
         "mcpc.MCPCHelper(MCPServer('s'){}); mcpc.Client, mcpc.serve, mcpc.Task;"
-        "print(*[name for name in sys.modules if name.startswith('mcpc.server.stored_')])"
+        "print(*[name for name in sys.modules if name.startswith(('mcpc.server.stored_', 'mcpc.stor'))])"
     )
     loaded = [
         subprocess.run([sys.executable, "-c", code.format(store)], capture_output=True, text=True, check=True).stdout
