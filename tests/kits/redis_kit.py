@@ -68,6 +68,16 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    @contextmanager
+    def stopped(self) -> Generator[None]:
+        """It does nothing meanwhile, and its connections stay."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
+
     def say(self, command: str) -> bytes:
         """Send it a command; its answer."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:

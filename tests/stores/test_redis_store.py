@@ -1,7 +1,9 @@
 """Redis and Valkey as a store: the contract, its addresses, and what goes wrong with servers. Real servers, always."""
 
+import re
 import secrets
 from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,11 @@ from mcpc.store_uri import open_store
 from mcpc.stored import Appended, Change, Entry, NewTask, Signal, StoreLimits, channel_id
 from mcpc.testing import store_checks
 from mcpc.testing.store_subject import StoreSubject
-from mcpc_stores.redis.engine import Engine, script
+from mcpc_stores.redis.engine import Engine, connected, script
 from mcpc_stores.redis.keys import Keys
 from mcpc_stores.redis.log import MOST_IN_A_BELL
 from redis_kit import ENGINES, RedisServer, redis_server
-from replicas_kit import until
+from replicas_kit import until, until_true
 
 pytestmark = pytest.mark.anyio
 
@@ -203,6 +205,47 @@ async def test_a_killed_subscription_says_look_and_goes_on(own: RedisServer) -> 
             await anext(changes)
             own.say("CLIENT KILL TYPE pubsub")
             assert await anext(changes) == Change("look")
+
+
+async def test_however_often_connections_are_cut_there_are_new_ones(own: RedisServer) -> None:
+    with anyio.fail_after(120):
+        async with connected(own.uri) as engine:
+            for _ in range(70):  # the client's pool has 64 places
+                with suppress(StoreUnavailable):
+                    async with engine.subscribed(["a bell"]) as heard:
+                        async for _ in heard:
+                            own.say("CLIENT KILL TYPE pubsub")
+            assert await engine.run("dead", [Keys().runners]) == []
+            for _ in range(70):
+                own.say("CLIENT KILL TYPE normal")
+                with suppress(StoreUnavailable):
+                    await engine.run("dead", [Keys().runners])
+            await until_true(lambda: _answers(engine), bool)
+
+
+async def _answers(engine: Engine) -> bool:
+    try:
+        return await engine.run_all([("dead", [Keys().runners], [])] * 2) == [[], []]
+    except StoreUnavailable:
+        return False
+
+
+async def test_a_connection_that_is_mute_is_not_asked_again(own: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcpc_stores.redis.engine.ANSWER_TIMEOUT", 0.2)
+    with anyio.fail_after(60):
+        async with connected(own.uri) as engine:
+            await until_true(lambda: _answers(engine), bool)
+            mute = _that_run_scripts(own)
+            assert mute
+            with own.stopped():
+                with pytest.raises(StoreUnavailable, match="timed out"):
+                    await engine.run("dead", [Keys().runners])
+            await until_true(lambda: _answers(engine), bool)
+            await until(lambda: mute.isdisjoint(_that_run_scripts(own)))
+
+
+def _that_run_scripts(server: RedisServer) -> set[bytes]:
+    return set(re.findall(rb"id=(\d+) .*cmd=evalsha", server.say("CLIENT LIST TYPE normal")))
 
 
 async def test_a_bell_brings_what_was_written_up_to_a_size(own: RedisServer) -> None:

@@ -7,9 +7,11 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
+from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
+import anyio
 import coredis
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from coredis import exceptions as redis_errors
@@ -38,6 +40,12 @@ def script(name: str) -> str:
     folder = files("mcpc_stores.redis") / "lua"
     text = (folder / f"{name}.lua").read_text(encoding="utf-8")
     return text if name in OWN_HEAD else (folder / "common.lua").read_text(encoding="utf-8") + text
+
+
+@cache
+def _digest(name: str) -> str:
+    """What the server knows a script by."""
+    return sha1(script(name).encode(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager
@@ -85,10 +93,18 @@ class _Connection(TCPConnection):
 
 
 class _Pool(ConnectionPool[Any]):
-    """The client's pool, with connections of ours."""
+    """The client's pool, with connections of ours, that gets back the place of one that was cut while it was in use.
+
+    The client's own does not: with as many cuts as it has places it would wait for ever.
+    """
 
     def __init__(self, *, connection_class: Any = None, **options: Any) -> None:
-        super().__init__(connection_class=_Connection, **options)
+        super().__init__(connection_class=_Connection, timeout=ANSWER_TIMEOUT, **options)
+
+    async def get_connection(self, **options: Any) -> Any:
+        if self._available_connections.empty() and len(self._online_connections) < self.max_connections:
+            self._available_connections.append_nowait(None)
+        return await super().get_connection(**options)
 
 
 @asynccontextmanager
@@ -116,12 +132,13 @@ class Engine:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._scripts = {name: client.register_script(script(name)) for name in _names()}
+        self._connection: Any = None
+        """Scripts share one. To borrow one for each from the pool costs more than half of what a script costs us."""
+        self._connecting = anyio.Lock()
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[str | bytes | int] = ()) -> Any:
         """Run a script."""
-        with engine_errors():
-            return await self._scripts[name](keys=list(keys), args=list(args))
+        return (await self._run([(name, keys, args)], None))[0]
 
     async def run_all(self, calls: Sequence[Call], copies: tuple[int, int] | None = None) -> list[Any]:
         """Run scripts one after the other, in one round trip.
@@ -135,26 +152,44 @@ class Engine:
         """
         if len(calls) == 1 and copies is None:
             return [await self.run(*calls[0])]
+        return await self._run(calls, copies)
+
+    async def _run(self, calls: Sequence[Call], copies: tuple[int, int] | None) -> list[Any]:
         with engine_errors():
-            answers = await self._pipe(calls, copies)
+            answers = await self._ask(calls, copies)
             missing = [n for n, answer in enumerate(answers) if isinstance(answer, redis_errors.NoScriptError)]
             if missing:  # a restarted server knows no scripts: none of these has run
                 for name in {calls[n][0] for n in missing}:
                     await self._client.script_load(script(name))
-                for n, answer in zip(missing, await self._pipe([calls[n] for n in missing], copies), strict=True):
+                for n, answer in zip(missing, await self._ask([calls[n] for n in missing], copies), strict=True):
                     answers[n] = answer
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
         return answers
 
-    async def _pipe(self, calls: Sequence[Call], copies: tuple[int, int] | None) -> list[Any]:
-        async with self._client.pipeline(transaction=False, raise_on_error=False) as pipe:
-            for name, keys, args in calls:
-                pipe.evalsha(self._scripts[name].sha, keys=list(keys), args=list(args))
-            if copies is not None:  # in the same connection: it waits for what this one has written
-                pipe.wait(*copies)
-        return list(pipe.results or ())[: len(calls)]
+    async def _ask(self, calls: Sequence[Call], copies: tuple[int, int] | None) -> list[Any]:
+        """Send scripts at once; the answer of each, which may be an error."""
+        if copies is None:
+            connection = await self._connected()
+            return await _answers(connection, _sent(connection, calls))
+        pool = self._client.connection_pool
+        connection = await pool.get_connection()  # nobody else waits behind this
+        try:
+            asked = _sent(connection, calls, disconnect_on_cancellation=True)
+            # In the same connection: it waits for what this one has written.
+            asked.append(_request(connection, b"WAIT", *copies, disconnect_on_cancellation=True))
+            return (await _answers(connection, asked))[:-1]
+        finally:
+            pool.release(connection)
+
+    async def _connected(self) -> Any:
+        """The connection of scripts, made anew where it was cut."""
+        if self._connection is None or not self._connection.usable:
+            async with self._connecting:
+                if self._connection is None or not self._connection.usable:
+                    self._connection = await self._client.connection_pool.get_connection()
+        return self._connection
 
     async def command(self, name: str, *args: Any, **options: Any) -> Any:
         """Run one command, by the name that the client has for it."""
@@ -198,6 +233,26 @@ class Engine:
             raise StoreUnavailable("the bells of redis cannot be heard: the connection was cut") from cut
 
 
+def _request(connection: Any, command: bytes, *args: str | bytes | int, **options: Any) -> Any:
+    return connection.create_request(command, *args, raise_exceptions=False, **options)
+
+
+def _sent(connection: Any, calls: Sequence[Call], **options: Any) -> list[Any]:
+    """Scripts that were sent, and are not answered yet."""
+    return [
+        _request(connection, b"EVALSHA", _digest(name), len(keys), *keys, *args, **options)
+        for name, keys, args in calls
+    ]
+
+
+async def _answers(connection: Any, asked: Sequence[Any]) -> list[Any]:
+    """An answer each, or an error. A connection that has none for us in time is not asked again."""
+    answers = [await each for each in asked]
+    if any(isinstance(answer, TimeoutError) for answer in answers):
+        connection.invalidate()
+    return answers
+
+
 class Subscription:
     """What is heard on pub/sub channels: None for each subscription that begins, else the text of a message."""
 
@@ -215,8 +270,3 @@ class Subscription:
                 yield found["data"]
             elif found["type"] == "subscribe":
                 yield None
-
-
-def _names() -> list[str]:
-    folder = files("mcpc_stores.redis") / "lua"
-    return [each.name.removesuffix(".lua") for each in folder.iterdir() if each.name.endswith(".lua")]
