@@ -17,6 +17,7 @@ from mcp.server.connection import Connection
 from mcp.server.session import ServerSession
 from mcp.server.streamable_http import StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.subscriptions import SubscriptionBus
 from mcp.shared.dispatcher import Outbound
 from mcp.shared.message import SessionMessage
 from mcp_types import CallToolResult, InitializeRequestParams
@@ -54,7 +55,7 @@ def lowlevel_inside(server: Any) -> Server[Any] | None:
     return cast("Server[Any]", inner) if isinstance(inner, Server) else None
 
 
-def server_without_logging(name: str) -> MCPServer[Any]:
+def server_without_logging(name: str, subscriptions: SubscriptionBus | None = None) -> MCPServer[Any]:
     """An `MCPServer` whose making leaves logging alone.
 
     Its constructor configures the root logger (`logging.basicConfig`), as is good for a program that is this server and
@@ -63,7 +64,7 @@ def server_without_logging(name: str) -> MCPServer[Any]:
     root, placeholder = logging.root, logging.NullHandler()
     root.addHandler(placeholder)
     try:
-        return MCPServer(name, log_level="WARNING")
+        return MCPServer(name, log_level="WARNING", subscriptions=subscriptions)
     finally:
         root.removeHandler(placeholder)
 

@@ -15,11 +15,16 @@ from mcpc.client import Client
 from mcpc.errors import MCPCError
 from mcpc.logs import logger_of
 
-__all__ = ["Catalogue", "Kind"]
+__all__ = ["Catalogue", "Kind", "Listed"]
 
 logger: logging.Logger = logger_of(__name__)
 
 Kind = Literal["tools", "prompts", "resources", "resource_templates"]
+
+Listed = Literal["tools", "prompts", "resources"]
+"""What may be said to have changed; templates are among the resources then."""
+
+KINDS: tuple[Kind, ...] = ("tools", "prompts", "resources", "resource_templates")
 
 MAX_PAGES = 1000
 """Pages of one list that are read."""
@@ -40,23 +45,29 @@ class Catalogue:
 
     async def refresh(self, kind: Kind, client: Client) -> None:
         """List anew. Where that fails the last list stands."""
-        if not _has(client, kind):
-            return
         try:
+            if not _has(client, kind):
+                return
             with anyio.fail_after(PATIENCE):
                 self._listed[kind] = await _all_pages(getattr(client, f"list_{kind}"), kind)
         except (MCPError, MCPCError, TimeoutError, ValidationError, RuntimeError) as exc:
             logger.debug("a server did not list its %s: %s", kind, exc)
 
-    async def refresh_all(self, client: Client) -> None:
-        """List every kind anew."""
+    async def refresh_all(self, client: Client) -> set[Kind]:
+        """List every kind anew; the kinds of which the list is another one now."""
+        before = dict(self._listed)
         async with anyio.create_task_group() as group:
-            for kind in ("tools", "prompts", "resources", "resource_templates"):
+            for kind in KINDS:
                 group.start_soon(self.refresh, kind, client)
+        return {kind for kind in KINDS if self.of(kind) != before.get(kind, [])}
 
 
 def _has(client: Client, kind: Kind) -> bool:
-    """Whether the server says that it has such things."""
+    """Whether the server says that it has such things.
+
+    Raises:
+        ConnectionLost: there is no connection.
+    """
     capabilities = client.server_capabilities
     return getattr(capabilities, "resources" if kind == "resource_templates" else kind) is not None
 

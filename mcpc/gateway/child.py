@@ -19,7 +19,8 @@ from mcpc.client.life import unwrapped
 from mcpc.client.router import LOST_EVENT
 from mcpc.config import NamedServer
 from mcpc.errors import ConfigError, ConnectionLost, URIError
-from mcpc.gateway.catalogue import Catalogue, Kind
+from mcpc.gateway.catalogue import Catalogue, Kind, Listed
+from mcpc.gateway.changes import ListChanges
 from mcpc.gateway.status import ServerState, ServerStatus
 from mcpc.logs import logger_of
 from mcpc.messages import LOG_EVENT, MCPCMessage
@@ -49,9 +50,12 @@ class Child:
         server: How it is reached.
         prefix: What its names begin with at the gateway.
         on_event: Told of its server events.
+        on_change: Told of each of its lists that has changed.
     """
 
-    def __init__(self, server: NamedServer, prefix: str, on_event: Event) -> None:
+    def __init__(
+        self, server: NamedServer, prefix: str, on_event: Event, on_change: Callable[[Listed], Awaitable[None]]
+    ) -> None:
         self.name: str = server.name
         self.prefix = prefix
         self.catalogue: Catalogue = Catalogue()
@@ -61,6 +65,7 @@ class Child:
         """What takes the log entries of each of its tasks, by the task's id."""
         self._server = server
         self._on_event = on_event
+        self._changes = ListChanges(self.catalogue, on_change)
         self._client: Client | None = None
         self._state: ServerState = "starting"
         self._since = 0.0
@@ -133,6 +138,7 @@ class Child:
             reconnect=Backoff(FIRST, LONGEST),
             reconnect_timeout=GIVE_UP,
             on_connection=self._changed,
+            message_handler=self._changes.heard,
             **options,
         )
         client.add_event_listener(self._take, type="server_event")
@@ -154,8 +160,10 @@ class Child:
         self._ups += 1
         self._backoff.succeeded()
         self._becomes("up")
-        await self.catalogue.refresh_all(client)
+        self._changes.mark_all(await self.catalogue.refresh_all(client))
         self._settled.set()
+        if self._tasks is not None:
+            self._tasks.start_soon(self._changes.run, client)
 
     def _changed(self, state: ConnectionState) -> None:
         """The client's connection has changed. (The first one is awaited, and not told of here.)"""

@@ -17,6 +17,7 @@ from mcpc.gateway.child import Child
 from mcpc.gateway.front import Front
 from mcpc.gateway.naming import prefixes_of
 from mcpc.gateway.status import ServerStatus, StatusRoute
+from mcpc.gateway.telling import Telling
 from mcpc.logs import logger_of
 from mcpc.messages import MCPCMessage
 from mcpc.sdk import server_without_logging
@@ -57,15 +58,18 @@ class Gateway:
         **limits: Unpack[LimitOptions],
     ) -> None:
         found = _enabled(servers)
-        self.server: MCPServer[Any] = server_without_logging(name)
+        self._telling = Telling()
+        self.server: MCPServer[Any] = server_without_logging(name, self._telling.bus)
         """Serve it with `mcpc.listen` and its like."""
         self._callbacks = MCPCHelper(self.server, **limits)
         prefixes = prefixes_of(server.name for server in found)
         self._children = {
-            prefixes[server.name]: Child(server, prefixes[server.name], self._announce) for server in found
+            prefixes[server.name]: Child(server, prefixes[server.name], self._announce, self._telling.tell)
+            for server in found
         }
         self._group: anyio.abc.TaskGroup | None = None
         Front(self._callbacks.binding, self._children).install()
+        self._telling.install(self._callbacks.binding.lowlevel)
         route: Any = StatusRoute(self.status, status_verifier)
         self.server.custom_route(STATUS_PATH, methods=["GET"])(route)
 
@@ -75,7 +79,7 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         """Begin to start all of them; waits for none."""
-        self._group = await anyio.create_task_group().__aenter__()
+        self._group = self._telling.tasks = await anyio.create_task_group().__aenter__()
         for child in self._children.values():
             self._group.start_soon(child.run)
         return self
@@ -87,7 +91,7 @@ class Gateway:
         exc_tb: TracebackType | None,
     ) -> bool | None:
         """End all of them, in the task that entered."""
-        group, self._group = self._group, None
+        group, self._group, self._telling.tasks = self._group, None, None
         if group is None:
             return None
         group.cancel_scope.cancel()
