@@ -25,7 +25,8 @@ from mcpc.client.router import Router
 from mcpc.client.sep2663_follow import TaskStreams, undeclared
 from mcpc.client.sep2663_tasks import CalledTask, Host, RemoteTask
 from mcpc.client.started import StartedCall
-from mcpc.wire.sep2663 import TASK_RESULT, TASKS_EXTENSION, CreateTaskResult, TaskState, requires_tasks
+from mcpc.wire.sep2663 import TASK_RESULT, TASKS_EXTENSION, TaskState, requires_tasks
+from mcpc.wire.sep2663_result import CreateTaskResult
 
 __all__ = ["RemoteTasks", "call_as_asked", "needs_tasks"]
 

@@ -1,18 +1,18 @@
 """The `mcpc/*` methods, as handlers on a server: what a client asks of the workshop, and what it is refused."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Notification, RequestParams
-from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
 from mcpc.errors import MCPCError, TaskError, UnknownTask
 from mcpc.framing import current_connection
+from mcpc.later import later
 from mcpc.mailbox import Batch
 from mcpc.responses import current_response
 from mcpc.server.call import client_of, current_principal
@@ -38,82 +38,38 @@ from mcpc.wire.names import (
     TASK_METHOD,
 )
 from mcpc.wire.reasons import reason_to
-from mcpc.wire.requests import INPUT_KEY, LISTEN_ID, MAX_MESSAGE_SIZE, PROMPT_ID, TASK_ID
 
-__all__ = ["MAX_KEY", "MIN_KEY", "add_methods", "open_journal"]
+if TYPE_CHECKING:
+    from mcpc.server import method_params
+else:
+    method_params = later("mcpc.server.method_params")  # a server's first answer needs none of them
+
+__all__ = ["add_methods", "open_journal"]
 
 Context = ServerRequestContext[Any, Any]
 ParamsT = TypeVar("ParamsT", bound=RequestParams)
-
-MIN_KEY, MAX_KEY = 16, 256
-"""Characters of a channel's key."""
-
-ChannelKey: Any = Field(min_length=MIN_KEY, max_length=MAX_KEY)
-
-
-class _Params(RequestParams):
-    model_config = ConfigDict(populate_by_name=True, extra="ignore")
-
-
-class _InfoParams(_Params):
-    """Of `mcpc/info`."""
-
-    mcpc_info: dict[str, Any] = Field(default_factory=dict)
-
-
-class _ListenParams(_Params):
-    """Of `mcpc/listen`."""
-
-    channel: str = ChannelKey
-    after: int = Field(ge=0, strict=True)
-    epoch: str | None = Field(default=None, max_length=256)
-    max_message_size: int | None = Field(default=None, alias=MAX_MESSAGE_SIZE, ge=1, strict=True)
-    forms: list[Any] = Field(default_factory=list[Any], max_length=64)
-    listen_id: str | None = Field(default=None, alias=LISTEN_ID, max_length=256)
-
-
-class _PauseParams(_Params):
-    """Of `mcpc/pause` and `mcpc/resume`."""
-
-    channel: str = ChannelKey
-    listen_id: str = Field(alias=LISTEN_ID, min_length=1, max_length=256)
-
-
-class _TaskParams(_Params):
-    """Of `mcpc/stop`, and of others that are about a task."""
-
-    channel: str = ChannelKey
-    task_id: str = Field(alias=TASK_ID, min_length=1, max_length=1024)
-
-
-class _StateParams(_TaskParams):
-    """Of `mcpc/task`."""
-
-    max_message_size: int | None = Field(default=None, alias=MAX_MESSAGE_SIZE, ge=1, strict=True)
-
-
-class _SendParams(_TaskParams):
-    """Of `mcpc/send`."""
-
-    input: Any = None
-    prompt_id: str | None = Field(default=None, alias=PROMPT_ID, max_length=1024)
-    key: str | None = Field(default=None, alias=INPUT_KEY, min_length=1, max_length=256)
 
 
 def add_methods(lowlevel: Server[Any], desk: Desk, reception: Reception, direct: DirectForm) -> None:
     """Register the methods on a server."""
     methods = _Methods(lowlevel.name, desk, reception, direct)
 
-    def add(name: str, params: type[ParamsT], handler: Callable[[Context, ParamsT], Awaitable[dict[str, Any]]]) -> None:
-        lowlevel.add_request_handler(name, params, handler)
+    def add(
+        name: str, params: Callable[[], type[ParamsT]], handler: Callable[[Context, ParamsT], Awaitable[dict[str, Any]]]
+    ) -> None:
+        async def handle(ctx: Context, _: RequestParams) -> dict[str, Any]:
+            # As the SDK reads them, which makes the same answer of what is wrong with them.
+            return await handler(ctx, params().model_validate(ctx.params or {}, by_name=False))
 
-    add(INFO_METHOD, _InfoParams, methods.info)
-    add(LISTEN_METHOD, _ListenParams, methods.listen)
-    add(PAUSE_METHOD, _PauseParams, methods.pause)
-    add(RESUME_METHOD, _PauseParams, methods.resume)
-    add(TASK_METHOD, _StateParams, methods.task)
-    add(SEND_METHOD, _SendParams, methods.send)
-    add(STOP_METHOD, _TaskParams, methods.stop)
+        lowlevel.add_request_handler(name, RequestParams, handle)
+
+    add(INFO_METHOD, lambda: method_params.InfoParams, methods.info)
+    add(LISTEN_METHOD, lambda: method_params.ListenParams, methods.listen)
+    add(PAUSE_METHOD, lambda: method_params.PauseParams, methods.pause)
+    add(RESUME_METHOD, lambda: method_params.PauseParams, methods.resume)
+    add(TASK_METHOD, lambda: method_params.StateParams, methods.task)
+    add(SEND_METHOD, lambda: method_params.SendParams, methods.send)
+    add(STOP_METHOD, lambda: method_params.TaskParams, methods.stop)
 
 
 async def open_journal(reception: Reception, key: str, session_id: str = "", client: Hashable | None = None) -> Journal:
@@ -140,15 +96,15 @@ class _Methods:
         self._reception = reception
         self._direct = direct
 
-    async def info(self, ctx: Context, params: _InfoParams) -> dict[str, Any]:
+    async def info(self, ctx: Context, params: "method_params.InfoParams") -> dict[str, Any]:
         """Who we are."""
         return information(self._name)
 
-    async def task(self, ctx: Context, params: _StateParams) -> dict[str, Any]:
+    async def task(self, ctx: Context, params: "method_params.StateParams") -> dict[str, Any]:
         """A task's state."""
         return self._desk.workshop.describe(await self._state(params), largest=params.max_message_size)
 
-    async def send(self, ctx: Context, params: _SendParams) -> dict[str, Any]:
+    async def send(self, ctx: Context, params: "method_params.SendParams") -> dict[str, Any]:
         """An input for a running task, or the answer to one of its prompts."""
         state = await self._state(params)
         try:
@@ -160,29 +116,29 @@ class _Methods:
             raise _refusal(exc) from exc
         return {}
 
-    async def stop(self, ctx: Context, params: _TaskParams) -> dict[str, Any]:
+    async def stop(self, ctx: Context, params: "method_params.TaskParams") -> dict[str, Any]:
         """Stop a task; one that has ended is left as it is."""
         await self._desk.request_stop(await self._state(params))
         return {}
 
-    async def _state(self, params: _TaskParams) -> TaskState:
+    async def _state(self, params: "method_params.TaskParams") -> TaskState:
         """The caller's task. A foreign id, an unknown one and a foreign channel all give the same error."""
         try:
             return await self._desk.find(params.channel, current_principal(), params.task_id)
         except UnknownTask as exc:
             raise _refusal(exc) from exc
 
-    async def pause(self, ctx: Context, params: _PauseParams) -> dict[str, Any]:
+    async def pause(self, ctx: Context, params: "method_params.PauseParams") -> dict[str, Any]:
         """Send the listener nothing until it resumes; senders wait for it meanwhile, as for one that reads."""
         self._stream(params).pause()
         return {}
 
-    async def resume(self, ctx: Context, params: _PauseParams) -> dict[str, Any]:
+    async def resume(self, ctx: Context, params: "method_params.PauseParams") -> dict[str, Any]:
         """Send the listener what has come meanwhile, and go on."""
         self._stream(params).resume()
         return {}
 
-    def _stream(self, params: _PauseParams) -> ListenStream:
+    def _stream(self, params: "method_params.PauseParams") -> ListenStream:
         """The caller's listening. A request that comes late must not pause the one after it."""
         journal = self._reception.known_journal(params.channel, current_principal())
         stream = None if journal is None else journal.reader
@@ -190,7 +146,7 @@ class _Methods:
             raise MCPError(INVALID_PARAMS, "nobody of that listenId listens to this channel here")
         return stream
 
-    async def listen(self, ctx: Context, params: _ListenParams) -> dict[str, Any]:
+    async def listen(self, ctx: Context, params: "method_params.ListenParams") -> dict[str, Any]:
         """Send the channel's messages on this request until it is cancelled, replaced or the server shuts down."""
         journal = await open_journal(self._reception, params.channel, client=client_of(ctx.request))
         assert ctx.request_id is not None

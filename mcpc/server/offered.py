@@ -11,8 +11,8 @@ from mcp.shared.exceptions import MCPError
 
 from mcpc.errors import MCPCError
 from mcpc.server.call import client_of
-from mcpc.server.methods import MAX_KEY, MIN_KEY, open_journal
-from mcpc.server.reception import Reception
+from mcpc.server.methods import open_journal
+from mcpc.server.reception import MAX_KEY, MIN_KEY, Reception
 from mcpc.wire.jsontext import as_object
 from mcpc.wire.message import META
 from mcpc.wire.names import CALLBACKS_EXTENSION, CHANNEL_META, CHANNEL_OPEN

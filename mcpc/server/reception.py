@@ -9,7 +9,10 @@ from collections.abc import Hashable
 from mcpc.server.journal import Journal
 from mcpc.server.workshop import Workshop
 
-__all__ = ["Reception"]
+__all__ = ["MAX_KEY", "MIN_KEY", "Reception"]
+
+MIN_KEY, MAX_KEY = 16, 256
+"""Characters of a channel's key."""
 
 
 class Reception:

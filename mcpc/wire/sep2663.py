@@ -6,10 +6,9 @@ Specification: modelcontextprotocol/ext-tasks, specification/draft/tasks.md.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
-from mcp_types import CLIENT_CAPABILITIES_META_KEY, Result
-from pydantic import ConfigDict
+from mcp_types import CLIENT_CAPABILITIES_META_KEY
 
 from mcpc.errors import MessageError
 from mcpc.wire.jsontext import as_object
@@ -28,7 +27,6 @@ __all__ = [
     "TASKS_NOTIFICATION",
     "TASK_RESULT",
     "UPDATE_METHOD",
-    "CreateTaskResult",
     "TaskState",
     "acknowledged_ids",
     "acknowledging",
@@ -112,21 +110,6 @@ def acknowledged_ids(params: Mapping[str, Any]) -> list[Any]:
 
 
 # --- the state of a task ----------------------------------------------------------------------------------------
-
-
-class CreateTaskResult(Result):
-    """The answer of a call that became a task."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
-
-    result_type: Literal["task"]
-    task_id: str
-    status: str
-    status_message: str | None = None
-    created_at: str | None = None
-    last_updated_at: str | None = None
-    ttl_ms: float | None = None
-    poll_interval_ms: float | None = None
 
 
 @dataclass(frozen=True)
