@@ -6,7 +6,7 @@ there and does what is said here, and `tests/house` sees that no other file reac
 
 import contextvars
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import anyio
@@ -24,6 +24,7 @@ from mcp_types import CallToolResult, InitializeRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcpc.latch import Latch
+from mcpc.logs import logger_of
 
 __all__ = [
     "connection_of",
@@ -31,6 +32,7 @@ __all__ = [
     "forget_entry",
     "has_session",
     "http_sessions",
+    "let_sessions_end_alone",
     "lowlevel_inside",
     "parameters_of_tool",
     "pass_validation",
@@ -38,10 +40,13 @@ __all__ = [
     "request_headers",
     "request_of_item",
     "request_scope",
+    "runs_in_loop",
     "sender_context",
     "server_without_logging",
     "share_what_is_known",
 ]
+
+logger: logging.Logger = logger_of(__name__)
 
 # --- servers ----------------------------------------------------------------------------------------------------
 
@@ -76,6 +81,15 @@ def parameters_of_tool(server: MCPServer[Any], name: str) -> dict[str, Any]:
     """
     tool = server._tool_manager.get_tool(name)  # pyright: ignore[reportPrivateUsage]
     return {} if tool is None else tool.parameters.get("properties", {})
+
+
+def runs_in_loop(server: MCPServer[Any], name: str) -> bool:
+    """Whether a tool is async, and has no resolvers, which may be sync (`MCPServer._tool_manager`).
+
+    A sync function is called in a thread of anyio's. The lists that a server shows do not tell of what kind a tool is.
+    """
+    tool = server._tool_manager.get_tool(name)  # pyright: ignore[reportPrivateUsage]
+    return tool is not None and tool.is_async and not tool.resolved_params
 
 
 def custom_routes(server: Any) -> Sequence[Any]:
@@ -170,6 +184,33 @@ def http_sessions(manager: StreamableHTTPSessionManager) -> tuple[StreamableHTTP
     The manager's own end cancels them; they are to end as by their clients.
     """
     return tuple(manager._server_instances.values())  # pyright: ignore[reportPrivateUsage]
+
+
+class _EndAlone:
+    """A manager's task group, as far as the manager uses it."""
+
+    def __init__(self, tasks: Any) -> None:
+        self._tasks = tasks
+
+    async def start(self, serve: Callable[..., Awaitable[None]]) -> Any:
+        async def alone(*, task_status: Any) -> None:
+            try:
+                await serve(task_status=task_status)
+            except BaseExceptionGroup as exc:
+                if exc.split((Exception, GeneratorExit))[1] is not None:
+                    raise
+                logger.exception("a session ended with an error")
+
+        return await self._tasks.start(alone)
+
+
+def let_sessions_end_alone(manager: StreamableHTTPSessionManager) -> None:
+    """Let what ends a session of a manager that runs end no other (`StreamableHTTPSessionManager._task_group`).
+
+    The manager takes nothing but an `Exception`. A `GeneratorExit` that a handler's thread raised closes all of the
+    session's coroutines on asyncio, and leaves its task group in a group of errors.
+    """
+    manager._task_group = cast("Any", _EndAlone(manager._task_group))  # pyright: ignore[reportPrivateUsage]
 
 
 # --- clients ----------------------------------------------------------------------------------------------------

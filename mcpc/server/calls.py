@@ -28,11 +28,13 @@ from mcpc.server.entrance import Entrance
 from mcpc.server.handed import HandedTasks
 from mcpc.server.invocation import Invocation
 from mcpc.server.journal import Journal
+from mcpc.server.kinds import is_async_tool
 from mcpc.server.last_resort import answer_instead
 from mcpc.server.methods import open_journal
 from mcpc.server.offered import with_channel_opened
 from mcpc.server.ordinary import shown_to_run
 from mcpc.server.originals import handshake_answer, hide_parameters, is_handshake, old_arguments
+from mcpc.server.own_task import in_own_task
 from mcpc.server.reception import Reception
 from mcpc.server.rounds import RoundTable, is_ours
 from mcpc.server.sep2663_extension import TasksExtension, declares_tasks, missing_extension
@@ -113,8 +115,15 @@ class CallReader:
         if ctx.method not in AUTHORS_METHODS:
             return await self._handle(ctx, call_next)
         name = (ctx.params or {}).get("name", "")
-        with left_alone_if_stubborn(f"the handler of {ctx.method} {name!r}"):
-            return await self._handle(ctx, call_next)
+        what = f"the handler of {ctx.method} {name!r}"
+        if self._is_in_loop(ctx.method, str(name)):
+            with left_alone_if_stubborn(what):
+                return await self._handle(ctx, call_next)
+        return await self._handle(ctx, partial(_in_own_task, what, call_next))
+
+    def _is_in_loop(self, method: str, name: str) -> bool:
+        """Whether it is known that nothing of it runs in a thread of anyio's, or that it runs in the host."""
+        return method == CALL_TOOL_METHOD and (name in self._background_tools or is_async_tool(self._server, name))
 
     async def _handle(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.method == LIST_TOOLS_METHOD and ctx.request_id is not None:
@@ -234,3 +243,13 @@ class CallReader:
         if metadata.form != "none" and connection is not None:
             return self._direct.journal(connection)
         return None
+
+
+async def _in_own_task(what: str, call_next: CallNext, ctx: Context) -> HandlerResult:
+    """Let code of the author's handle a request: if it cannot be cancelled, it is left alone."""
+
+    async def handle() -> HandlerResult:
+        with left_alone_if_stubborn(what):
+            return await call_next(ctx)
+
+    return await in_own_task(handle)

@@ -228,6 +228,10 @@ class Execution:
         if not self.state.ended:
             self._end(self.phrasing.ending("failed", self.stopped_as))
 
+    def fail(self, raised: BaseException) -> None:
+        """End it as failed, if it has not ended before, without waiting for anything."""
+        self._end(self._failed(raised))
+
     def _completed(self, result: Any) -> Ending:
         """How it ends whose worker returned."""
         if self.stop.is_set():
@@ -274,8 +278,7 @@ class Execution:
             with left_alone_if_stubborn(f"the worker of {self.state.tool_name}"):
                 return self._completed(await worker())
         except GeneratorExit as exc:  # perhaps it is we who are being closed: nothing may be waited for
-            self._end(self._failed(exc))
-            return None
+            return self.fail(exc)
         except BaseException as exc:
             if holds_cancellation(exc):
                 await checkpoint_if_cancelled()  # raises where the task is being cancelled; else it was a stray one

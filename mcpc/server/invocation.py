@@ -5,6 +5,7 @@ conversion of the result. So what a server opens for a call stays open until the
 what the server makes of it. Knows no caller: `callers` says how a task is entered and what is answered.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,14 +13,16 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR
 
 from mcpc.errors import MCPCError, TaskStopped
 from mcpc.foreign import is_closed
 from mcpc.latch import Latch
+from mcpc.logs import logger_of
 from mcpc.server.answers import error_result, kept_answer, made_result, to_be_kept
 from mcpc.server.entrance import Entrance
 from mcpc.server.execution import Execution
-from mcpc.server.failures import holds_cancellation
+from mcpc.server.failures import failure_of, holds_cancellation
 from mcpc.server.outcome import concluded
 from mcpc.server.stubborn import left_alone_if_stubborn
 from mcpc.tasks import Status
@@ -27,6 +30,8 @@ from mcpc.wire.jsontext import as_object
 from mcpc.wire.reasons import refusal_meta
 
 __all__ = ["Invocation"]
+
+logger: logging.Logger = logger_of(__name__)
 
 
 class Invocation:
@@ -66,6 +71,9 @@ class Invocation:
                 await self._proceed(proceed)
             if self.running is not None:
                 await self._conclude(self.running)
+        except GeneratorExit as exc:  # raised in a thread that the call waited for: nothing may be waited for now
+            self._closed(exc)
+            raise
         finally:
             if self.running is not None:
                 self.running.stopped()
@@ -85,6 +93,13 @@ class Invocation:
                 if holds_cancellation(exc):
                     await checkpoint_if_cancelled()  # raises where it is we who are cancelled; else it was a stray one
                 self._error = exc
+
+    def _closed(self, exc: GeneratorExit) -> None:
+        if is_closed():
+            return
+        self._error = self._error or exc
+        if self.running is not None:
+            self.running.fail(self._entrance.failure or self._error)
 
     async def _conclude(self, running: Execution) -> None:
         if self.scope.cancelled_caught:
@@ -152,7 +167,7 @@ class Invocation:
         if self.running is not None and self.running.state.status is not Status.COMPLETE:
             return self._failed_answer(self.running)
         if self._error is not None:
-            raise _harmless(self._error)
+            raise _answered(self._error)
         return self._result
 
     def _failed_answer(self, running: Execution) -> HandlerResult:
@@ -170,3 +185,12 @@ def _harmless(error: BaseException) -> Exception:
     made = MCPCError(f"the call raised {type(error).__name__}")
     made.__cause__ = error
     return made
+
+
+def _answered(error: BaseException) -> Exception:
+    """What the caller is answered with where the server's handling of the call raised that."""
+    if isinstance(error, Exception):
+        return error
+    logger.error("the handling of a call raised %s", type(error).__name__, exc_info=error)
+    told = failure_of(error).result
+    return MCPError(INTERNAL_ERROR, f"{told['error']}: {told['message']}")

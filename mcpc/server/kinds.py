@@ -10,9 +10,9 @@ from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp_types import CallToolResult, InputRequiredResult
 
 from mcpc.errors import MCPCError
-from mcpc.sdk import lowlevel_inside, parameters_of_tool
+from mcpc.sdk import lowlevel_inside, parameters_of_tool, runs_in_loop
 
-__all__ = ["answer_of", "is_server", "lowlevel_of", "tool_parameters"]
+__all__ = ["answer_of", "is_async_tool", "is_server", "lowlevel_of", "tool_parameters"]
 
 
 def lowlevel_of(server: Any) -> Server[Any]:
@@ -44,6 +44,11 @@ def tool_parameters(server: Any, name: Any) -> dict[str, Any]:
     if not isinstance(server, MCPServer) or not isinstance(name, str):
         return {}
     return parameters_of_tool(cast("MCPServer[Any]", server), name)
+
+
+def is_async_tool(server: Any, name: str) -> bool:
+    """Whether a tool is known to run in the event loop as a whole; False for a kind that does not say, or none."""
+    return isinstance(server, MCPServer) and runs_in_loop(cast("MCPServer[Any]", server), name)
 
 
 async def answer_of(

@@ -99,8 +99,8 @@ class ServerEndpoint:
             # One connection's trouble is its own: the listener goes on.
             logger.exception("a connection ended with an error")
         except BaseExceptionGroup as exc:
-            # asyncio closes the handler of a plain function that raised GeneratorExit in its thread: nobody can answer
-            # in its place, and the SDK's task group ends.
+            # asyncio closes a handler that waits for a thread which raised GeneratorExit, where it runs in no task of
+            # its own: nobody can answer in its place, and the SDK's task group ends.
             if exc.split((Exception, GeneratorExit))[1] is not None:
                 raise
             logger.exception("a connection ended with an error")

@@ -60,7 +60,7 @@ WAYS: dict[str, tuple[Callable[[], None], str]] = {
 }
 """How a worker may fail, and what its caller reads."""
 
-ORDINARY = ("stray", "exit", "interrupt", "strange", "group")
+ORDINARY = ("stray", "exit", "interrupt", "generator", "strange", "group")
 """The ways that are no `Exception`, which ordinary tools have too: `ordinary_exit_async` and so on."""
 
 

@@ -17,7 +17,7 @@ from mcp.server.streamable_http_manager import (
 )
 
 from mcpc.mount import Mount, pending_of, routes_of
-from mcpc.sdk import http_sessions
+from mcpc.sdk import http_sessions, let_sessions_end_alone
 from mcpc.taps import TappedReader
 from mcpc.transport import (
     URI,
@@ -167,6 +167,7 @@ async def _running(manager: StreamableHTTPSessionManager, absences: Absences) ->
     write an answer that nothing carries any more, and warn.
     """
     async with manager.run():
+        let_sessions_end_alone(manager)
         async with absences.run():
             yield
         for session in http_sessions(manager):
