@@ -179,10 +179,11 @@ class Store(Protocol):
         """
         ...
 
-    async def signals(self, claim: Claim, after: int) -> list[Signal]:
-        """What was said to a task after the signal of number `after`, in order; nothing where the claim is an old one.
+    async def signals(self, heard: Mapping[Claim, int]) -> dict[Claim, list[Signal]]:
+        """What was said to each of these tasks after the signal of that number, in order.
 
-        Signals that were taken before the last checkpoint are gone, bar answers.
+        A task to which nothing was said is left out, and one of an old claim. Signals that were taken before the last
+        checkpoint are gone, bar answers. For very many tasks at once: a store does it in as few steps as it can.
         """
         ...
 

@@ -22,6 +22,9 @@ __all__ = ["Signals"]
 
 logger: logging.Logger = logger_of(__name__)
 
+READ_AT_ONCE = 100
+"""Tasks that the store is asked about in one call."""
+
 
 class Signals:
     """The signals of one process.
@@ -80,12 +83,17 @@ class Signals:
         if running is not None:
             await self.listen(running)
 
-    async def listen(self, running: StoredExecution) -> None:
-        """Let a task hear what was said to it. What cannot be read now is heard at the next bell or beat."""
-        claim = running.line.claim
-        if claim is None:
-            return  # it is being entered: nobody knows of it yet
-        try:
-            running.hear(await self._store().signals(claim, running.heard))
-        except StoreError as exc:
-            logger.warning("what was said to a task could not be read: %s", exc)
+    async def listen(self, *tasks: StoredExecution) -> None:
+        """Let tasks hear what was said to them. What cannot be read now is heard at the next bell or look."""
+        # One without a claim is being entered: nobody knows of it yet.
+        claimed = {running.line.claim: running for running in tasks if running.line.claim is not None}
+        claims = [*claimed]
+        for start in range(0, len(claims), READ_AT_ONCE):
+            some = claims[start : start + READ_AT_ONCE]
+            try:
+                heard = await self._store().signals({claim: claimed[claim].heard for claim in some})
+            except StoreError as exc:
+                logger.warning("what was said to a task could not be read: %s", exc)
+                return
+            for claim, signals in heard.items():
+                claimed[claim].hear(signals)

@@ -223,8 +223,7 @@ class StoredWorkshop(Workshop):
         """Another process may have done anything."""
         self.look_for_work()
         self.following.look_at_all()
-        for running in self._all_stored():
-            await self.signals.listen(running)
+        await self.signals.listen(*self._all_stored())
         await self.shelf.look_at_all()
 
     # --- journals ---

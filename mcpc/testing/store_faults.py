@@ -237,9 +237,9 @@ class _Faulty:
         self._plan.reach("signal")
         return number
 
-    async def signals(self, claim: Claim, after: int) -> list[Signal]:
+    async def signals(self, heard: Mapping[Claim, int]) -> dict[Claim, list[Signal]]:
         await self._plan.call("signals")
-        return await self._inner.signals(claim, after)
+        return await self._inner.signals(heard)
 
     async def beat(self, runner: str, ttl: float, claims: Collection[Claim]) -> set[str]:
         await self._plan.call("beat")

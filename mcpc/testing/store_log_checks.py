@@ -370,7 +370,7 @@ async def any_call_may_be_cancelled(subject: StoreSubject) -> None:
             partial(store.channels, "s"),
             partial(store.task, claim.task_id),
             partial(store.tasks, channel),
-            partial(store.signals, claim, 0),
+            partial(store.signals, {claim: 0}),
             partial(store.beat, "runner", 30, [claim]),
             partial(store.claim, "runner", ["no such tool"]),
             partial(store.reap),

@@ -105,8 +105,8 @@ async def an_old_token_is_fenced(subject: StoreSubject) -> None:
         await store.signal(new.task_id, Signal("input", b"1"))
         receipt = await subject.writer(store, channel).write(b"old", claim=old, state=b"old", end="failed")
         expect(receipt == Fenced(), f"an old token gave {receipt}")
-        expect(await store.signals(old, 0) == [], "an old token hears signals")
-        expect(len(await other.signals(new, 0)) == 1, "the newest claim hears nothing")
+        expect(await store.signals({old: 0}) == {}, "an old token hears signals")
+        expect(len((await other.signals({new: 0, old: 0}))[new]) == 1, "the newest claim hears nothing")
         await store.release(old)
         expect(await other.beat("new", 30, [new]) == {new.task_id}, "an old token gave away the newest claim")
         await subject.writer(other, channel).must_write(b"new", claim=new)
@@ -267,12 +267,18 @@ async def signals_keep_their_order_and_bound(subject: StoreSubject) -> None:
             await other.signal(claim.task_id, Signal("input", b"3"))
         await other.signal(claim.task_id, Signal("stop"))
         await store.signal(claim.task_id, Signal("stop"))
-        signals = await store.signals(claim, 0)
+        quiet = await subject.claimed(store, channel)
+        heard = await store.signals({quiet: 0, claim: 0})
+        expect([*heard] == [claim], f"of two tasks, one of which was told something, these were: {[*heard]}")
+        signals = heard[claim]
         expect([s.kind for s in signals] == ["input"] * 3 + ["stop"], f"the signals are {signals}")
         expect([s.value for s in signals[:3]] == [b"0", b"1", b"2"], f"the inputs are {signals}")
         numbers = [s.number for s in signals]
         expect(numbers == sorted(set(numbers)) and numbers[0] >= 1, f"their numbers are {numbers}")
-        expect(await store.signals(claim, numbers[1]) == signals[2:], "after a number come others than those after it")
+        expect(
+            await store.signals({claim: numbers[1]}) == {claim: signals[2:]},
+            "after a number come others than those after it",
+        )
         await subject.writer(store, channel).must_write(claim=claim, taken=numbers[0])
         await other.signal(claim.task_id, Signal("input", b"3"))
         with expecting(UnknownTask, what="a signal to an unknown task"):
@@ -301,7 +307,7 @@ async def a_question_takes_one_answer(subject: StoreSubject) -> None:
                 kind = "answer" if n % 3 else "refusal"
                 group.start_soon(answer, stores[n % 2], Signal(kind, b"%d" % n, "prompt"))
         expect((len(taken), len(refused)) == (1, 5), f"six answers at once: {len(taken)} were taken")
-        heard = [replace(signal, number=0) for signal in await stores[1].signals(claim, 0)]
+        heard = [replace(signal, number=0) for signal in (await stores[1].signals({claim: 0}))[claim]]
         expect(heard == taken, f"{taken} was taken, and {heard} is heard")
 
 
@@ -316,7 +322,7 @@ async def a_checkpoint_covers_what_was_taken(subject: StoreSubject) -> None:
             await store.signal(claim.task_id, Signal("input", b"%d" % n))
         await store.signal(claim.task_id, Signal("answer", b"yes", "p"))
         writer = subject.writer(store, channel)
-        numbers = [signal.number for signal in await store.signals(claim, 0)]
+        numbers = [signal.number for signal in (await store.signals({claim: 0}))[claim]]
         await writer.must_write(claim=claim, checkpoint=b"first", taken=numbers[1])
         await writer.must_write(claim=claim, taken=numbers[2])
         await store.release(claim)
@@ -324,7 +330,7 @@ async def a_checkpoint_covers_what_was_taken(subject: StoreSubject) -> None:
         assert claimed is not None, "a task that was given back cannot be claimed"
         again, task = claimed
         expect((task.checkpoint, task.taken) == (b"first", numbers[1]), f"after the checkpoint it is {task}")
-        values = [signal.value for signal in await other.signals(again, 0)]
+        values = [signal.value for signal in (await other.signals({again: 0}))[again]]
         expect(values == [b"2", b"yes"], f"after the checkpoint come {values}")
 
 

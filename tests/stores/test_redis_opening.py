@@ -211,7 +211,7 @@ async def worked(store: Any) -> None:
     await store.open(CHANNEL, principal=None, session="s", listener="here")
     claim = (await store.enter(NewTask("a-task", CHANNEL, "t", "s", b"{}", on_interrupt="restart"), runner="r")).claim
     await store.signal("a-task", Signal("input", b"1"))
-    assert len(await store.signals(claim, 0)) == 1
+    assert len(await store.signals({claim: 0})) == 1
     await store.append([Entry(CHANNEL, "w", 1, [b"x"], claim=claim, state=b"{}", checkpoint=b"1", taken=1)])
     await store.append([Entry(CHANNEL, writer, 1, [b"y"]) for writer in ("a", "b")])
     await store.sent("here", {CHANNEL: 1})

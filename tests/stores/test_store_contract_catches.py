@@ -212,8 +212,15 @@ class DropsTerminals(Wrapped):
 
 
 class ReversesSignals(Wrapped):
-    async def signals(self, claim: Claim, after: int) -> list[Signal]:
-        return (await self.inner.signals(claim, after))[::-1]
+    async def signals(self, heard: Any) -> dict[Claim, list[Signal]]:
+        return {claim: signals[::-1] for claim, signals in (await self.inner.signals(heard)).items()}
+
+
+class HearsOne(Wrapped):
+    """Of many tasks it looks at the first."""
+
+    async def signals(self, heard: Any) -> Any:
+        return await self.inner.signals(dict([*heard.items()][:1]))
 
 
 class AsksNobody(Wrapped):
@@ -282,6 +289,7 @@ CASES = [
     ("tasks_of_a_channel_are_bounded", BrokenStores(Wrapped, max_kept=3), "as many unread"),
     ("tasks_of_a_principal_are_bounded", BrokenStores(Wrapped, max_tasks_per_principal=3), "one task more of"),
     ("signals_keep_their_order_and_bound", BrokenStores(ReversesSignals), "the signals are"),
+    ("signals_keep_their_order_and_bound", BrokenStores(HearsOne), "of two tasks"),
     ("signals_keep_their_order_and_bound", BrokenStores(Wrapped, max_inputs=4), "one input more"),
     ("a_question_takes_one_answer", BrokenStores(AsksNobody), "were taken"),
     ("a_checkpoint_covers_what_was_taken", BrokenStores(RepeatsInputs), "after the checkpoint"),

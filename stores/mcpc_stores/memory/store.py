@@ -175,10 +175,10 @@ class MemoryStore:
         await checkpoint()
         return self._tasks.signal(task_id, signal)
 
-    async def signals(self, claim: Claim, after: int) -> list[Signal]:
+    async def signals(self, heard: Mapping[Claim, int]) -> dict[Claim, list[Signal]]:
         """See `Store.signals`."""
         await checkpoint()
-        return self._tasks.signals(claim, after)
+        return self._tasks.signals(heard)
 
     async def claim(self, runner: str, tools: Collection[str]) -> tuple[Claim, StoredTask] | None:
         """See `Store.claim`."""

@@ -1,7 +1,7 @@
 """Tasks in memory: who may run one, what is signalled to it, its one end."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -202,8 +202,12 @@ class Tasks:
         self._ring("signal", task_id)
         return task.signalled
 
-    def signals(self, claim: Claim, after: int) -> list[Signal]:
+    def signals(self, heard: Mapping[Claim, int]) -> dict[Claim, list[Signal]]:
         """See `Store.signals`."""
+        found = {claim: self._signals(claim, after) for claim, after in heard.items()}
+        return {claim: signals for claim, signals in found.items() if signals}
+
+    def _signals(self, claim: Claim, after: int) -> list[Signal]:
         if self._barred(claim, claim.channel) is not None:
             return []
         return [signal for signal in self._data.tasks[claim.task_id].signals if signal.number > after]

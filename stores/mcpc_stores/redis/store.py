@@ -190,9 +190,9 @@ class RedisStore:
         """See `Store.signal`."""
         return await self._tasks.signal(task_id, signal)
 
-    async def signals(self, claim: Claim, after: int) -> list[Signal]:
+    async def signals(self, heard: Mapping[Claim, int]) -> dict[Claim, list[Signal]]:
         """See `Store.signals`."""
-        return await self._tasks.signals(claim, after)
+        return await self._tasks.signals(heard)
 
     # --- runners ---
 

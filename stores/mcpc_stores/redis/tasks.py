@@ -143,12 +143,15 @@ class RedisTasks:
             raise PromptError("this prompt has been answered", closed=True)
         raise InputRefused(f"{self._limits.max_inputs} inputs wait already, which is the limit")
 
-    async def signals(self, claim: Claim, after: int) -> list[Signal]:
+    async def signals(self, heard: Mapping[Claim, int]) -> dict[Claim, list[Signal]]:
         """See `Store.signals`."""
-        found = await self._engine.run(
-            "signals", self._keys.channel(claim.channel, claim.task_id), [claim.token, after]
+        found = await self._engine.run_all(
+            [
+                ("signals", self._keys.channel(claim.channel, claim.task_id), [claim.token, after])
+                for claim, after in heard.items()
+            ]
         )
-        return [_signal(entry) for entry in found]
+        return {claim: [_signal(each) for each in said] for claim, said in zip(heard, found, strict=True) if said}
 
 
 def _signal(entry: Any) -> Signal:

@@ -1,6 +1,7 @@
 """What is said to tasks, in SQLite. Runs inside somebody else's transaction."""
 
 import sqlite3
+from collections.abc import Mapping
 
 from mcpc.errors import InputRefused, PromptError, TaskEnded, UnknownTask
 from mcpc.stored import Claim, Signal, StoreLimits
@@ -69,8 +70,12 @@ class Signals:
             (task, read, task, 2 * self._limits.max_inputs),
         )
 
-    def after(self, claim: Claim, after: int) -> list[Signal]:
+    def after(self, heard: Mapping[Claim, int]) -> dict[Claim, list[Signal]]:
         """See `Store.signals`."""
+        found = {claim: self._after(claim, number) for claim, number in heard.items()}
+        return {claim: signals for claim, signals in found.items() if signals}
+
+    def _after(self, claim: Claim, after: int) -> list[Signal]:
         rows = self._db.execute(
             "SELECT s.kind, s.value, s.prompt_id, s.number FROM signals s JOIN tasks t ON t.id = s.task"
             " WHERE t.task_id = ? AND t.token = ? AND t.status = 'running' AND s.number > ? ORDER BY s.number",

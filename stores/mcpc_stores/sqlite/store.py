@@ -277,9 +277,9 @@ class SqliteStore:
 
         return await self._do(signalled)
 
-    async def signals(self, claim: Claim, after: int) -> list[Signal]:
+    async def signals(self, heard: Mapping[Claim, int]) -> dict[Claim, list[Signal]]:
         """See `Store.signals`."""
-        return await self._look(self._signals.after, claim, after)
+        return await self._look(self._signals.after, heard)
 
     async def claim(self, runner: str, tools: Collection[str]) -> tuple[Claim, StoredTask] | None:
         """See `Store.claim`."""
