@@ -42,6 +42,8 @@ class Answering:
         """What answers prompts; the last one does."""
         self.program: Program | None = None
         """What answers requests of the standard that come as questions of tasks."""
+        self.left: tuple[str, ...] = ()
+        """The methods of such requests that whoever holds the task's handle answers, where there is no program."""
         self._spawn = spawn
         self._send = send
         self._asked: dict[str, None] = {}
@@ -51,6 +53,11 @@ class Answering:
     def is_there(self) -> bool:
         """Whether there is anybody to ask."""
         return bool(self.handlers) or self.program is not None
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The methods of the standard's requests that somebody here answers where they come as questions of tasks."""
+        return self.left if self.program is None else self.program.answers
 
     def take(self, message: MCPCMessage) -> None:
         """Ask what a message asks, if it asks anything."""

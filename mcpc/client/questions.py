@@ -7,14 +7,14 @@ then a question is the answer to its call (SEP-2322). Knows nothing of connectio
 
 import itertools
 import logging
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from mcp.client import ClientSession
 from mcp.client.session import ClientRequestContext, ElicitationFnT
-from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, ErrorData
+from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -26,13 +26,15 @@ from mcpc.foreign import hold_back
 from mcpc.logs import logger_of
 from mcpc.messages import Prompt
 from mcpc.transport import StreamPair
-from mcpc.wire.prompts import elicitation, prompt_from_request, prompt_update, response_to
+from mcpc.wire.prompts import elicitation, prompt_from_request, prompt_update, request_prompt, response_to
 
 __all__ = ["Questions"]
 
 logger: logging.Logger = logger_of(__name__)
 
 DECLINED = ElicitResult(action="decline")
+
+T = TypeVar("T")
 
 
 class Questions:
@@ -45,17 +47,19 @@ class Questions:
 
     def __init__(self, router: Router, callback: ElicitationFnT | None) -> None:
         self.callback = callback
+        self.unanswered: ElicitResult | ErrorData = DECLINED
+        """What a server is told whose question nobody here answers."""
         self._router = router
         self._numbers = itertools.count(1)
         self._calls: list[StartedCall | None] = []
-        """The tool calls that are open; None for one without a handle."""
+        """The calls that are open; None for one without a handle."""
 
     def _answerable(self) -> bool:
         """Whether somebody could answer a question that a call leads to which is made now."""
         return bool(self.callback is not None or self._router.answering.handlers or started_call() is not None)
 
-    async def during(self, call: Awaitable[CallToolResult]) -> CallToolResult:
-        """Make a tool call, and know meanwhile that it is open."""
+    async def during(self, call: Awaitable[T]) -> T:
+        """Make a call, and know meanwhile that it is open."""
         started = started_call()
         self._calls.append(started)
         try:
@@ -78,7 +82,20 @@ class Questions:
         if self.callback is not None:
             return await self.callback(context, params)
         logger.warning("the server asked something that nobody here answers (see Client.on_prompt): it was declined")
-        return DECLINED
+        return self.unanswered
+
+    async def left_to_handle(self, context: ClientRequestContext, request: dict[str, Any]) -> Any:
+        """The response to a request of the client's program, given by whoever holds the handle of the call that it
+        belongs to; None where that cannot be told, or there is no room for it.
+        """
+        call = self._asker(context.session)
+        if call is None:
+            return None
+        call.goes_on()
+        asked = _Asked(DECLINED, lambda response: response)
+        key = f"{context.request_id}.{next(self._numbers)}"
+        with self._shown(call, request_prompt(key, request), asked) as shown:
+            return await asked.answer() if shown else None
 
     def _asker(self, session: ClientSession) -> StartedCall | None:
         """The call that a question belongs to, where that can be told and a handle follows it."""
@@ -95,8 +112,10 @@ class Questions:
         """Let the handle show it, and wait for whoever answers it; None where there is no room for it."""
         call.goes_on()
         key = f"{context.request_id}.{next(self._numbers)}"
-        asked = _Asked(request)
-        with self._shown(call, key, asked) as shown:
+        asked = _Asked(DECLINED, lambda answer: _accepted(request, answer))
+        prompt = prompt_from_request(key, request)
+        assert prompt is not None
+        with self._shown(call, prompt, asked) as shown:
             if not shown:
                 return None
             if self.callback is not None and not self._router.answering.handlers:
@@ -104,10 +123,9 @@ class Questions:
             return await asked.answer()
 
     @contextmanager
-    def _shown(self, call: StartedCall, key: str, asked: "_Asked") -> Generator[bool]:
+    def _shown(self, call: StartedCall, prompt: dict[str, Any], asked: "_Asked") -> Generator[bool]:
         """One of the handle's open prompts. A prompt handler answers it as it does any other."""
-        prompt = prompt_from_request(key, asked.request)
-        assert prompt is not None
+        key = prompt["id"]
         call.steering.questions[key] = asked.take
         try:
             yield self._router.emit(call.handle, "update", prompt_update(prompt))
@@ -131,12 +149,17 @@ class Questions:
 
 
 class _Asked:
-    """One question that waits for its answer."""
+    """One question that waits for its answer.
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        self.request = request
+    Args:
+        unanswered: What stands for an answer until there is one.
+        read: From the answer to what the server is told.
+    """
+
+    def __init__(self, unanswered: Any, read: Callable[[Any], Any]) -> None:
+        self._read = read
         self._answered = anyio.Event()
-        self._result = DECLINED
+        self._result = unanswered
 
     def take(self, answer: Any) -> None:
         """The answer.
@@ -144,10 +167,10 @@ class _Asked:
         Raises:
             PromptError: it does not fit the question.
         """
-        self._result = _accepted(self.request, answer)
+        self._result = self._read(answer)
         self._answered.set()
 
-    async def answer(self) -> ElicitResult:
+    async def answer(self) -> Any:
         """Wait for it."""
         await self._answered.wait()
         return self._result

@@ -105,8 +105,7 @@ class Starter:
         session_id, task_id = handle.session_id, handle.task_id
         if form == "meta":
             handle.steering = self._steer(task_id)
-            program = self._router.answering.program
-            answers = () if program is None else program.answers
+            answers = self._router.answering.answers
             meta = call_meta(channel=channel, session_id=session_id, task_id=task_id, key=key, answers=answers)
             return partial(self._call_with_metadata, {**meta, **call.token}, arguments)
         if form:

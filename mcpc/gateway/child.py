@@ -21,6 +21,7 @@ from mcpc.config import NamedServer
 from mcpc.errors import ConfigError, ConnectionLost, URIError
 from mcpc.gateway.catalogue import Catalogue, Kind, Listed
 from mcpc.gateway.changes import ListChanges
+from mcpc.gateway.shared import SharedClient
 from mcpc.gateway.status import ServerState, ServerStatus
 from mcpc.logs import logger_of
 from mcpc.messages import LOG_EVENT, MCPCMessage
@@ -66,7 +67,7 @@ class Child:
         self._server = server
         self._on_event = on_event
         self._changes = ListChanges(self.catalogue, on_change)
-        self._client: Client | None = None
+        self._client: SharedClient | None = None
         self._state: ServerState = "starting"
         self._since = 0.0
         self._ups = 0
@@ -85,7 +86,7 @@ class Child:
         tools = len(self.catalogue.of("tools"))
         return ServerStatus(self.name, self._state, seconds, max(0, self._ups - 1), tools, self._error)
 
-    async def client(self) -> Client:
+    async def client(self) -> SharedClient:
         """A client of it, once it is up; waits a while for one that is being started.
 
         Raises:
@@ -132,7 +133,7 @@ class Child:
     async def _live(self, uri: str, options: dict[str, Any]) -> None:
         """One client, from its first connection to where it gives up."""
         self._over = anyio.Event()
-        client = Client(
+        client = SharedClient(
             uri,
             provider="mcpc-gateway",
             reconnect=Backoff(FIRST, LONGEST),

@@ -32,12 +32,12 @@ from mcp_types import (
     Tool,
 )
 
-from mcpc.client import Client
 from mcpc.errors import ConnectionLost
 from mcpc.gateway.catalogue import Kind
 from mcpc.gateway.child import Child
 from mcpc.gateway.naming import divided, prefixed
 from mcpc.gateway.passing import Passing
+from mcpc.gateway.shared import SharedClient
 from mcpc.logs import logger_of
 from mcpc.server.binding import Binding
 from mcpc.server.call import current_call
@@ -152,14 +152,16 @@ class Front:
 
     async def _on_get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
         child, name = self._owner("prompt", params.name)
-        return await (await self._up(child)).get_prompt(name, params.arguments)
+        client = await self._up(child)
+        return await client.during(client.get_prompt(name, params.arguments))
 
     async def _on_read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         """Asked is the server that lists it; for one that none lists, each in turn, as a template may make it."""
         refusal: MCPError | None = None
         for child in self._holders(params.uri):
             try:
-                return await (await self._up(child)).read_resource(params.uri)
+                client = await self._up(child)
+                return await client.during(client.read_resource(params.uri))
             except MCPError as exc:
                 refusal = refusal or exc
         raise refusal or MCPError(INVALID_PARAMS, f"no server here has the resource {params.uri!r}")
@@ -179,7 +181,8 @@ class Front:
             child = self._template_owner(ref.uri)
         argument = params.argument.model_dump()
         context = None if params.context is None else params.context.arguments
-        return await (await self._up(child)).complete(ref, argument, context)
+        client = await self._up(child)
+        return await client.during(client.complete(ref, argument, context))
 
     def _template_owner(self, uri: str) -> Child:
         for child in self._children.values():
@@ -206,7 +209,7 @@ class Front:
             _unknown(what, name, [prefixed(prefix, "…") for prefix in self._children])
         return self._children[found[0]], found[1]
 
-    async def _up(self, child: Child) -> Client:
+    async def _up(self, child: Child) -> SharedClient:
         try:
             return await child.client()
         except ConnectionLost as exc:

@@ -14,8 +14,9 @@ from mcpc.client.steering import CallSteering
 from mcpc.errors import ConnectionLost, MCPCError, UnknownTask
 from mcpc.gateway.answers import answer_of
 from mcpc.gateway.child import Child
+from mcpc.gateway.program import CallersProgram
 from mcpc.gateway.relay import Relay, stop_quietly
-from mcpc.messages import MCPCMessage, prompt_of
+from mcpc.messages import MCPCMessage, prompt_of, request_of
 from mcpc.server.answers import error_result
 from mcpc.server.call import Call
 from mcpc.server.entrance import Entrance
@@ -47,6 +48,7 @@ class Passing:
         self._call = call
         self._entrance = entrance
         self._session = session
+        self._program = CallersProgram(session, call.request_id)
         self._handle: TaskHandle | None = None
         self._asked: MCPCMessage | None = None
         """The question that made a task of an ordinary call."""
@@ -93,7 +95,7 @@ class Passing:
             await self._session.report_progress(0.0)  # the sign that it is an ordinary tool's, and runs
         try:
             async for message in handle:
-                if prompt_of(message) is not None:
+                if prompt_of(message) is not None or request_of(message) is not None:
                     self._asked = message
                     return None
                 if message.event == "update":
@@ -113,7 +115,7 @@ class Passing:
     async def _work(self, running: Execution) -> Any:
         """What the task does whose worker is elsewhere."""
         handle = self._handle or await self._begin()
-        return await Relay(self._child, handle, running, self._log).run(self._asked)
+        return await Relay(self._child, handle, running, self._log, self._program.respond).run(self._asked)
 
     async def _log(self, entry: dict[str, Any]) -> None:
         level, data, logger = entry.get("level", "info"), entry.get("data"), entry.get("logger")

@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcpc.client import TaskHandle
 from mcpc.errors import ConnectionLost, MCPCError, PromptError, TaskFailed, TaskStopped, UnknownTask
 from mcpc.gateway.child import Child
-from mcpc.messages import MCPCMessage, Prompt, prompt_of
+from mcpc.messages import ClientRequest, MCPCMessage, Prompt, prompt_of, request_of
 from mcpc.server.execution import Execution
 from mcpc.server.failures import ToldFailure
 from mcpc.server.task import Task
@@ -28,6 +28,7 @@ GOODBYE = 2.0
 """Seconds that the other server has to take a stop whose caller has gone."""
 
 Log = Callable[[dict[str, Any]], Awaitable[None]]
+Respond = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 async def stop_quietly(handle: TaskHandle) -> None:
@@ -49,13 +50,15 @@ class Relay:
         handle: The task there.
         running: The task here.
         log: Takes its log entries.
+        respond: Gives the response of the caller's program to a request.
     """
 
-    def __init__(self, child: Child, handle: TaskHandle, running: Execution, log: Log) -> None:
+    def __init__(self, child: Child, handle: TaskHandle, running: Execution, log: Log, respond: Respond) -> None:
         self._child = child
         self._handle = handle
         self._task = Task(running)
         self._log = log
+        self._respond = respond
         self._unasked: PromptError | None = None
         """Why a question could not be put to the caller."""
 
@@ -97,6 +100,8 @@ class Relay:
             return
         if (prompt := prompt_of(message)) is not None:
             group.start_soon(self._ask, prompt)
+        elif (request := request_of(message)) is not None:
+            group.start_soon(self._pass_on, request)
         else:
             await self._task.update(message.result)
 
@@ -110,6 +115,13 @@ class Relay:
             await self._quietly(self._handle.stop())
             return
         await self._quietly(self._handle.answer(prompt.id, answer))
+
+    async def _pass_on(self, asked: ClientRequest) -> None:
+        try:
+            response = await self._respond(asked.request)
+        except TaskStopped:
+            return  # the stop is handed on
+        await self._quietly(self._handle.answer(asked.id, response))
 
     async def _hand_on_inputs(self) -> None:
         async for value in self._task.inputs():

@@ -30,7 +30,9 @@ __all__ = [
     "error_response",
     "response_value",
     "result_response",
+    "request_from",
     "roots_request",
+    "sampling_options",
     "sampling_request",
 ]
 
@@ -39,6 +41,9 @@ NEEDED = {
     ROOTS_METHOD: ClientCapabilities(roots=RootsCapability()),
 }
 """What a client has declared that answers a request, by the request's method."""
+
+_OPTIONS = frozenset(CreateMessageRequestParams.model_fields) - {"messages", "meta", "task"}
+"""What is asked with the messages."""
 
 _RESULTS: dict[str, tuple[type[BaseModel], ...]] = {
     SAMPLING_METHOD: (CreateMessageResult, CreateMessageResultWithTools),
@@ -52,8 +57,23 @@ def sampling_request(messages: Any, options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValidationError: an option has no such value.
     """
-    params = CreateMessageRequestParams(messages=messages, **options)
+    return request_from(CreateMessageRequestParams(messages=messages, **options))
+
+
+def request_from(params: CreateMessageRequestParams) -> dict[str, Any]:
+    """The request that asks the client's model, of its params."""
     return {METHOD: SAMPLING_METHOD, PARAMS: params.model_dump(by_alias=True, mode="json", exclude_none=True)}
+
+
+def sampling_options(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The messages of a request that asks the client's model, and its options by the names that the SDK gives them.
+
+    Raises:
+        ValidationError: it is no such request.
+    """
+    params = CreateMessageRequestParams.model_validate(request.get(PARAMS))
+    options = {name: getattr(params, name) for name in params.model_fields_set if name in _OPTIONS}
+    return params.messages, options
 
 
 def roots_request() -> dict[str, Any]:

@@ -18,6 +18,7 @@ __all__ = [
     "prompt_from_request",
     "prompt_update",
     "read_response",
+    "request_prompt",
     "response_to",
 ]
 
@@ -59,6 +60,11 @@ def describe_prompt(prompt_id: str, question: Question) -> dict[str, Any]:
     if question.request is not None:
         body["request"] = question.request
     return body
+
+
+def request_prompt(prompt_id: str, request: dict[str, Any]) -> dict[str, Any]:
+    """A request of the client's program, as the prompt that it travels as."""
+    return {"id": prompt_id, "message": f"{request[METHOD]}, for the program of the client", "request": request}
 
 
 def prompt_update(body: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""`SharedClient`: a client of one server for many callers, who are asked what the server asks, each for its own calls.
+
+Whose call a request belongs to is known where it comes as a question of a task, or in answer to the call (2026-07-28),
+or with the call's own stream (Streamable HTTP). On a connection of the older era it is known while one call is open,
+and no other. Elsewhere it is refused: to ask the wrong one is worse. Knows nothing of who the callers are.
+"""
+
+from collections.abc import Awaitable
+from typing import Any
+
+from mcp.client.session import ClientRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_REQUEST, CreateMessageRequestParams, ErrorData
+
+from mcpc.client import Client
+from mcpc.wire.client_requests import request_from, response_value, roots_request
+from mcpc.wire.standard import ROOTS_METHOD, SAMPLING_METHOD
+
+__all__ = ["SharedClient"]
+
+UNTOLD = ErrorData(
+    code=INVALID_REQUEST,
+    message="this client is a gateway, which serves many: it can ask one of them only for a call of a tool, and where "
+    "it can be told for which; this request belongs to none, or several calls are open that it may belong to",
+)
+"""The refusal of a request of which it cannot be told who is to be asked."""
+
+
+class SharedClient(Client):
+    """A client whose program is whoever holds the handle of the call that a request belongs to.
+
+    Args:
+        uri: Where the server is.
+        options: What `Client` takes, but for the callbacks by which it is asked.
+    """
+
+    def __init__(self, uri: str, **options: Any) -> None:
+        super().__init__(uri, sampling_callback=self._sample, list_roots_callback=self._list_roots, **options)
+        self._router.answering.program = None
+        self._router.answering.left = (SAMPLING_METHOD, ROOTS_METHOD)
+        self._questions.unanswered = UNTOLD
+
+    async def during(self, call: Awaitable[Any]) -> Any:
+        """Make another call than of a tool: what is asked meanwhile may belong to it, and then to nobody."""
+        return await self._questions.during(call)
+
+    async def _sample(self, context: ClientRequestContext, params: CreateMessageRequestParams) -> Any:
+        return await self._asked(context, request_from(params))
+
+    async def _list_roots(self, context: ClientRequestContext) -> Any:
+        return await self._asked(context, roots_request())
+
+    async def _asked(self, context: ClientRequestContext, request: dict[str, Any]) -> Any:
+        response = await self._questions.left_to_handle(context, request)
+        if response is None:
+            return UNTOLD
+        try:
+            return response_value(request, response)
+        except MCPError as exc:
+            return exc.error
+        except ValueError:
+            return ErrorData(code=INVALID_REQUEST, message="the caller has answered with something else")
