@@ -10,6 +10,8 @@ import anyio
 import pytest
 
 import mcpc
+from mcpc.store_uri import open_store
+from mcpc.stored import Signal
 from redis_kit import RedisServer, redis_server
 from replicas_kit import Collected, Replica, caller_without_ears, front_of, next_update, served, until, until_true
 
@@ -116,9 +118,12 @@ async def test_a_copy_that_lacks_the_newest_takes_over_and_no_number_means_two_t
             assert await stepped(task, range(4, 7)) == [4, 5, 6]  # the copy does not know of these
             await ended.send(1)
             assert await ended.result() == 1  # nor of this end
+            async with open_store(copy.uri) as another:  # a server that has found the copy before the runner has
+                await another.signal(task.task_id, Signal("input", b"[null,7]"))
             front.fail_over_to(copy)
             await until_true(ended.state, lambda state: state["status"] == "complete")  # its runner tells the copy
-            assert await stepped(task, range(7, 10)) == [7, 8, 9]
+            assert await next_update(task) == 7
+            assert await stepped(task, range(8, 10)) == [8, 9]
             assert await task.result() == 9
         assert [m.result for m in seen if m.task_id == task.task_id][1:] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
         again: list[mcpc.MCPCMessage] = []

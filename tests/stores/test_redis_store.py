@@ -198,6 +198,23 @@ async def test_a_full_server_refuses_and_keeps_what_it_has(tmp_path: Path) -> No
             assert await write(store, b"room again", seq=seq + 1) == seq + 1
 
 
+async def test_a_server_that_lost_the_newest_gives_no_number_of_a_signal_again(own: RedisServer) -> None:
+    async with open_store(own.uri) as store:
+        await store.open(CHANNEL, principal=None)
+        claim = (await store.enter(NewTask("one", CHANNEL, "t", "s", b"{}"), runner="r")).claim
+        assert claim is not None
+        numbers = [await store.signal("one", Signal("input", b"%d" % n)) for n in range(3)]
+        assert numbers == [1, 2, 3]
+    own.say(f"HSET {Keys().task(CHANNEL, 'one')} signalled 1")  # as if it had lost the two after it
+    own.kill()
+    own.start()
+    async with open_store(own.uri) as store:
+        numbers = [await store.signal("one", Signal("input", b"%d" % n)) for n in (3, 4)]
+        assert 3 < numbers[0] < numbers[1] == numbers[0] + 1
+        heard = await store.signals({claim: 3})
+    assert [signal.value for signal in heard[claim]] == [b"3", b"4"]
+
+
 async def test_a_killed_subscription_says_look_and_goes_on(own: RedisServer) -> None:
     async with open_store(own.uri, poll=1000) as store:
         changes = aiter(store.changes())

@@ -1,6 +1,21 @@
 -- ARGV: prefix, task_id, kind, value, has_value, prompt or '', max_inputs
+
+-- Who gives the numbers: a server that was started again, or a copy that was promoted, is another one. What the one before
+-- gave last may be lost there, and yet have been heard: beyond so many no number is given twice.
+local LEAP = 1048576
+local function giver()
+  local about = {}
+  for _, section in ipairs({'server', 'replication'}) do
+    local text = redis.pcall('INFO', section)
+    if type(text) == 'string' then
+      about[#about + 1] = string.match(text, 'run_id:(%x+)') or string.match(text, 'master_replid:(%x+)')
+    end
+  end
+  return table.concat(about, ' ')
+end
+
 local prefix, task_id, kind, prompt = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
-local found = redis.call('HMGET', TASK, 'status', 'signalled', 'stopped', 'runner', 'waiting', 'read')
+local found = redis.call('HMGET', TASK, 'status', 'signalled', 'stopped', 'runner', 'waiting', 'read', 'giver')
 if not found[1] then return {'unknown'} end
 local signalled = tonumber(found[2] or '0')
 if found[1] == 'complete' or found[1] == 'failed' then
@@ -11,8 +26,10 @@ if kind == 'stop' and found[3] then return {'ok', int(signalled)} end
 if prompt ~= '' and redis.call('HEXISTS', TASK, 'p:' .. prompt) == 1 then return {'answered'} end
 local limit = tonumber(ARGV[7])
 if kind == 'input' and tonumber(found[5] or '0') >= limit then return {'many'} end
+local own = giver()
+if found[7] and found[7] ~= own then signalled = signalled + LEAP end
 signalled = signalled + 1
-redis.call('HSET', TASK, 'signalled', int(signalled))
+redis.call('HSET', TASK, 'signalled', int(signalled), 'giver', own)
 redis.call('XADD', SIGNALS, int(signalled) .. '-0', 'kind', kind, 'value', ARGV[5] .. ARGV[4], 'prompt', prompt)
 if kind == 'stop' then redis.call('HSET', TASK, 'stopped', '1') end
 if kind == 'input' then redis.call('HINCRBY', TASK, 'waiting', 1) end
