@@ -283,7 +283,7 @@ class Connection:
                 frame = await self.channel.receive()
                 message = self.tap.read(frame)
                 if self.side == "server" and message is not None:
-                    self.pending.see(message, len(frame))
+                    self.pending.see(message, frame)
             except FrameError as exc:
                 if (answer := await self._refuse(exc)) is not None:
                     return SessionMessage(answer)

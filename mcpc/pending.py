@@ -12,12 +12,28 @@ from mcpc.errors import FrameError
 from mcpc.wire.message import id_of, is_request, method_of, params_of
 from mcpc.wire.standard import CANCELLED_METHOD, REQUEST_ID
 
-__all__ = ["DEFAULT_MAX_REQUESTS", "DEFAULT_MAX_REQUEST_BYTES", "PendingRequests"]
+__all__ = ["DEFAULT_MAX_REQUESTS", "DEFAULT_MAX_REQUEST_BYTES", "REQUEST_OVERHEAD", "PendingRequests", "weight"]
 
 DEFAULT_MAX_REQUESTS = 4000
 """Requests of one peer that may wait for their answers. A bridge may carry those of many clients."""
-DEFAULT_MAX_REQUEST_BYTES = 64 * 1024 * 1024
-"""Bytes of them, unless there is only one."""
+DEFAULT_MAX_REQUEST_BYTES = 128 * 1024 * 1024
+"""Bytes that they take (see `weight`), unless there is only one."""
+REQUEST_OVERHEAD = 25 * 1024
+"""Bytes that a request takes beside what it says, for as long as it waits: its task, what the SDK makes of it."""
+CONTAINER_BYTES = 160
+"""Bytes of a list or an object once it is decoded: an object of one member takes 184, an empty list 56."""
+ITEM_BYTES = 48
+"""Bytes of an item or a member: its place, and a number or a short text."""
+
+
+def weight(text: bytes) -> int:
+    """Bytes that a request takes while it waits, about: a text of many small objects takes thirty times its size.
+
+    Args:
+        text: The request, as JSON. What merely looks like a bracket or a comma in a string counts, too.
+    """
+    containers = text.count(b"{") + text.count(b"[")
+    return REQUEST_OVERHEAD + len(text) + containers * CONTAINER_BYTES + text.count(b",") * ITEM_BYTES
 
 
 class PendingRequests:
@@ -25,12 +41,12 @@ class PendingRequests:
 
     Args:
         max_requests: How many may wait.
-        max_bytes: How many bytes of them may wait; a single larger one still may.
+        max_bytes: How many bytes they may take; a single larger one still may.
     """
 
     def __init__(self, max_requests: int = DEFAULT_MAX_REQUESTS, max_bytes: int = DEFAULT_MAX_REQUEST_BYTES) -> None:
         self.size: int = 0
-        """Bytes of those that wait."""
+        """Bytes that those take that wait."""
         self.refused: int = 0
         """How many were refused."""
         self._max_requests = max_requests
@@ -42,21 +58,25 @@ class PendingRequests:
         """How many wait."""
         return len(self._sizes)
 
-    def see(self, message: Mapping[str, Any], size: int) -> None:
-        """A message has come, decoded, of so many bytes: a request waits from now on, a cancelled one no more.
+    def see(self, message: Mapping[str, Any], text: bytes) -> None:
+        """A message has come: a request waits from now on, a cancelled one no more.
+
+        Args:
+            message: The message, decoded.
+            text: The same, as it came.
 
         Raises:
             FrameError: one of its id waits already, or as many wait as may. It is not to be passed on.
         """
         if is_request(message):
-            self.add(id_of(message), size)
+            self.add(id_of(message), weight(text))
         elif method_of(message) == CANCELLED_METHOD:
             cancelled: Any = params_of(message).get(REQUEST_ID)
             if isinstance(cancelled, str | int):
                 self.discard(cancelled)  # it will not be answered
 
     def add(self, request_id: RequestId, size: int) -> None:
-        """A request has come.
+        """A request has come, which takes so many bytes.
 
         Raises:
             FrameError: see `see`.

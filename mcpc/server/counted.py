@@ -10,9 +10,10 @@ import anyio
 from mcp.shared.message import SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
-from mcpc.errors import FrameError
+from mcpc.errors import FrameError, MessageError
 from mcpc.pending import PendingRequests
 from mcpc.taps import StreamWrapper
+from mcpc.wire.jsontext import encode_json
 from mcpc.wire.message import from_sdk
 
 __all__ = ["CountedReader", "CountedWriter"]
@@ -51,7 +52,7 @@ class CountedReader(StreamWrapper):
         message: Any = getattr(item, "message", None)
         try:
             if isinstance(message, JSONRPCRequest | JSONRPCNotification):
-                self._pending.see(from_sdk(message), _size(item))
+                self._pending.see(from_sdk(message), _text(message))
         except FrameError as exc:
             return exc
         return None
@@ -83,8 +84,9 @@ class CountedWriter(StreamWrapper):
                 self._pending.answered(message.id)
 
 
-def _size(item: Any) -> int:
-    """Bytes of the request that brought a message, as far as HTTP says it."""
-    request: Any = getattr(getattr(item, "metadata", None), "request_context", None)
-    length: Any = getattr(request, "headers", {}).get("content-length", "0")
-    return int(length) if str(length).isdecimal() else 0
+def _text(message: JSONRPCRequest | JSONRPCNotification) -> bytes:
+    """A message as JSON, as far as it is sound: what it takes is told by that."""
+    try:
+        return encode_json(message.params)
+    except MessageError:
+        return b""

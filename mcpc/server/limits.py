@@ -49,7 +49,8 @@ class Limits:
     max_requests: int = DEFAULT_MAX_REQUESTS
     """Requests of one connection that wait for their answers; over it a request is answered with an error."""
     max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES
-    """Bytes of requests of one connection that wait for their answers."""
+    """Bytes that requests of one connection take while they wait for their answers: 25 KiB each beside what they say,
+    and more than its text for what has many small parts."""
     max_prompts: int = 100
     """Prompts of one task that may be open at once."""
     max_rounds: int = 10

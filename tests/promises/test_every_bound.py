@@ -14,6 +14,7 @@ import pytest
 from mcp.server import MCPServer
 
 import mcpc
+from mcpc.pending import weight
 from mcpc.wire.callbacks import encode_message
 from mcpc.wire.jsontext import MAX_CONTAINERS
 from replicas_kit import until
@@ -236,12 +237,13 @@ def call(request_id: int, tool: str, arguments: str = "{}") -> bytes:
 
 @pytest.mark.parametrize("over", [0, 1])
 async def test_requests_that_are_open_on_a_connection_share_their_bytes_to_the_last(over: int) -> None:
-    first, second = call(1, "hold"), call(2, "hold")
-    server = Server(max_request_bytes=len(first) + len(second) - over)
+    first, second = call(1, "hold"), call(2, "hold", '{"rows": [[], {"a": 1}]}')
+    limit_of_both = weight(first) + weight(second) - over
+    server = Server(max_request_bytes=limit_of_both)
     go, came = anyio.Event(), [anyio.Event(), anyio.Event()]
 
     @server.server.tool()
-    async def hold() -> str:  # pyright: ignore[reportUnusedFunction]
+    async def hold(rows: list[Any] | None = None) -> str:  # pyright: ignore[reportUnusedFunction]
         next(each for each in came if not each.is_set()).set()
         await go.wait()
         return "held"
@@ -253,7 +255,7 @@ async def test_requests_that_are_open_on_a_connection_share_their_bytes_to_the_l
             await send(second)
             if over:
                 refused = await answer()
-                limit = {"reason": "limit", "limit": "max_request_bytes", "value": len(first) + len(second) - 1}
+                limit = {"reason": "limit", "limit": "max_request_bytes", "value": limit_of_both}
                 assert (refused["id"], refused["error"]["data"]) == (2, limit)
             else:
                 await came[1].wait()

@@ -208,7 +208,7 @@ class MessageCheck:
                     return  # the client left in the middle of its message: nobody is there to answer
                 message = decode_frame(body)
                 self._check_headers(scope, message)
-                answered = waiting.enter_context(self._sessions.request(_session(scope), message, len(body)))
+                answered = waiting.enter_context(self._sessions.request(_session(scope), message, body))
             except FrameTooLarge as exc:
                 await refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(exc))
             except FrameError as exc:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mcpc.pending import PendingRequests
+from mcpc.pending import PendingRequests, weight
 from mcpc.wire.message import id_of, is_request
 
 __all__ = ["SessionRequests"]
@@ -26,7 +26,7 @@ class SessionRequests:
         self._sessions: dict[str, PendingRequests] = {}
 
     @contextmanager
-    def request(self, session: str | None, message: Mapping[str, Any], size: int) -> Generator[Callable[[], None]]:
+    def request(self, session: str | None, message: Mapping[str, Any], text: bytes) -> Generator[Callable[[], None]]:
         """Count a request until it is answered, of which the caller tells by what is yielded, or the context ends.
 
         Other messages pass.
@@ -39,7 +39,7 @@ class SessionRequests:
             return
         pending = self._sessions.setdefault(session, self._make())
         waiting = [id_of(message)]
-        pending.add(waiting[0], size)
+        pending.add(waiting[0], weight(text))
 
         def answered() -> None:
             if waiting:
