@@ -15,6 +15,7 @@ from mcpc.bridge.pipe import Pipe
 from mcpc.bridge.proxy import ProxyServer
 from mcpc.bridge.sharing import SharedClient
 from mcpc.framing import Connection
+from mcpc.groups import errors_told
 from mcpc.logs import logger_of
 from mcpc.transport import URI, FrameChannel, Listener, Peer, until_finished
 from mcpc.uri import listen_at
@@ -57,14 +58,15 @@ class BridgeEndpoint:
         await self._serve(StreamLink(read, write))
 
     async def _serve(self, client: Link) -> None:
-        try:
+        with errors_told(_failed):  # one connection's trouble is its own: the listener goes on
             if self._shared:
                 await SharedClient(client, self._keeper).run()
             else:
                 await Pipe(client, self._target).run()
-        except Exception:
-            # One connection's trouble is its own: the listener goes on.
-            logger.exception("a bridged connection ended with an error")
+
+
+def _failed(error: Exception) -> None:
+    logger.error("a bridged connection ended with an error", exc_info=error)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 from mcpc.bridge.links import Link, Parcel, Target
 from mcpc.bridge.pipe import GONE, UNREACHABLE
 from mcpc.errors import ConnectionLost, FrameError, MCPCError, TransportError
+from mcpc.groups import errors_told
 from mcpc.logs import logger_of
 from mcpc.wire.message import Message
 
@@ -43,21 +44,23 @@ class Upstream:
 
     async def run(self) -> None:
         """Dial, and read until the server is gone or `close` is called. Raises nothing that the peers caused."""
-        failure = ConnectionLost(GONE)
         try:
-            with self._scope:
+            with errors_told(self._failed), self._scope:
                 async with self._target.open() as link, anyio.create_task_group() as tasks:
                     self._link, self.tasks = link, tasks
                     self._settled.set()
                     await self._read(link)
                     tasks.cancel_scope.cancel()
-        except MCPCError as exc:
-            failure = ConnectionLost(UNREACHABLE) if self._link is None else failure
-            logger.warning("a bridged connection to %s failed: %s", self._target.uri, exc)
         finally:
-            self._failure = failure
+            self._failure = ConnectionLost(GONE if self._link is not None or self._scope.cancel_called else UNREACHABLE)
             self._settled.set()
-            self.on_end(str(failure))
+            self.on_end(str(self._failure))
+
+    def _failed(self, error: Exception) -> None:
+        is_ours = not isinstance(error, MCPCError)
+        logger.warning(
+            "a bridged connection to %s failed: %s", self._target.uri, error, exc_info=error if is_ours else None
+        )
 
     async def _read(self, link: Link) -> None:
         while True:

@@ -90,7 +90,9 @@ class Background:
                     await anyio.sleep_forever()
         except BaseException as exc:  # a task of the event loop itself must not raise
             self._failure = exc
-            if begun.is_set() and isinstance(exc, Exception):
+            if scope.cancel_called:  # a connection that is let go of may fail at that, and nobody needs it any more
+                logger.debug("a client's connection failed while it was left", exc_info=exc)
+            elif begun.is_set() and isinstance(exc, Exception):
                 logger.error("the background of a client ended with an error", exc_info=exc)
                 self._on_crash()
         finally:

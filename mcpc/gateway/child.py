@@ -23,6 +23,7 @@ from mcpc.gateway.catalogue import Catalogue, Kind, Listed
 from mcpc.gateway.changes import ListChanges
 from mcpc.gateway.shared import SharedClient
 from mcpc.gateway.status import ServerState, ServerStatus
+from mcpc.groups import errors_told
 from mcpc.logs import logger_of
 from mcpc.messages import LOG_EVENT, MCPCMessage
 from mcpc.wire.jsontext import as_object
@@ -144,18 +145,20 @@ class Child:
         )
         client.add_event_listener(self._take, type="server_event")
         try:
-            async with anyio.create_task_group() as self._tasks, client:
-                self._client = client
-                await self._up(client)
-                await self._over.wait()
-                self._tasks.cancel_scope.cancel()
-        except Exception as exc:
-            if isinstance(cause := unwrapped(exc), ConfigError | URIError):
-                raise cause from exc
-            self._becomes("down", str(cause) or type(cause).__name__)
+            with errors_told(self._failed):
+                async with anyio.create_task_group() as self._tasks, client:
+                    self._client = client
+                    await self._up(client)
+                    await self._over.wait()
+                    self._tasks.cancel_scope.cancel()
         finally:
             self._client, self._tasks = None, None
             self._settled.set()
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(cause := unwrapped(error), ConfigError | URIError):
+            raise cause from error
+        self._becomes("down", str(cause) or type(cause).__name__)
 
     async def _up(self, client: Client) -> None:
         self._ups += 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from mcpc.errors import MCPCError
+from mcpc.groups import errors_told
 from mcpc.logs import logger_of
 
 if TYPE_CHECKING:
@@ -103,8 +104,10 @@ class Keeper:
 async def _for_ever(chore: Chore) -> None:
     """Do a chore; what it fails with ends neither the others nor the store."""
     while True:
-        try:
+        with errors_told(_failed):
             await chore()
-        except Exception:
-            logger.exception("work on the store failed; it is begun again")
         await anyio.sleep(PAUSE)
+
+
+def _failed(error: Exception) -> None:
+    logger.error("work on the store failed; it is begun again", exc_info=error)

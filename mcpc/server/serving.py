@@ -100,10 +100,13 @@ class ServerEndpoint:
             logger.exception("a connection ended with an error")
         except BaseExceptionGroup as exc:
             # asyncio closes a handler that waits for a thread which raised GeneratorExit, where it runs in no task of
-            # its own: nobody can answer in its place, and the SDK's task group ends.
-            if exc.split((Exception, GeneratorExit))[1] is not None:
-                raise
-            logger.exception("a connection ended with an error")
+            # its own: nobody can answer in its place, and the SDK's task group ends. And on trio what fails may come
+            # beside the cancellation of all connections, which goes on alone.
+            failures, rest = exc.split((Exception, GeneratorExit))
+            if failures is not None:
+                logger.error("a connection ended with an error", exc_info=failures)
+            if rest is not None:
+                raise rest from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from websockets.protocol import OPEN, Protocol, Side
 from websockets.uri import WebSocketURI
 
 from mcpc.errors import ListenFailed, URIError
+from mcpc.groups import errors_told
 from mcpc.logs import logger_of
 from mcpc.transport import URI, Endpoint, Peer
 from mcpc_transports.accepting import accept_forever
@@ -169,13 +170,15 @@ class _Serving:
 
     async def _serve(self, stream: SocketBytes, address: str) -> None:
         try:
-            opened = await self._open(stream, address)
-            if opened is not None:
-                await self._serve_channel(*opened)
-        except Exception:
-            logger.exception("%s: serving a connection failed", self.uri)
+            with errors_told(self._failed):
+                opened = await self._open(stream, address)
+                if opened is not None:
+                    await self._serve_channel(*opened)
         finally:
             await _drop(stream)
+
+    def _failed(self, error: Exception) -> None:
+        logger.error("%s: serving a connection failed", self.uri, exc_info=error)
 
     async def _open(self, stream: SocketBytes, address: str) -> tuple[WebSocketChannel, Peer] | None:
         """The handshakes. None where they fail: that is the client's business, and worth a debug message only."""
