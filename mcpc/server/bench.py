@@ -27,7 +27,7 @@ __all__ = ["Bench"]
 RESTARTED = "restarted"
 """The server event that tells of a task that runs again."""
 
-OnEnd = Callable[[Execution, tuple[Hashable, ...]], None]
+OnEnd = Callable[[tuple[Hashable, ...], Execution], None]
 
 
 class Bench:
@@ -106,7 +106,7 @@ class Bench:
     def _ended(self, execution: Execution, holders: tuple[Hashable, ...]) -> None:
         if isinstance(execution, StoredExecution):
             self._endings.note(execution)
-        self._on_end(execution, holders)
+        self._on_end(holders, execution)
 
     async def take_up(self, claim: Claim, stored: StoredTask, *, is_restart: bool = True) -> StoredExecution:
         """What runs a task that was claimed: one that waited for this, or that another process has begun before.

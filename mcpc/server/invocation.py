@@ -67,8 +67,11 @@ class Invocation:
     async def run(self, proceed: Callable[[], Awaitable[HandlerResult]]) -> None:
         """Let the server handle the call. Raises nothing but cancellation."""
         try:
-            with self.scope:
-                await self._proceed(proceed)
+            with self.scope, left_alone_if_stubborn("a background tool"):
+                try:
+                    self._result = await proceed()  # by no function of its own, whose frame a running task would hold
+                except BaseException as exc:  # of a middleware, say, or of what was injected
+                    await self._failed(exc)
             if self.running is not None:
                 await self._conclude(self.running)
         except GeneratorExit as exc:  # raised in a thread that the call waited for: nothing may be waited for now
@@ -83,16 +86,12 @@ class Invocation:
                 tell()
             self._forget()
 
-    async def _proceed(self, proceed: Callable[[], Awaitable[HandlerResult]]) -> None:
-        with left_alone_if_stubborn("a background tool"):
-            try:
-                self._result = await proceed()
-            except BaseException as exc:  # of a middleware, say, or of what was injected
-                if isinstance(exc, GeneratorExit) and is_closed():
-                    raise
-                if holds_cancellation(exc):
-                    await checkpoint_if_cancelled()  # raises where it is we who are cancelled; else it was a stray one
-                self._error = exc
+    async def _failed(self, exc: BaseException) -> None:
+        if isinstance(exc, GeneratorExit) and is_closed():
+            raise exc
+        if holds_cancellation(exc):
+            await checkpoint_if_cancelled()  # raises where it is we who are cancelled; else it was a stray one
+        self._error = exc
 
     def _closed(self, exc: GeneratorExit) -> None:
         if is_closed():

@@ -191,6 +191,10 @@ class JournalTable:
         own = [journal for journal in idle if self._holders[journal.key] == holders]
         return own or (idle if len(self._journals) >= self._limits.max_channels else [])
 
+    def kept_until(self) -> float:
+        """When a terminal message that is sent now may be forgotten."""
+        return self._clock() + self._limits.task_ttl
+
     def absent(self, longer_than: float) -> list[Journal]:
         """Those that tasks run for, and that nobody has listened to or asked about for so many seconds."""
         now = self._clock()

@@ -94,7 +94,7 @@ def _without_call(
     tool: BackgroundTool, *, structured: bool | None
 ) -> Callable[[Execution, dict[str, Any]], Awaitable[Any]]:
     """The tool where no call is open, after a restart say: its arguments are read, and its answer made, as in one."""
-    metadata = func_metadata(_function(tool, tool.call), structured_output=structured)
+    metadata = func_metadata(_function(tool), structured_output=structured)
 
     async def work(running: Execution, kept: dict[str, Any]) -> Any:
         value = await tool.work(running, metadata.validate_arguments(kept))
@@ -166,7 +166,7 @@ def _add(tool: BackgroundTool, options: dict[str, Any], *, is_handed: bool) -> N
     server = tool.binding.server
     description = tool.signature.description
     if isinstance(server, MCPServer):
-        function = _function(tool, _errors_as_results(tool))
+        function = _function(tool, errors_as_results=True)
         cast("MCPServer[Any]", server).add_tool(
             function, tool.name, description=description, structured_output=False if is_handed else None, **options
         )
@@ -176,31 +176,29 @@ def _add(tool: BackgroundTool, options: dict[str, Any], *, is_handed: bool) -> N
         if is_handed:
             options = {"output_schema": None, **options}
         # What FastMCP has opened for the call must see an error as one: a transaction, say.
-        server.tool(name=tool.name, description=description, **options)(_function(tool, tool.call))
+        server.tool(name=tool.name, description=description, **options)(_function(tool))
 
 
-Handler = Callable[[dict[str, Any]], Awaitable[Any]]
+Function = Callable[..., Awaitable[Any]]
 
 
-def _errors_as_results(tool: BackgroundTool) -> Handler:
-    """A call whose errors are results: the SDK would hide what they say, and log each with its traceback."""
+def _error_as_result(exc: Exception) -> CallToolResult:
+    """An error of a call as its result: the SDK would hide what it says, and log it with its traceback."""
+    return error_result(f"{type(exc).__name__}: {exc}")
 
-    async def call(arguments: dict[str, Any]) -> Any:
+
+def _function(tool: BackgroundTool, *, errors_as_results: bool = False) -> Function:
+    """The tool's function as a server sees it: the worker's parameters, without the task."""
+
+    async def call(**arguments: Any) -> Any:
         try:
             return await tool.call(arguments)
         except MCPError:
             raise
         except Exception as exc:
-            return error_result(f"{type(exc).__name__}: {exc}")
-
-    return call
-
-
-def _function(tool: BackgroundTool, handler: Handler) -> Callable[..., Awaitable[Any]]:
-    """The tool's function as a server sees it: the worker's parameters, without the task."""
-
-    async def call(**arguments: Any) -> Any:
-        return await handler(arguments)
+            if not errors_as_results:
+                raise
+            return _error_as_result(exc)
 
     parameters = tool.signature.parameters
     call.__name__ = call.__qualname__ = tool.name
@@ -220,7 +218,7 @@ class _LowlevelTools:
     """Background tools of a lowlevel `Server`: its list and call handlers, wrapped."""
 
     def __init__(self, server: Server[Any]) -> None:
-        self._tools: dict[str, tuple[Handler, FuncMetadata, Tool]] = {}
+        self._tools: dict[str, tuple[Function, FuncMetadata, Tool]] = {}
         self._list = server.get_request_handler(LIST_TOOLS_METHOD)
         self._call = server.get_request_handler(CALL_TOOL_METHOD)
         server.add_request_handler(LIST_TOOLS_METHOD, PaginatedRequestParams, self._on_list)
@@ -228,18 +226,16 @@ class _LowlevelTools:
 
     def add(self, tool: BackgroundTool, options: dict[str, Any], *, structured: bool | None) -> None:
         """Add a background tool."""
-        metadata = func_metadata(_function(tool, tool.call), structured_output=structured)
+        function = _function(tool, errors_as_results=True)
+        metadata = func_metadata(function, structured_output=structured)
         listed = _listed(tool.name, tool.signature.description, metadata, **options)
-        self._tools[tool.name] = (_errors_as_results(tool), metadata, listed)
+        self._tools[tool.name] = (function, metadata, listed)
 
-    def add_function(self, name: str, function: Callable[..., Awaitable[Any]]) -> None:
+    def add_function(self, name: str, function: Function) -> None:
         """Add an ordinary tool."""
         metadata = func_metadata(function)
 
-        async def call(arguments: dict[str, Any]) -> Any:
-            return await function(**arguments)
-
-        self._tools[name] = (call, metadata, _listed(name, inspect.getdoc(function) or "", metadata))
+        self._tools[name] = (function, metadata, _listed(name, inspect.getdoc(function) or "", metadata))
 
     async def _on_list(self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams) -> ListToolsResult:
         """The server's own tools, page by page; ours with the last page."""
@@ -253,12 +249,12 @@ class _LowlevelTools:
     async def _on_call(self, ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> HandlerResult:
         found = self._tools.get(params.name)
         if found is not None:
-            handler, metadata, _ = found
+            function, metadata, _ = found
             try:
                 arguments = metadata.validate_arguments(params.arguments or {})
             except ValidationError as exc:
                 return error_result(f"{params.name}: {exc}")
-            value = await handler(arguments)
+            value = await function(**arguments)
             try:
                 return metadata.convert_result(value)
             except ValueError as exc:

@@ -269,8 +269,8 @@ class StoredWorkshop(Workshop):
         state.arguments = terms.arguments
         return self.bench.make(state, journal, holders)
 
-    def _ended(self, execution: Execution, holders: tuple[Hashable, ...]) -> None:
-        super()._ended(execution, holders)
+    def _ended(self, holders: tuple[Hashable, ...], execution: Execution) -> None:
+        super()._ended(holders, execution)
         if isinstance(execution, StoredExecution) and execution.lost:
             self.registry.forget(execution.state)
         if self.duties.slots:

@@ -5,8 +5,8 @@ turning, at the cost of a whole processor. (trio cancels only who waits anew.) K
 """
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -22,8 +22,7 @@ MANY = 20
 """Cancellations between two looks that are more than good work ever sees: it is cancelled once, or a few times."""
 
 
-@contextmanager
-def left_alone_if_stubborn(what: str) -> Generator[None]:
+def left_alone_if_stubborn(what: str) -> AbstractContextManager[None]:
     """Run work that may be cancelled from outside; one that swallows every cancellation is not cancelled further.
 
     Args:
@@ -32,30 +31,32 @@ def left_alone_if_stubborn(what: str) -> Generator[None]:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # trio
-        yield
-        return
+        return nullcontext()
     watch = _watches.get(loop)
     if watch is None:
         watch = _watches[loop] = _Watch(loop)
-    with anyio.CancelScope() as scope:
-        work = _Work(what, scope)
-        watch.add(work)
-        try:
-            yield
-        finally:
-            watch.work.discard(work)
+    return _Work(what, watch)
 
 
 class _Work:
-    """What one task does at the moment."""
+    """What one task does at the moment. No generator: each running task has one, and its frame takes half a KiB."""
 
-    __slots__ = ("_cancelled", "_task", "scope", "what")
+    __slots__ = ("_cancelled", "_task", "_watch", "scope", "what")
 
-    def __init__(self, what: str, scope: anyio.CancelScope) -> None:
+    def __init__(self, what: str, watch: "_Watch") -> None:
         self.what = what
-        self.scope = scope
+        self.scope: anyio.CancelScope = anyio.CancelScope()
+        self._watch = watch
         self._task = asyncio.current_task()
         self._cancelled = 0
+
+    def __enter__(self) -> None:
+        self.scope.__enter__()
+        self._watch.add(self)
+
+    def __exit__(self, *raised: Any) -> None:
+        self._watch.work.discard(self)
+        self.scope.__exit__(*raised)  # it swallows nothing, as nobody cancels it
 
     def is_stubborn(self) -> bool:
         """Whether it has been cancelled over and over since the last look."""

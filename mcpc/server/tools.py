@@ -52,8 +52,10 @@ class BackgroundTool:
         self.run: RunsWhere = "here"
         """Where its tasks run."""
 
-    async def call(self, arguments: dict[str, Any]) -> Any:
+    def call(self, arguments: dict[str, Any]) -> Awaitable[Any]:
         """Run the worker as a task, and return what it returns: the server makes the result of it.
+
+        To be awaited at once. No coroutine of its own, which a running task would hold.
 
         Raises:
             MCPCError: no task could be entered.
@@ -63,8 +65,8 @@ class BackgroundTool:
         work = partial(run_worker, self.signature, arguments, self.binding.workshop.threads)
         worker = work if self.run == "here" else partial(relay.relay, self.binding.workshop, self._terms(arguments))
         if call is None or call.entrance is None or call.entrance.running is not None:
-            return await self._run_alone(worker)
-        return await call.entrance.work(self.name, worker, self._terms(arguments))
+            return self._run_alone(worker)
+        return call.entrance.work(self.name, worker, self._terms(arguments))
 
     async def _run_alone(self, worker: Callable[[Execution], Awaitable[Any]]) -> Any:
         """For a tool that another one calls, or a server that knows nothing of us: nobody follows the task."""

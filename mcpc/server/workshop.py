@@ -7,6 +7,7 @@ workshop open.
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -213,9 +214,9 @@ class Workshop:
         if outlet is None:
             assert journal is not None
             state.session_id = journal.name_session(session_id)
-            outlet = JournalOutlet(journal, lambda: self.clock.steady() + self.limits.task_ttl)
+            outlet = JournalOutlet(journal, self.journals.kept_until)
         return self.enter_execution(
-            Execution(state, self.registry, outlet, self.limits, lambda ended: self._ended(ended, holders)), holders
+            Execution(state, self.registry, outlet, self.limits, partial(self._ended, holders)), holders
         )
 
     def check_room(self, journal: Journal | None, *, alone: bool = False) -> None:
@@ -251,7 +252,7 @@ class Workshop:
         self._telemetry.began(execution.state)
         return execution
 
-    def _ended(self, execution: Execution, holders: tuple[Hashable, ...]) -> None:
+    def _ended(self, holders: tuple[Hashable, ...], execution: Execution) -> None:
         del self._executions[execution.state.task_id]
         self._telemetry.ended(execution.state)
         self.presence.forget(execution.state.task_id)

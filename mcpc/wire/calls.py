@@ -14,7 +14,10 @@ from mcpc.wire.originals import METADATA_ARGUMENT, PARAMETERS_ARGUMENT
 __all__ = ["CallMetadata", "call_meta", "read_call", "without_elicitation"]
 
 
-@dataclass(frozen=True)
+_NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class CallMetadata:
     """What a `tools/call` says of its session and task, whichever form it came in."""
 
@@ -25,7 +28,7 @@ class CallMetadata:
     """`meta` (ours), `0.2.6`, `0.2.1`, or `none`: an ordinary call."""
     key: str | None = None
     """Names the start: the same key on the same channel is the same task."""
-    answers: frozenset[str] = frozenset()
+    answers: frozenset[str] = _NONE
     """The methods of the standard's requests that the client answers where they come as questions of its task."""
 
 
@@ -71,7 +74,7 @@ def _read(members: dict[str, Any], form: str, session: str, task: str, channel: 
     key = text(KEY_META) if form == "meta" else None
     listed: Any = members.get(ANSWERS_META)
     methods = cast("list[Any]", listed) if isinstance(listed, list) else []
-    answers = frozenset(method for method in methods if isinstance(method, str))
+    answers = frozenset(method for method in methods if isinstance(method, str)) or _NONE  # kept as long as the task
     return CallMetadata(text(session) or "default", text(task), text(channel), form, key, answers)
 
 
