@@ -278,7 +278,7 @@ class Change:
     subject: str = ""
     """The channel, or the task's id."""
     last: int = field(default=0, compare=False)
-    """The number of the channel's newest message; 0 where the bell does not tell."""
+    """The number of the channel's newest message, or of the one that a task said; 0 where the bell does not tell."""
     messages: Sequence[bytes] = field(default=(), compare=False)
     """The messages up to `last`, as many as the bell has brought: they need not be read."""
 

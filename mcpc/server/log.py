@@ -39,7 +39,7 @@ class Log:
         self._store = store
         self._dirty: dict[Line, None] = {}
         self._came = anyio.Event()
-        self._writing = anyio.Lock()
+        self._writing = anyio.Lock(fast_acquire=True)
 
     def note(self, line: Line) -> None:
         """A line has something to take."""

@@ -213,7 +213,8 @@ class StoredWorkshop(Workshop):
             self.shelf.hear(change)
         elif change.kind == "task":
             self.following.changed(change.subject)
-            self.look_for_work()
+            if not change.last:  # what says something is at work
+                self.look_for_work()
         elif change.kind == "look":
             await self._look()
         elif (running := self._stored(change.subject)) is not None:

@@ -5,7 +5,6 @@ truth is what the store says when it is read.
 """
 
 import logging
-import math
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -45,7 +44,7 @@ class Bells:
     def __init__(self, engine: Engine, keys: Keys, poll: float) -> None:
         self._engine = engine
         self._keys = keys
-        self.poll = poll
+        self._poll = poll
         self._waiting: dict[Change, Change] = {}
         """By kind and subject, which is what changes are compared by."""
         self._size = 0
@@ -62,8 +61,14 @@ class Bells:
             self._new.append(name)
             self._wanted.set()
 
-    async def run(self) -> None:
-        """Keep the subscription up, until cancelled."""
+    async def look_for_ever(self) -> None:
+        """Say `look` now and then, whatever is heard."""
+        while True:
+            await anyio.sleep(self._poll)
+            self._wake_with(Change("look"))
+
+    async def listen_for_ever(self) -> None:
+        """Keep the subscription up."""
         while True:
             try:
                 await self._subscription()
@@ -100,6 +105,9 @@ class Bells:
         if self._size + _size(change) > MAX_BYTES:
             change = replace(change, messages=())
         self._size += _size(change)
+        self._wake_with(change)
+
+    def _wake_with(self, change: Change) -> None:
         self._waiting[change] = change
         self._came.set()
 
@@ -107,14 +115,11 @@ class Bells:
         """See `Store.changes`."""
         return _Changes(self)
 
-    async def next(self, look_at: float) -> Change | None:
-        """The bell that has waited longest; None if there is none by `look_at`, on the loop's clock."""
+    async def next(self) -> Change:
+        """The bell that has waited longest."""
         while not self._waiting:
             self._came = anyio.Event()
-            with anyio.move_on_after(look_at - anyio.current_time()):
-                await self._came.wait()
-                continue
-            return None
+            await self._came.wait()
         change = self._waiting.pop(next(iter(self._waiting)))
         self._size -= _size(change)
         return change
@@ -125,18 +130,16 @@ class _Changes:
 
     def __init__(self, bells: Bells) -> None:
         self._bells = bells
-        self._look_at = -math.inf
+        self._looked = False
 
     def __aiter__(self) -> AsyncIterator[Change]:
         return self
 
     async def __anext__(self) -> Change:
-        now = anyio.current_time()
-        change = None if now >= self._look_at else await self._bells.next(self._look_at)
-        if change is None:
-            self._look_at = anyio.current_time() + self._bells.poll
+        if not self._looked:
+            self._looked = True
             return Change("look")
-        return change
+        return await self._bells.next()
 
 
 def _changes(data: bytes | None) -> list[Change]:
@@ -164,7 +167,7 @@ def _read(data: bytes) -> list[Change]:
     task_id, messages = rest[: int(size)].decode(), rest[int(size) :]
     changes = [Change("channel", channel, int(last), messages.split(b"\n") if messages else ())]
     if task_id:
-        changes.append(Change("task", task_id))
+        changes.append(Change("task", task_id, int(last)))
     return changes
 
 

@@ -89,7 +89,8 @@ class RedisStores:
             bells = Bells(engine, keys, poll)
             store = RedisStore(engine, keys, limits, bells, wait)
             group = await anyio.create_task_group().__aenter__()
-            group.start_soon(bells.run)
+            group.start_soon(bells.listen_for_ever)
+            group.start_soon(bells.look_for_ever)
             try:
                 yield store
             finally:
