@@ -74,7 +74,7 @@ class Questions:
     async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         """Answer one question. Where nobody can, it is declined."""
         request = elicitation(params.model_dump(by_alias=True, mode="json", exclude_none=True))
-        call = self._asker(context.session)
+        call = self._asker_on(context.session)
         if call is not None and (answer := await self._by_handle(call, request, context, params)) is not None:
             return answer
         if self._router.answering.handlers:
@@ -88,7 +88,7 @@ class Questions:
         """The response to a request of the client's program, given by whoever holds the handle of the call that it
         belongs to; None where that cannot be told, or there is no room for it.
         """
-        call = self._asker(context.session)
+        call = self._asker_on(context.session)
         if call is None:
             return None
         call.goes_on()
@@ -97,10 +97,17 @@ class Questions:
         with self._shown(call, request_prompt(key, request), asked) as shown:
             return await asked.answer() if shown else None
 
-    def _asker(self, session: ClientSession) -> StartedCall | None:
-        """The call that a question belongs to, where that can be told and a handle follows it."""
+    def _asker_on(self, session: ClientSession) -> StartedCall | None:
+        return self.asker(alone=session.protocol_version not in MODERN_PROTOCOL_VERSIONS)
+
+    def asker(self, *, alone: bool) -> StartedCall | None:
+        """The call that what a server says belongs to, where that can be told and a handle follows it.
+
+        Args:
+            alone: Whether it belongs to the only call that is open, where nothing else tells.
+        """
         call = started_call()
-        if call is None and session.protocol_version not in MODERN_PROTOCOL_VERSIONS and len(self._calls) == 1:
+        if call is None and alone and len(self._calls) == 1:
             call = self._calls[0]
         return call
 

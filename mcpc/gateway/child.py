@@ -6,7 +6,7 @@ Knows nothing of who uses it.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -21,6 +21,7 @@ from mcpc.config import NamedServer
 from mcpc.errors import ConfigError, ConnectionLost, URIError
 from mcpc.gateway.catalogue import Catalogue, Kind, Listed
 from mcpc.gateway.changes import ListChanges
+from mcpc.gateway.logs import Logs
 from mcpc.gateway.shared import SharedClient
 from mcpc.gateway.status import ServerState, ServerStatus
 from mcpc.groups import errors_told
@@ -63,8 +64,8 @@ class Child:
         self.catalogue: Catalogue = Catalogue()
         self.background: set[str] = set()
         """Its tools that have shown to be background tools."""
-        self.log_takers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {}
-        """What takes the log entries of each of its tasks, by the task's id."""
+        self.logs: Logs = Logs()
+        """What the calls log that are open at it."""
         self._server = server
         self._on_event = on_event
         self._changes = ListChanges(self.catalogue, on_change)
@@ -105,6 +106,11 @@ class Child:
         again = "" if self._state in ("up", "unusable") else "; it is being started again"
         return ConnectionLost(f"the server {self.name!r} behind this one {what}{f' ({why})' if why else ''}{again}")
 
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run an async function for as long as its client lives; not at all where there is none."""
+        if self._tasks is not None:
+            self._tasks.start_soon(function)
+
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, as it is listed; None where there is none."""
         return next((tool for tool in self.catalogue.of("tools") if tool.name == name), None)
@@ -136,6 +142,7 @@ class Child:
         self._over = anyio.Event()
         client = SharedClient(
             uri,
+            self.logs.take,
             provider="mcpc-gateway",
             reconnect=Backoff(FIRST, LONGEST),
             reconnect_timeout=GIVE_UP,
@@ -202,6 +209,6 @@ class Child:
 
     async def _take_log(self, entry: Any) -> None:
         told = as_object(entry)
-        taker = self.log_takers.get(str(told.get("task_id")))
-        if taker is not None:
-            await taker(told)
+        log = self.logs.take(str(told.get("task_id")), told)
+        if log is not None:
+            await log.flush()  # as fast as the caller reads, and no faster

@@ -96,8 +96,9 @@ class Gateway:
             return None
         group.cancel_scope.cancel()
         is_error = exc_val is None or isinstance(exc_val, Exception)
-        # An ordinary exception is not shown to the group, which would wrap it.
-        return await group.__aexit__(*((None, None, None) if is_error else (exc_type, exc_val, exc_tb)))
+        # An ordinary exception is not shown to the group, which would wrap it, and does not swallow it either.
+        ended = await group.__aexit__(*((None, None, None) if is_error else (exc_type, exc_val, exc_tb)))
+        return None if is_error else ended
 
     async def _announce(self, message: MCPCMessage) -> None:
         """A server event of one of them, to those of our clients that know its session."""

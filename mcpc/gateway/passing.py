@@ -14,6 +14,7 @@ from mcpc.client.steering import CallSteering
 from mcpc.errors import ConnectionLost, MCPCError, UnknownTask
 from mcpc.gateway.answers import answer_of
 from mcpc.gateway.child import Child
+from mcpc.gateway.logs import CallLog
 from mcpc.gateway.program import CallersProgram
 from mcpc.gateway.relay import Relay, stop_quietly
 from mcpc.messages import MCPCMessage, prompt_of, request_of
@@ -48,6 +49,7 @@ class Passing:
         self._call = call
         self._entrance = entrance
         self._session = session
+        self._logs = CallLog(self._log, child.spawn)
         self._program = CallersProgram(session, call.request_id)
         self._handle: TaskHandle | None = None
         self._asked: MCPCMessage | None = None
@@ -66,10 +68,18 @@ class Passing:
         except Exception as exc:
             return error_result(f"{type(exc).__name__}: {exc}")
         finally:
+            self._logs.close()
             if self._handle is not None:
+                self._child.logs.remove(self._handle.task_id)
                 await stop_quietly(self._handle)
 
     async def _answer(self) -> CallToolResult:
+        try:
+            return await self._outcome()
+        finally:
+            await self._logs.flush()  # before the answer
+
+    async def _outcome(self) -> CallToolResult:
         # Where the start has a key it may be a repetition, which is found out where the task is entered.
         if self._call.key is None and self._tool.name not in self._child.background:
             handle = await self._begin()
@@ -84,10 +94,13 @@ class Passing:
         client = await self._child.client()
         session_id = self._call.metadata.session_id
         try:
-            self._handle = await client.start_task(self._tool.name, self._arguments, session_id=session_id)
+            with self._child.logs.starting():
+                handle = await client.start_task(self._tool.name, self._arguments, session_id=session_id)
+                self._child.logs.add(handle.task_id, self._logs)
         except ConnectionLost as exc:
             raise self._child.lost("went away under this call") from exc
-        return self._handle
+        self._handle = handle
+        return handle
 
     async def _ordinary(self, handle: TaskHandle) -> CallToolResult | None:
         """The answer of an ordinary tool; None once it asks something."""
@@ -115,8 +128,8 @@ class Passing:
     async def _work(self, running: Execution) -> Any:
         """What the task does whose worker is elsewhere."""
         handle = self._handle or await self._begin()
-        return await Relay(self._child, handle, running, self._log, self._program.respond).run(self._asked)
+        return await Relay(self._child, handle, running, self._program.respond).run(self._asked)
 
     async def _log(self, entry: dict[str, Any]) -> None:
         level, data, logger = entry.get("level", "info"), entry.get("data"), entry.get("logger")
-        await self._session.send_log_message(level, data, logger)
+        await self._session.send_log_message(level, data, logger, self._call.request_id)

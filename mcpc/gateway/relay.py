@@ -27,7 +27,6 @@ __all__ = ["Relay", "stop_quietly"]
 GOODBYE = 2.0
 """Seconds that the other server has to take a stop whose caller has gone."""
 
-Log = Callable[[dict[str, Any]], Awaitable[None]]
 Respond = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -49,15 +48,13 @@ class Relay:
         child: The other server.
         handle: The task there.
         running: The task here.
-        log: Takes its log entries.
         respond: Gives the response of the caller's program to a request.
     """
 
-    def __init__(self, child: Child, handle: TaskHandle, running: Execution, log: Log, respond: Respond) -> None:
+    def __init__(self, child: Child, handle: TaskHandle, running: Execution, respond: Respond) -> None:
         self._child = child
         self._handle = handle
         self._task = Task(running)
-        self._log = log
         self._respond = respond
         self._unasked: PromptError | None = None
         """Why a question could not be put to the caller."""
@@ -74,7 +71,6 @@ class Relay:
             ToldFailure: it has failed.
             ConnectionLost: its server is gone, or no longer knows it.
         """
-        self._child.log_takers[self._handle.task_id] = self._log
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._hand_on_inputs)
@@ -83,7 +79,6 @@ class Relay:
                 group.cancel_scope.cancel()
             return await self._outcome()
         finally:
-            del self._child.log_takers[self._handle.task_id]
             await stop_quietly(self._handle)
 
     async def _follow(self, group: anyio.abc.TaskGroup, first: MCPCMessage | None) -> None:

@@ -5,16 +5,19 @@ or with the call's own stream (Streamable HTTP). On a connection of the older er
 and no other. Elsewhere it is refused: to ask the wrong one is worse. Knows nothing of who the callers are.
 """
 
-from collections.abc import Awaitable
+import contextvars
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mcp.client.session import ClientRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_REQUEST, CreateMessageRequestParams, ErrorData
+from mcp_types import INVALID_REQUEST, CreateMessageRequestParams, ErrorData, JSONRPCNotification
 
 from mcpc.client import Client
+from mcpc.taps import InterceptingReader
+from mcpc.transport import StreamPair
 from mcpc.wire.client_requests import request_from, response_value, roots_request
-from mcpc.wire.standard import ROOTS_METHOD, SAMPLING_METHOD
+from mcpc.wire.standard import LOG_METHOD, ROOTS_METHOD, SAMPLING_METHOD
 
 __all__ = ["SharedClient"]
 
@@ -31,11 +34,19 @@ class SharedClient(Client):
 
     Args:
         uri: Where the server is.
+        on_log: Takes the log entries of calls: the id of the call's handle, and the entry.
         options: What `Client` takes, but for the callbacks by which it is asked.
     """
 
-    def __init__(self, uri: str, **options: Any) -> None:
-        super().__init__(uri, sampling_callback=self._sample, list_roots_callback=self._list_roots, **options)
+    def __init__(self, uri: str, on_log: Callable[[str, dict[str, Any]], object], **options: Any) -> None:
+        super().__init__(
+            uri,
+            sampling_callback=self._sample,
+            list_roots_callback=self._list_roots,
+            log_level="debug",  # each caller is told what it wants to know
+            **options,
+        )
+        self._on_log = on_log
         self._router.answering.program = None
         self._router.answering.left = (SAMPLING_METHOD, ROOTS_METHOD)
         self._questions.unanswered = UNTOLD
@@ -43,6 +54,15 @@ class SharedClient(Client):
     async def during(self, call: Awaitable[Any]) -> Any:
         """Make another call than of a tool: what is asked meanwhile may belong to it, and then to nobody."""
         return await self._questions.during(call)
+
+    def _tap(self, streams: StreamPair) -> StreamPair:
+        read, write = super()._tap(streams)
+        return _LogReader(read, self._take_log), write
+
+    def _take_log(self, entry: dict[str, Any]) -> None:
+        call = self._questions.asker(alone=True)
+        if call is not None:
+            self._on_log(call.handle.task_id, entry)
 
     async def _sample(self, context: ClientRequestContext, params: CreateMessageRequestParams) -> Any:
         return await self._asked(context, request_from(params))
@@ -60,3 +80,22 @@ class SharedClient(Client):
             return exc.error
         except ValueError:
             return ErrorData(code=INVALID_REQUEST, message="the caller has answered with something else")
+
+
+class _LogReader(InterceptingReader):
+    """The read stream, without log entries: they leave it here in their order, before the answer of their call.
+
+    Each is taken in the context of its stream, where the transport has such.
+    """
+
+    def __init__(self, inner: Any, take: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(inner, lambda message, size: None)
+        self._take = take
+
+    def _intercept(self, item: Any) -> bool:
+        message: Any = getattr(item, "message", None)
+        if not isinstance(message, JSONRPCNotification) or message.method != LOG_METHOD:
+            return False
+        context = self.last_context or contextvars.copy_context()
+        context.run(self._take, message.params or {})
+        return True

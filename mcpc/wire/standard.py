@@ -18,6 +18,7 @@ __all__ = [
     "INVALID_STATE",
     "IS_ERROR",
     "LIST_PROMPTS_METHOD",
+    "LOG_METHOD",
     "LIST_RESOURCES_METHOD",
     "LIST_TEMPLATES_METHOD",
     "LIST_TOOLS_METHOD",
@@ -38,6 +39,7 @@ DISCOVER_METHOD = "server/discover"
 INITIALIZED_METHOD = "notifications/initialized"
 CANCELLED_METHOD = "notifications/cancelled"
 PROGRESS_METHOD = "notifications/progress"
+LOG_METHOD = "notifications/message"
 LIST_TOOLS_METHOD = "tools/list"
 CALL_TOOL_METHOD = "tools/call"
 ELICITATION_METHOD = "elicitation/create"

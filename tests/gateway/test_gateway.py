@@ -320,3 +320,9 @@ async def test_the_status_route_answers_503_while_no_server_is_up() -> None:
         ):
             await until(gateway, "broken", "down")
             assert (await http.get(listener.uri.replace("/mcp", "/status"))).status_code == 503
+
+
+async def test_what_goes_wrong_while_a_gateway_is_up_is_raised_as_it_is() -> None:
+    with pytest.raises(KeyError, match="stock"):
+        async with mcpc.Gateway({"mcpServers": {"one": {"url": "memory://nobody-at-all"}}}):
+            raise KeyError("stock")

@@ -11,10 +11,11 @@ import pytest
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
-from mcp_types import METHOD_NOT_FOUND, CreateMessageResult, InputRequiredResult, SamplingMessage, TextContent
+from mcp_types import CreateMessageResult, InputRequiredResult, SamplingMessage, TextContent
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 import mcpc
+from gateway_kit import behind
 
 pytestmark = [
     pytest.mark.anyio,
@@ -28,13 +29,9 @@ PARAMS = types.CreateMessageRequestParams(messages=[QUESTION], max_tokens=9, tem
 
 
 class Behind:
-    """A server that asks for a colour and for roots, in a background tool and in an ordinary one.
+    """A server that asks for a colour and for roots, in a background tool and in an ordinary one."""
 
-    Args:
-        era: `newer`, or `older` for one that knows nothing of 2026-07-28.
-    """
-
-    def __init__(self, era: str) -> None:
+    def __init__(self) -> None:
         self.server = MCPServer[Any]("behind", log_level="CRITICAL")
         callbacks = mcpc.MCPCHelper(self.server)
         callbacks.tool()(self.think)
@@ -43,13 +40,6 @@ class Behind:
         self.server.prompt()(self.hint)
         self.sleeps, self.wake = anyio.Event(), anyio.Event()
         self.met = 0
-        if era == "older":
-            self.server._lowlevel_server.middleware.append(self._older)  # pyright: ignore[reportPrivateUsage]
-
-    async def _older(self, ctx: Any, call_next: Any) -> Any:
-        if ctx.method == "server/discover":
-            raise MCPError(METHOD_NOT_FOUND, "Method not found")
-        return await call_next(ctx)
 
     async def think(self, ctx: Context[Any, Any], task: mcpc.Task) -> str:
         """In the background."""
@@ -120,11 +110,11 @@ def program(colour: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def gateway_before(behind: Behind, uri: str) -> AsyncGenerator[mcpc.Gateway]:
+async def gateway_before(asking: Behind, era: str, uri: str) -> AsyncGenerator[mcpc.Gateway]:
     with anyio.fail_after(DEADLINE):
         async with (
-            mcpc.listen(behind.server, uri) as inner,
-            mcpc.Gateway({"mcpServers": {"one": {"url": inner.uri}}}) as gateway,
+            mcpc.listen(asking.server, uri) as inner,
+            mcpc.Gateway(behind(era, inner.uri)) as gateway,
         ):
             yield gateway
 
@@ -135,7 +125,7 @@ BEHIND = pytest.mark.parametrize(("era", "uri"), [("newer", "tcp://127.0.0.1:0")
 @BEHIND
 async def test_a_client_of_ours_is_asked_by_background_and_ordinary_tools(era: str, uri: str) -> None:
     async with (
-        gateway_before(Behind(era), uri) as gateway,
+        gateway_before(Behind(), era, uri) as gateway,
         mcpc.Client(gateway.server, **program("red")) as red,
         mcpc.Client(gateway.server, **program("blue")) as blue,
     ):
@@ -148,7 +138,7 @@ async def test_a_client_of_ours_is_asked_by_background_and_ordinary_tools(era: s
 @BEHIND
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_plain_caller_is_asked_in_the_way_of_its_era(era: str, uri: str, mode: Any) -> None:
-    async with gateway_before(Behind(era), uri) as gateway, mcpc.listen(gateway.server, "memory://asks") as outer:
+    async with gateway_before(Behind(), era, uri) as gateway, mcpc.listen(gateway.server, "memory://asks") as outer:
         async with mcp.Client(mcpc.connect(outer.uri), mode=mode, **program("red")) as plain:
             for tool in ("one__think", "one__paint"):
                 answer = await plain.call_tool(tool, {})
@@ -157,29 +147,29 @@ async def test_a_plain_caller_is_asked_in_the_way_of_its_era(era: str, uri: str,
 
 @BEHIND
 async def test_a_caller_that_answers_no_such_requests_is_not_asked_and_the_server_is_told(era: str, uri: str) -> None:
-    async with gateway_before(Behind(era), uri) as gateway, mcpc.Client(gateway.server) as client:
+    async with gateway_before(Behind(), era, uri) as gateway, mcpc.Client(gateway.server) as client:
         assert "refused" in await (await client.start_task("one__think")).result()
 
 
 async def test_where_several_calls_are_open_on_one_connection_of_the_older_era_nobody_is_asked() -> None:
-    behind = Behind("older")
+    asking = Behind()
     async with (
-        gateway_before(behind, "tcp://127.0.0.1:0") as gateway,
+        gateway_before(asking, "older", "tcp://127.0.0.1:0") as gateway,
         mcpc.Client(gateway.server, **program("red")) as red,
         mcpc.Client(gateway.server, **program("blue")) as blue,
     ):
         sleeping = await red.start_task("one__sleep")
-        await behind.sleeps.wait()
+        await asking.sleeps.wait()
         told = await (await blue.start_task("one__paint")).result()
         assert "refused: this client is a gateway, which serves many" in told
-        behind.wake.set()
+        asking.wake.set()
         await sleeping.result()
         assert await (await blue.start_task("one__paint")).result() == "blue at file:///blue"
 
 
 async def test_a_request_that_belongs_to_no_call_of_a_tool_is_refused() -> None:
     async with (
-        gateway_before(Behind("older"), "memory://asks-nobody") as gateway,
+        gateway_before(Behind(), "older", "memory://asks-nobody") as gateway,
         mcpc.Client(gateway.server, **program("red")) as client,
     ):
         hint = await client.get_prompt("one__hint")
@@ -189,7 +179,7 @@ async def test_a_request_that_belongs_to_no_call_of_a_tool_is_refused() -> None:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_over_http_each_of_two_calls_at_once_asks_its_own_caller() -> None:
     async with (
-        gateway_before(Behind("older"), "http://127.0.0.1:0/mcp") as gateway,
+        gateway_before(Behind(), "older", "http://127.0.0.1:0/mcp") as gateway,
         mcpc.Client(gateway.server, **program("red")) as red,
         mcpc.Client(gateway.server, **program("blue")) as blue,
     ):

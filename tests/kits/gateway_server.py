@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 
 import mcpc
 
@@ -74,7 +75,7 @@ def die() -> None:
 @server.tool()
 def refuse() -> None:
     """An error."""
-    raise LookupError("nothing here")
+    raise ToolError("nothing here")
 
 
 @server.resource("stock://all")

@@ -295,6 +295,20 @@ async def test_a_guessable_id_of_anothers_task_looks_like_an_unknown_one() -> No
             assert foreign["error"] == unknown["error"]
 
 
+async def test_as_many_streams_are_open_on_a_connection_as_requests_may_be_and_one_more_is_refused() -> None:
+    async with peer_of(Bench(max_requests=2), "crowd") as peer:
+        first = await peer.send("events/stream", about(None))
+        assert (await peer.next())["method"] == "notifications/events/active"
+        await peer.send("events/stream", about(None))
+        assert (await peer.next())["method"] == "notifications/events/active"
+        refused = await peer.ask("events/stream", about(None))
+        assert refused["error"]["data"] == {"reason": "limit", "limit": "max_requests", "value": 2}
+        await peer.send("notifications/cancelled", {"requestId": first}, wants_answer=False)
+        await peer.send("events/stream", about(None))
+        while (told_next := await peer.next()).get("method") != "notifications/events/active":
+            assert "error" not in told_next or told_next["id"] == first  # the answer to what was cancelled
+
+
 async def test_streams_end_in_order_when_the_server_does() -> None:
     bench = Bench()
     with anyio.fail_after(DEADLINE):
