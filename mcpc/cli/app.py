@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from mcpc.cli.commands.answer import answer
 from mcpc.cli.commands.bench import bench
@@ -59,9 +60,26 @@ def _as_written(text: str) -> str:
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in cleandoc(text).split("\n\n"))
 
 
+class _ToolCommand(TyperCommand):
+    """A command that takes a tool's arguments, which are no options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words. Who writes `--n 3` is told how it is written."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as exc:
+            option = getattr(exc, "option_name", None)
+            if type(exc).__name__ != "NoSuchOption" or not isinstance(option, str):  # of click, or of typer's copy
+                raise
+            unknown: Any = exc
+            unknown.message += f"; an argument of the tool is written {option.lstrip('-')}=VALUE"
+            raise
+
+
 def _add(command: Callable[..., None], to: typer.Typer = app) -> None:
     text = command.__doc__ or ""
-    to.command(help=_as_written(text), short_help=text.partition("\n")[0])(command)
+    kind = _ToolCommand if command is call else None
+    to.command(cls=kind, help=_as_written(text), short_help=text.partition("\n")[0])(command)
 
 
 def _root(

@@ -40,5 +40,6 @@ def _is_unreachable(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | mcpc.MCPCError):
             return True
-        error = error.__cause__ or error.__context__
+        hidden = error.__cause__ is None and error.__suppress_context__
+        error = None if hidden else error.__cause__ or error.__context__
     return False

@@ -66,7 +66,10 @@ TYPED: list[tuple[str, str]] = [
     ("call tcp://127.0.0.1:1", "say which tool"),
     ("call tcp://127.0.0.1:1 count n:=three", "n:= is not JSON"),
     ("call tcp://127.0.0.1:1 count 3", "an argument must look like NAME=VALUE, not '3'"),
-    ("call tcp://127.0.0.1:1 count --n 3", "No such option: --n"),
+    ("call tcp://127.0.0.1:1 count --n 3", "No such option: --n; an argument of the tool is written n=VALUE"),
+    ("call tcp://127.0.0.1:1 count n=3", "nobody listens at tcp://127.0.0.1:1"),
+    ("tools http://127.0.0.1:1/mcp", "cannot reach http://127.0.0.1:1/mcp: connection refused"),
+    ("tools http://127.0.0.1:1/mcp --token-env MCPC_UNSET", "the environment variable 'MCPC_UNSET' is not set"),
     ("call tcp://127.0.0.1:1 count --timeout soon", "--timeout"),
     ("cal tcp://127.0.0.1:1 count", "Did you mean 'call'?"),
     # a configuration
