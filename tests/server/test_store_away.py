@@ -1,5 +1,6 @@
 """A store that cannot be reached for longer than a lease: each task that was given up has one end all the same."""
 
+import secrets
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ import mcpc
 from mcpc.store_uri import open_store
 from mcpc.stored import Claim
 from mcpc.testing import FaultyStore
+from replicas_kit import until
 
 pytestmark = pytest.mark.anyio
 
@@ -97,3 +99,44 @@ async def test_a_process_that_takes_up_its_own_task_again_ends_the_worker_that_i
             assert await task.result() == "done"
             assert await (await client.start_task("again")).result() == "done"
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_what_others_wrote_is_read_when_the_store_is_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcpc.server.tail.LOOK_INTERVAL", 1000.0)
+    monkeypatch.setattr("mcpc.server.shelf.RETRY", 0.01)
+    goes_away = False
+
+    def landed() -> None:
+        plan.down = goes_away
+
+    plan = FaultyStore("memory", at={"after append": landed})
+    plan.lost_bells = 1.0
+    mcpc.register_store("deaf-and-away", plan, replace=True)
+    name = secrets.token_hex(8)
+    one, two = MCPServer[Any]("one", log_level="CRITICAL"), MCPServer[Any]("two")
+    here = mcpc.MCPCHelper(one, store=f"deaf-and-away:{name}")
+    there = mcpc.MCPCHelper(two, store=f"memory:{name}")
+
+    @here.tool()
+    async def first(task: mcpc.Task) -> None:  # pyright: ignore[reportUnusedFunction]
+        pass
+
+    with anyio.fail_after(60):
+        async with (
+            mcpc.listen(one, f"memory://{name}-one") as at,
+            mcpc.listen(two, f"memory://{name}-two"),
+            mcpc.Client(at.uri) as client,
+        ):
+            seen: list[int] = []
+            client.add_event_listener(lambda message: seen.append(message.result), event="notice")
+            await (await client.start_task("first")).result()  # so it listens
+            await there.emit("notice", 1)  # the first server does not hear of it
+            goes_away = True
+            await here.emit("notice", 2)  # lands behind it
+            await until(lambda: plan.down)
+            tried = plan.calls["read"]
+            await until(lambda: plan.calls["read"] > tried + 1)
+            assert seen == []
+            plan.down = False
+            await until(lambda: len(seen) == 2)
+    assert seen == [1, 2]
