@@ -65,16 +65,18 @@ class Invocation:
     # --- in the host ---
 
     async def run(self, proceed: Callable[[], Awaitable[HandlerResult]]) -> None:
-        """Let the server handle the call. Raises nothing but cancellation."""
+        """Let the server handle the call. Raises nothing but its own end: a cancellation, or a `GeneratorExit`."""
         try:
             with self.scope, left_alone_if_stubborn("a background tool"):
                 try:
                     self._result = await proceed()  # by no function of its own, whose frame a running task would hold
+                except GeneratorExit:
+                    raise
                 except BaseException as exc:  # of a middleware, say, or of what was injected
                     await self._failed(exc)
             if self.running is not None:
                 await self._conclude(self.running)
-        except GeneratorExit as exc:  # raised in a thread that the call waited for: nothing may be waited for now
+        except GeneratorExit as exc:  # perhaps of a thread that the call waited for: nothing may be waited for now
             self._closed(exc)
             raise
         finally:
@@ -87,8 +89,6 @@ class Invocation:
             self._forget()
 
     async def _failed(self, exc: BaseException) -> None:
-        if isinstance(exc, GeneratorExit) and is_closed():
-            raise exc
         if holds_cancellation(exc):
             await checkpoint_if_cancelled()  # raises where it is we who are cancelled; else it was a stray one
         self._error = exc
