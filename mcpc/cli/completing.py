@@ -1,11 +1,12 @@
 """What the shell offers at the Tab key: schemes, addresses, and the tools and arguments that a server tells of."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mcpc.cli.config_file import configuration
+from mcpc.cli.kept_tools import ToolNames, keep, kept
 from mcpc.later import later
 
 if TYPE_CHECKING:
@@ -51,12 +52,21 @@ def complete_call(ctx: typer.Context, incomplete: str) -> list[str]:
     words = _rejoined([word for word in (*before, incomplete) if isinstance(word, str)])
     if words[-1] != incomplete or len(words) < 2:
         return []  # within a word that bash has broken
-    tools = offering.tools_at(words[0], ctx.params)
+    tools = _tools(words[0], ctx.params)
     if len(words) == 2:
-        return [tool.name for tool in tools if tool.name.startswith(incomplete)]
+        return [name for name in tools if name.startswith(incomplete)]
     given = {word.partition("=")[0] for word in words[2:-1]}
-    names = [name for tool in tools if tool.name == words[1] for name in schemas.properties_of(tool.input_schema)]
+    names = tools.get(words[1], [])
     return [f"{name}=" for name in names if name.startswith(incomplete) and name not in given]
+
+
+def _tools(server: str, params: Mapping[str, Any]) -> ToolNames:
+    """The tools of a server: what it told a moment ago, or what it tells."""
+    if (known := kept(server, params)) is not None:
+        return known
+    tools = {tool.name: list(schemas.properties_of(tool.input_schema)) for tool in offering.tools_at(server, params)}
+    keep(server, params, tools)
+    return tools
 
 
 def _rejoined(words: Sequence[str]) -> list[str]:
