@@ -101,7 +101,7 @@ class Connection:
         self._queued = 0
         self._is_writing = False
         """Something was handed to the channel that it has not handed to the system yet."""
-        self._is_idle = False
+        self.is_idle: bool = False
         """Nothing is being sent, and nothing was in this turn: whoever has something may send it at once."""
         self._send_nowait: Callable[..., bool] | None = None
         if isinstance(channel, ImmediateChannel):
@@ -126,7 +126,7 @@ class Connection:
     async def open(self) -> AsyncGenerator[Self]:
         """Send for as long as the context lasts; then flush within a second and close the channel."""
         async with anyio.create_task_group() as self._tasks:
-            self._is_idle = True
+            self.is_idle = True
             self.wake()
             try:
                 yield self
@@ -158,8 +158,8 @@ class Connection:
 
     def wake(self) -> None:
         """There is something to send. The first in a turn of the event loop is sent at once, what follows together."""
-        if self._is_idle:
-            self._is_idle = False
+        if self.is_idle:
+            self.is_idle = False
             if self._send_nowait is None:
                 self._start_writing()
             else:
@@ -202,7 +202,7 @@ class Connection:
         try:
             frames = self._collect()
             if not frames:
-                self._is_idle = True
+                self.is_idle = True
             elif send(*frames):
                 self._sent()
                 call_soon(*self._turn)
@@ -233,7 +233,7 @@ class Connection:
                     self._is_writing = False
                     self._sent()
                     frames = self._collect()
-                self._is_idle = True
+                self.is_idle = True
             except (ChannelBroken, ChannelClosed) as exc:
                 self._lost(exc)
 

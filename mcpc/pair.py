@@ -104,6 +104,11 @@ class MemoryChannel:
         pipe.change()
         return not self._owed
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the peer has taken all that was sent."""
+        return not self._owed and not self._outgoing.frames
+
     async def receive(self) -> bytes:
         """See `FrameChannel.receive`."""
         pipe = self._incoming

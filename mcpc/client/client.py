@@ -61,6 +61,7 @@ class Client(Configured, ListenedClient):
         channel_file: A file (0600; made if need be) for the channel and the last number that listeners have handled:
             the next client that is given it goes on after that.
         transport_options: Options of a transport whose options are not among `ConnectOptions`.
+        bytes: Let real bytes go between us and a server object, as over any transport: for tests.
         options: What `mcp.Client` takes, and for a URI the transport's options; see `ClientOptions`.
 
     Raises:
@@ -80,10 +81,11 @@ class Client(Configured, ListenedClient):
         channel: str | None = None,
         channel_file: str | os.PathLike[str] | None = None,
         transport_options: Mapping[str, Any] | None = None,
+        bytes: bool = False,  # noqa: A002 - nobody makes bytes here
         **options: Unpack[ClientOptions],
     ) -> None:
         sdk_options, dialling = split(options, transport_options)
-        opening = opening_of(server, dialling, {*OWN, *SDK_OPTIONS})
+        opening = opening_of(server, dialling, {*OWN, *SDK_OPTIONS}, byte_true=bytes)
         self._flow = Flow()
         self._repeater = Repeater(lambda: self.session)
         self._router = Router(self._spawn, self._flow, self._steer, sdk_options.get("logging_callback"))
@@ -140,6 +142,9 @@ class Client(Configured, ListenedClient):
             limit=lambda: told_limit(self.server_information),
         )
         return self._heartbeat.tap(self._questions.tap(self._remote.streams.tap(tapped)))
+
+    def _may_overtake(self) -> bool:
+        return self._form != "meta" or self._inbox.listening.is_set()
 
     def _disconnected(self) -> None:
         self._inbox.abandon_calls()

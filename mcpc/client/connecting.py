@@ -1,10 +1,13 @@
 """`connect`: a URI as one of the SDK's transports, for `mcp.Client`, `ClientSession`, and our own client."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
+
+import anyio
+from mcp_types import ErrorData, JSONRPCRequest
 
 from mcpc.errors import MCPCError
 from mcpc.framing import Connection
@@ -14,11 +17,11 @@ from mcpc.transport import URI, FrameChannel, StreamPair, traits_of
 from mcpc.uri import dial, prepare
 
 if TYPE_CHECKING:
-    from mcpc.server import serving
+    from mcpc.server import joined
 else:
-    serving = later("mcpc.server.serving")  # most clients serve nothing
+    joined = later("mcpc.server.joined")  # most clients serve nothing
 
-__all__ = ["Connector", "InProcess", "connect"]
+__all__ = ["Begun", "Connector", "InProcess", "Requests", "connect"]
 
 
 class _Transport(ABC):
@@ -70,27 +73,81 @@ class Connector(_Transport):
     async def _open(self, stack: AsyncExitStack) -> StreamPair:
         opened = await stack.enter_async_context(dial(self.uri, **self.options))
         if isinstance(opened, FrameChannel):
-            return await _framed(stack, opened)
+            return (await _opened(stack, opened)).streams
         return opened
 
     def __repr__(self) -> str:
         return f"<mcpc connection to {self.uri}>"
 
 
-class InProcess(_Transport):
-    """A server object as a transport: served in this process, at no address, real bytes between the two."""
+class Begun(Protocol):
+    """A request that a server in this process handles without a message."""
 
-    def __init__(self, server: Any) -> None:
+    outcome: dict[str, Any] | ErrorData | None
+    settled: anyio.Event
+    """Set with the outcome."""
+
+    def settle(self, outcome: dict[str, Any] | ErrorData) -> None:
+        """It is answered."""
+        ...
+
+    def close(self) -> None:
+        """It will not be answered."""
+        ...
+
+
+class Requests(Protocol):
+    """Takes such requests."""
+
+    def begin(self, request: JSONRPCRequest) -> Begun:
+        """Let one be handled."""
+        ...
+
+    def end(self, begun: Any) -> None:
+        """The caller has its answer, or wants none any more."""
+        ...
+
+
+class InProcess(_Transport):
+    """A server object as a transport: served in this process, at no address.
+
+    Args:
+        server: The server.
+        byte_true: Real bytes go between the two, as over a socket; else most requests need no messages.
+    """
+
+    def __init__(self, server: Any, *, byte_true: bool = False) -> None:
         super().__init__()
+        self.byte_true = byte_true
         self._server = server
+        self._requests: Requests | None = None
+        self._is_quiet: Callable[[], bool] = _never
+
+    @property
+    def requests(self) -> Requests:
+        """The shorter way to the server, while it is served."""
+        assert self._requests is not None
+        return self._requests
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the server has taken all that was sent to it over the connection."""
+        return self._is_quiet()
 
     async def _open(self, stack: AsyncExitStack) -> StreamPair:
-        return await _framed(stack, await stack.enter_async_context(serving.joined(self._server)))
+        channel, self._requests = await stack.enter_async_context(joined.joined(self._server, byte_true=self.byte_true))
+        connection = await _opened(stack, channel)
+        self._is_quiet = lambda: connection.is_idle and channel.is_read
+        return connection.streams
 
 
-async def _framed(stack: AsyncExitStack, channel: FrameChannel) -> StreamPair:
-    """The SDK's streams over a channel."""
-    return (await stack.enter_async_context(Connection(channel, side="client").open())).streams
+async def _opened(stack: AsyncExitStack, channel: FrameChannel) -> Connection:
+    """The connection over a channel."""
+    return await stack.enter_async_context(Connection(channel, side="client").open())
+
+
+def _never() -> bool:
+    return False
 
 
 async def _leave(stack: AsyncExitStack | None, exc: BaseException | None) -> None:

@@ -35,7 +35,9 @@ class Opening:
     """Nothing but asking tells whether the server still answers."""
 
 
-def opening_of(server: Any, options: Mapping[str, Any], others: Collection[str] = ()) -> Opening:
+def opening_of(
+    server: Any, options: Mapping[str, Any], others: Collection[str] = (), *, byte_true: bool = False
+) -> Opening:
     """How to open what a client was given.
 
     Args:
@@ -43,6 +45,7 @@ def opening_of(server: Any, options: Mapping[str, Any], others: Collection[str] 
         options: Those of the transport, where it is a URI. `open_timeout` bounds the whole, and goes to the transport
             where that takes it. With `auth` there is no bound: a person may be asked.
         others: What else the client takes, one of which may be meant by a misspelt one.
+        byte_true: Whether real bytes go to a server object, too.
 
     Raises:
         URIError: the address or an option cannot be used.
@@ -56,7 +59,7 @@ def opening_of(server: Any, options: Mapping[str, Any], others: Collection[str] 
         return Opening(server, server.redialled, _patience(server.options), server.heartbeat)
     if hasattr(server, "__aenter__"):
         return Opening(server)
-    return Opening(InProcess(server))
+    return Opening(InProcess(server, byte_true=byte_true))
 
 
 def _taken(server: str | URI, options: Mapping[str, Any], others: Collection[str]) -> dict[str, Any]:

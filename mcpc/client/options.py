@@ -36,6 +36,7 @@ OWN = (
     "channel",
     "channel_file",
     "transport_options",
+    "bytes",
 )
 """What `Client` takes besides."""
 

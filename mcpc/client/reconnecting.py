@@ -18,13 +18,14 @@ from mcp.client.client import ConnectMode
 
 from mcpc.client.background import Background
 from mcpc.client.backoff import Backoff
-from mcpc.client.connecting import Connector
+from mcpc.client.connecting import Connector, InProcess
+from mcpc.client.direct import DirectWay
 from mcpc.client.life import LOST, ConnectionState, Life, Steps
 from mcpc.client.opening import Opening
 from mcpc.errors import ConnectionLost
 from mcpc.foreign import hold_back_sync
 from mcpc.logs import logger_of
-from mcpc.sdk import forget_entry, has_session
+from mcpc.sdk import dispatch_through, forget_entry, has_session
 from mcpc.transport import StreamPair
 
 __all__ = ["ReconnectingClient"]
@@ -72,7 +73,13 @@ class ReconnectingClient(mcp.Client):
         on_connection: Callable[[ConnectionState], None] | None,
         **options: Any,
     ) -> None:
-        super().__init__(_TappedTransport(opening.transport, self._tap), **options)
+        transport, enter = opening.transport, self._tap
+        if isinstance(transport, InProcess) and not transport.byte_true:
+            way = DirectWay(transport, enter, self._may_overtake)
+            super().__init__(_TappedTransport(transport, way.enter), **options)
+            dispatch_through(self, way.dispatcher)
+        else:
+            super().__init__(_TappedTransport(transport, enter), **options)
         self.reconnect: bool = opening.redialled if reconnect is None else bool(reconnect)
         """Whether a connection that is lost is dialled again."""
         self.reconnect_timeout: float | None = reconnect_timeout
@@ -161,6 +168,10 @@ class ReconnectingClient(mcp.Client):
     @abstractmethod
     async def _begin(self, group: anyio.abc.TaskGroup) -> None:
         """A connection is made; what is begun in the group ends with it."""
+
+    @abstractmethod
+    def _may_overtake(self) -> bool:
+        """Whether the server has heard what was begun with the connection, so that requests may take another way."""
 
     @abstractmethod
     def _disconnected(self) -> None:

@@ -16,7 +16,6 @@ from mcp.shared.message import ServerMessageMetadata
 from mcpc.framing import Connection
 from mcpc.logs import logger_of
 from mcpc.options import ListenOptions, merged
-from mcpc.pair import memory_pair
 from mcpc.pending import PendingRequests
 from mcpc.sdk import custom_routes
 from mcpc.server.apart import apart
@@ -26,11 +25,11 @@ from mcpc.server.leaving import until_cancelled
 from mcpc.server.served import Served
 from mcpc.server.told_limit import served_limit
 from mcpc.server.workshop import Workshop
-from mcpc.transport import DEFAULT_MAX_ANSWER_SIZE, DEFAULT_MAX_MESSAGE_SIZE, URI, FrameChannel, Peer, traits_of
+from mcpc.transport import URI, FrameChannel, Peer, traits_of
 from mcpc.uri import listen_at, parse_uri, prepare, resolve
 from mcpc.uri import transport_options as transport_options_of
 
-__all__ = ["KEYWORDS", "ServerEndpoint", "Told", "held", "joined", "listen", "serve"]
+__all__ = ["KEYWORDS", "ServerEndpoint", "Told", "held", "listen", "serve"]
 
 logger: logging.Logger = logger_of(__name__)
 
@@ -46,7 +45,8 @@ class ServerEndpoint:
     def __init__(self, binding: Binding, limit: int | None = None) -> None:
         self._binding = binding
         self._limit = limit
-        self._state: Any = None
+        self.state: Any = None
+        """What the server's lifespan gave."""
 
     @property
     def workshop(self) -> Workshop:
@@ -71,12 +71,16 @@ class ServerEndpoint:
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         """The server's lifespan, entered once for all connections of the listener."""
-        async with self.server.lifespan(self.server) as self._state:
+        async with self.server.lifespan(self.server) as self.state:
             yield
 
     async def serve_channel(self, channel: FrameChannel, peer: Peer) -> None:
         """Serve one framed connection until it ends."""
-        async with Connection(channel, side="server", peer=peer, pending=self.pending()).open() as connection:
+        await self.serve_connection(Connection(channel, side="server", peer=peer, pending=self.pending()))
+
+    async def serve_connection(self, connection: Connection) -> None:
+        """Serve a connection that is not open yet, until it ends."""
+        async with connection.open():
             _introduce(connection)
             connection.reader.last_context.run(served_limit.set, self._limit)
             await self._serve(*connection.streams)
@@ -92,7 +96,7 @@ class ServerEndpoint:
                 self.server,
                 read,
                 write,
-                lifespan_state=self._state,
+                lifespan_state=self.state,
                 init_options=self.server.create_initialization_options(),
             )
         except Exception:
@@ -164,35 +168,6 @@ async def listen(
     async with held(binding.workshop, lifespan, opened, f"a connection over {scheme}") as listener:
         served_limit.reset(token)
         yield Served(listener, binding.name, binding.workshop.wind_down, binding.store)
-
-
-@asynccontextmanager
-async def joined(server: Any) -> AsyncGenerator[FrameChannel]:
-    """A channel to `server`, which is served at its other end in this process, for as long as the context lasts.
-
-    Leaving ends the server's tasks as leaving `listen` does.
-
-    Raises:
-        MCPCError: it is not a server.
-    """
-    binding = bind(server)
-    endpoint = ServerEndpoint(binding, DEFAULT_MAX_MESSAGE_SIZE)
-    ours, theirs = memory_pair(max_answer_size=DEFAULT_MAX_ANSWER_SIZE)
-    what = "the connection of a client in this process"
-    binding.workshop.duties.serves = True
-    async with held(binding.workshop, endpoint.lifespan(), _accepted(endpoint, theirs), what):
-        try:
-            yield ours
-        finally:
-            await ours.aclose()
-
-
-@asynccontextmanager
-async def _accepted(endpoint: ServerEndpoint, channel: FrameChannel) -> AsyncGenerator[None]:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(endpoint.serve_channel, channel, Peer(address="this process"))
-        yield
-        tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager

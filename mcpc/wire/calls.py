@@ -1,6 +1,6 @@
 """What a `tools/call` says of its session and task, in our form and the originals'."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from mcpc.wire.jsontext import as_object
 from mcpc.wire.names import ANSWERS_META, CHANNEL_META, KEY_META, SESSION_META, TASK_META
 from mcpc.wire.originals import METADATA_ARGUMENT, PARAMETERS_ARGUMENT
 
-__all__ = ["CallMetadata", "call_meta", "read_call", "without_elicitation"]
+__all__ = ["CallMetadata", "call_meta", "is_plain", "read_call", "without_elicitation"]
 
 
 _NONE: frozenset[str] = frozenset()
@@ -30,6 +30,9 @@ class CallMetadata:
     """Names the start: the same key on the same channel is the same task."""
     answers: frozenset[str] = _NONE
     """The methods of the standard's requests that the client answers where they come as questions of its task."""
+
+
+_NONE = CallMetadata()
 
 
 def call_meta(
@@ -61,7 +64,15 @@ def read_call(params: dict[str, Any]) -> CallMetadata:
             return _read(cast("dict[str, Any]", newer), "0.2.6", "session_id", "task_id", None)
         if isinstance(older, dict) and ("mcpc_session_id" in older or "mcpc_task_id" in older):
             return _read(cast("dict[str, Any]", older), "0.2.1", "mcpc_session_id", "mcpc_task_id", None)
-    return CallMetadata()
+    return _NONE
+
+
+def is_plain(params: Mapping[str, Any]) -> bool:
+    """Whether the params of a `tools/call` say nothing of a session, a task or a channel."""
+    try:
+        return read_call(dict(params)).form == "none"
+    except MessageError:
+        return False
 
 
 def _read(members: dict[str, Any], form: str, session: str, task: str, channel: str | None) -> CallMetadata:

@@ -31,6 +31,7 @@ __all__ = [
     "RESULT_TYPE",
     "ROOTS_METHOD",
     "SAMPLING_METHOD",
+    "SHORT_METHODS",
     "STRUCTURED_CONTENT",
 ]
 
@@ -65,6 +66,9 @@ CHANGES = frozenset(
     )
 )
 """Notifications of the older era that belong to no request."""
+
+SHORT_METHODS = AUTHORS_METHODS | {LIST_TOOLS_METHOD, LIST_RESOURCES_METHOD, LIST_TEMPLATES_METHOD, LIST_PROMPTS_METHOD}
+"""Requests that are answered and done: they subscribe to nothing, and negotiate nothing."""
 
 ARGUMENTS = "arguments"
 PROTOCOL_VERSION = "protocolVersion"

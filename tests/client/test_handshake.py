@@ -46,7 +46,7 @@ def watched(settings: Any = None) -> tuple[Any, list[str]]:
 async def test_a_server_that_says_who_it_is_is_not_asked() -> None:
     server, asked = watched()
     with anyio.fail_after(60):
-        async with mcpc.Client(server) as client:
+        async with mcpc.Client(server, bytes=True) as client:
             assert client.server_information == mcpc.MCPCInformation(**INFORMATION)  # pyright: ignore[reportArgumentType]
             assert await (await client.start_task("count", {"n": 3})).result() == {"rows": 3}
     assert "mcpc/info" not in asked
@@ -57,7 +57,7 @@ async def test_a_server_that_says_who_it_is_is_not_asked() -> None:
 async def test_a_server_that_does_not_say_it_is_asked_as_before(settings: dict[str, Any]) -> None:
     server, asked = watched(settings)
     with anyio.fail_after(60):
-        async with mcpc.Client(server) as client:
+        async with mcpc.Client(server, bytes=True) as client:
             assert client.server_information == mcpc.MCPCInformation(**INFORMATION)  # pyright: ignore[reportArgumentType]
             assert await (await client.start_task("count", {"n": 3})).result() == {"rows": 3}
     assert asked.count("mcpc/info") == 1
@@ -66,7 +66,7 @@ async def test_a_server_that_does_not_say_it_is_asked_as_before(settings: dict[s
 async def test_in_the_older_era_a_server_is_met_as_before() -> None:
     server, _ = watched()
     with anyio.fail_after(60):
-        async with mcpc.Client(server, mode="legacy") as client:
+        async with mcpc.Client(server, mode="legacy", bytes=True) as client:
             assert client.server_information == mcpc.MCPCInformation(**INFORMATION)  # pyright: ignore[reportArgumentType]
             assert await (await client.start_task("count", {"n": 3})).result() == {"rows": 3}
 

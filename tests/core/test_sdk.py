@@ -12,6 +12,7 @@ from mcp.server import MCPServer, Server
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.dispatcher import Dispatcher
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import CallToolResult, Implementation, InitializeRequestParams, JSONRPCNotification, TextContent
 from starlette.requests import Request
@@ -215,6 +216,31 @@ async def test_a_client_that_was_left_can_be_entered_again_once_that_is_forgotte
     sdk.forget_entry(client)
     async with client:
         await client.list_tools()
+
+
+async def test_a_clients_requests_pass_a_dispatcher_around_its_own() -> None:
+    asked: list[str] = []
+
+    class Noting:
+        def __init__(self, inner: Dispatcher[Any]) -> None:
+            self.run, self.notify, self._ask = inner.run, inner.notify, inner.send_raw_request
+
+        async def send_raw_request(self, method: str, params: Any, opts: Any = None) -> dict[str, Any]:
+            asked.append(method)
+            return await self._ask(method, params, opts)
+
+    client = mcp.Client(MCPServer("outside"))
+    sdk.dispatch_through(client, Noting)
+    async with client:
+        await client.list_tools()
+    assert asked[-1] == "tools/list"
+
+
+async def test_what_a_handler_leaves_to_its_connections_end_is_seen() -> None:
+    connection = Connection.from_envelope("2026-07-28", None, None)
+    assert not sdk.has_cleanup(connection)
+    connection.exit_stack.callback(print)
+    assert sdk.has_cleanup(connection)
 
 
 async def test_a_result_passes_the_check_against_the_output_schema_where_it_is_let() -> None:

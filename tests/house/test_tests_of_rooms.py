@@ -25,6 +25,8 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "server.stored_reception": ("server/test_stored_server.py",),
     "server.companions": ("server/test_handles.py",),
     "server.direct": ("peers/test_originals.py",),
+    "server.direct_requests": ("client/test_direct.py",),
+    "server.joined": ("client/test_direct.py",),
     "server.helper": ("server/test_server_kinds.py", "server/test_context.py"),
     "server.entrance": ("server/test_results.py", "server/test_workers.py"),
     "server.invocation": ("server/test_results.py", "server/test_workers.py"),

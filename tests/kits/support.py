@@ -31,6 +31,9 @@ TEMPLATES = {
 }
 """One address to serve for each built-in scheme; stdio's is dialled instead."""
 
+OBJECT = "object"
+"""Not a scheme: a client of ours is given the server itself."""
+
 ASYNCIO_ONLY = frozenset(("http", "https", "sse+http", "sse+https"))
 """Schemes whose listeners need asyncio (uvicorn does)."""
 
@@ -103,7 +106,7 @@ class PlainEndpoint:
 class Served:
     """Where a server is, and the options to dial it with."""
 
-    uri: str
+    uri: Any
     options: dict[str, Any]
 
 
@@ -123,6 +126,9 @@ async def serving(
     scheme: str, tmp_path: Path, server: Any = None, certificates: Certificates | None = None, **options: Any
 ) -> AsyncGenerator[Served]:
     """Serve a server at an address of `scheme`. For stdio the client spawns it, so only its address is given."""
+    if scheme == OBJECT:
+        yield Served(server if server is not None else make_server(), {})
+        return
     uri = TEMPLATES[scheme].format(name="s", tmp=tmp_path, python=sys.executable, here=HERE)
     if scheme == "stdio":
         yield Served(uri, {})

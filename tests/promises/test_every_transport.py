@@ -17,11 +17,13 @@ from mcp.server.mcpserver.exceptions import ToolError
 import mcpc
 from mcpc.transport import FrameChannel
 from mcpc.uri import dial, listen_at, schemes
-from support import TEMPLATES, Certificates, PlainEndpoint, make_server, serving
+from support import OBJECT, TEMPLATES, Certificates, PlainEndpoint, make_server, serving
 
 pytestmark = pytest.mark.anyio
 
 SCHEMES = sorted(TEMPLATES)
+WAYS = [*SCHEMES, OBJECT]
+"""What a client of ours can be given: an address of any scheme, or the server itself."""
 MODES = ["auto", "legacy"]
 
 
@@ -30,7 +32,7 @@ def test_every_registered_scheme_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", WAYS)
 async def test_a_thousand_updates_arrive_in_order_then_complete_then_nothing(
     scheme: str, mode: str, tmp_path: Path, certificates: Certificates
 ) -> None:
@@ -52,7 +54,7 @@ async def test_a_thousand_updates_arrive_in_order_then_complete_then_nothing(
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", WAYS)
 async def test_a_worker_in_a_thread_and_one_that_fails(
     scheme: str, mode: str, tmp_path: Path, certificates: Certificates
 ) -> None:
@@ -72,7 +74,7 @@ async def test_a_worker_in_a_thread_and_one_that_fails(
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", WAYS)
 async def test_a_running_task_is_modified_asked_by_and_stopped(
     scheme: str, mode: str, tmp_path: Path, certificates: Certificates
 ) -> None:
@@ -166,7 +168,7 @@ async def test_our_client_gets_the_result_of_a_standard_server_through_the_same_
                 await task.send("anything")
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", WAYS)
 async def test_server_events_reach_the_sessions_they_are_for(
     scheme: str, tmp_path: Path, certificates: Certificates
 ) -> None:
