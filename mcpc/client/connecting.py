@@ -87,8 +87,8 @@ class Begun(Protocol):
     settled: anyio.Event
     """Set with the outcome."""
 
-    def settle(self, outcome: dict[str, Any] | ErrorData) -> None:
-        """It is answered."""
+    def arrive(self) -> None:
+        """What stands for the answer has come over the connection, and with it all that was sent before."""
         ...
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from mcp_types import (
     RequestId,
 )
 from opentelemetry.propagate import inject
+from opentelemetry.trace import Span, SpanKind, StatusCode, get_tracer, use_span
 
 from mcpc.client.connecting import Begun, InProcess
 from mcpc.taps import InterceptingReader, StreamWrapper
@@ -38,6 +39,8 @@ __all__ = ["DirectWay"]
 
 NOT_DIRECT = frozenset((PROGRESS_TOKEN, LOG_LEVEL_META_KEY))
 """What stands in the `_meta` of requests whose callers want to hear more than the answer."""
+
+tracer = get_tracer("mcpc")
 
 Waiting = dict[RequestId, Begun | None]
 """The requests under way; None for one that is about to begin."""
@@ -88,7 +91,7 @@ class _Writer(StreamWrapper):
 
 
 class _Reader(InterceptingReader):
-    """Above all taps: the answers of direct requests that came over the connection go to who waits for them."""
+    """Above all taps: what the server sends in the place of an answer, behind something else, ends here."""
 
     def __init__(self, inner: Any, waiting: Waiting) -> None:
         super().__init__(inner, lambda message, size: None)
@@ -101,7 +104,7 @@ class _Reader(InterceptingReader):
         begun = self._waiting.get(message.id)
         if begun is None:
             return False
-        begun.settle(message.result if isinstance(message, JSONRPCResponse) else message.error)
+        begun.arrive()
         return True
 
 
@@ -157,12 +160,15 @@ class _Dispatcher:
         if params is None or not self._is_direct(method, params, opts or {}):
             return await self._inner.send_raw_request(method, params, opts)
         await checkpoint_if_cancelled()
-        meta = {**params[META]}
-        inject(meta)  # the trace goes on (SEP-414)
         name = f"direct-{next(self._numbers)}"
-        asked = {**params, META: meta}
-        request = JSONRPCRequest.model_construct(jsonrpc="2.0", id=name, method=method, params=asked)
-        outcome = await self._outcome(request, (opts or {}).get("timeout"))
+        with _traced(method, params, name) as span:
+            meta = {**params[META]}
+            inject(meta)  # the trace goes on (SEP-414)
+            asked = {**params, META: meta}
+            request = JSONRPCRequest.model_construct(jsonrpc="2.0", id=name, method=method, params=asked)
+            outcome = await self._outcome(request, (opts or {}).get("timeout"))
+            if isinstance(outcome, ErrorData):
+                _tell(span, outcome)
         if isinstance(outcome, ErrorData):
             raise MCPError(outcome.code, outcome.message, outcome.data)
         return outcome
@@ -197,6 +203,26 @@ def _is_short(method: str, params: Mapping[str, Any], opts: CallOptions) -> bool
     if PROTOCOL_VERSION_META_KEY not in meta or not NOT_DIRECT.isdisjoint(meta):
         return False
     return method != CALL_TOOL_METHOD or is_plain(params)
+
+
+def _traced(method: str, params: Mapping[str, Any], request_id: str) -> AbstractContextManager[Span]:
+    """The span that the SDK makes of a request at the client's side; all but nothing where nobody traces."""
+    target = params.get("name")
+    span = tracer.start_span(
+        f"MCP send {method} {target}" if isinstance(target, str) else f"MCP send {method}",
+        kind=SpanKind.CLIENT,
+        attributes={"mcp.method.name": method, "jsonrpc.request.id": request_id},
+    )
+    if not span.get_span_context().is_valid:
+        return nullcontext(span)
+    return use_span(span, end_on_exit=True)
+
+
+def _tell(span: Span, refusal: ErrorData) -> None:
+    """A request was refused."""
+    code = str(refusal.code)
+    span.set_attributes({"error.type": code, "rpc.response.status_code": code})
+    span.set_status(StatusCode.ERROR, refusal.message)
 
 
 def _within(seconds: float | None) -> AbstractContextManager[Any]:

@@ -1,8 +1,8 @@
 """Requests of a client in this process, handled without messages: what is asked and what is answered stay values.
 
 Each runs in a task of its own, as one that came over the connection does: whoever gives up waits for no handler. What
-else is sent (callbacks, a notification of the handler's own) goes over the connection, and the answer goes there too
-where it would overtake any of it. Knows no client.
+else is sent (callbacks, a notification of the handler's own) goes over the connection. Where the answer would overtake
+any of it, an empty one goes there in its place, and the answer is given when that has come. Knows no client.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,6 @@ from mcp_types import (
     CONNECTION_CLOSED,
     PROTOCOL_VERSION_META_KEY,
     ErrorData,
-    JSONRPCError,
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
@@ -34,6 +33,7 @@ from mcpc.errors import FrameError, TransportError
 from mcpc.framing import Connection
 from mcpc.latch import Latch
 from mcpc.pair import MemoryChannel
+from mcpc.pending import REQUEST_OVERHEAD
 from mcpc.sdk import has_cleanup
 from mcpc.wire.message import meta_of, notification_message
 from mcpc.wire.rpc import encode_rpc
@@ -93,12 +93,21 @@ class DirectRequest:
         self.cancel_requested: anyio.Event = cast("anyio.Event", Latch())
         self._outbound = outbound
         self._sent_before = outbound.sent
+        self._held: Outcome = CLOSED
 
     def settle(self, outcome: Outcome) -> None:
         """It is answered. Only the first answer counts."""
         if self.outcome is None:
             self.outcome = outcome
             self.settled.set()
+
+    def hold(self, outcome: Outcome) -> None:
+        """It is answered, once what was sent before has come."""
+        self._held = outcome
+
+    def arrive(self) -> None:
+        """That has come."""
+        self.settle(self._held)
 
     def close(self) -> None:
         """It will not be answered."""
@@ -164,7 +173,7 @@ class DirectRequests:
             MCPError: as many wait for their answers as may.
         """
         try:
-            self._connection.pending.add(request.id, 0)
+            self._connection.pending.add(request.id, REQUEST_OVERHEAD)  # what it says is the caller's
         except FrameError as exc:
             raise MCPError(exc.code, str(exc), exc.data) from exc
         begun = DirectRequest(request, self._outbound)
@@ -184,8 +193,9 @@ class DirectRequests:
         try:
             with begun.scope, suppress(TransportError):
                 outcome = await self._outcome(begun)
-                if self._would_overtake(begun):
-                    await self._connection.send(_answer(begun.request_id, outcome))
+                if begun.outcome is None and self._would_overtake(begun):
+                    begun.hold(outcome)
+                    await self._connection.send(_in_its_place(begun.request_id))
                     is_sent = True
                 else:
                     begun.settle(outcome)
@@ -222,7 +232,6 @@ class DirectRequests:
         return client
 
 
-def _answer(request_id: Any, outcome: Outcome) -> bytes:
-    if isinstance(outcome, ErrorData):
-        return encode_rpc(JSONRPCError(jsonrpc="2.0", id=request_id, error=outcome))
-    return encode_rpc(JSONRPCResponse(jsonrpc="2.0", id=request_id, result=outcome))
+def _in_its_place(request_id: Any) -> bytes:
+    """What goes over the connection for an answer that is given beside it: it is as small as an answer can be."""
+    return encode_rpc(JSONRPCResponse(jsonrpc="2.0", id=request_id, result={}))

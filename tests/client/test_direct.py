@@ -32,8 +32,9 @@ class Shop:
         self.go_on = anyio.Event()
         self.callbacks = mcpc.MCPCHelper(self.server, **limits)
         tool = self.server.tool()
-        for each in (self.hang, self.hold_out, self.tell, self.count, self.who, self.refuse, self.crash):
+        for each in (self.hang, self.hold_out, self.tell, self.count, self.who, self.way, self.refuse, self.crash):
             tool(each)
+        self.server.tool(structured_output=False)(self.name)
 
     async def hang(self) -> None:
         """Wait for ever."""
@@ -66,6 +67,15 @@ class Shop:
         caller.set("the tool")
         return seen
 
+    async def way(self, ctx: Context[Any, Any]) -> str:
+        """Which way a call took: the ids of the shorter one are its own."""
+        return str(ctx.request_id)
+
+    async def name(self) -> str:
+        """What no JSON can hold (the name of a file may be such), said after something else."""
+        await self.callbacks.emit("news", 0)
+        return "\udcff"
+
     async def refuse(self) -> None:
         """Fail as tools do."""
         raise ToolError("sold out")
@@ -80,7 +90,15 @@ async def shop(*, bytes: bool = False, **limits: Any) -> AsyncGenerator[tuple[Sh
     made = Shop(**limits)
     with anyio.fail_after(DEADLINE):
         async with mcpc.Client(made.server, bytes=bytes) as client:
+            if not bytes:
+                await until_direct(client)
             yield made, client
+
+
+async def until_direct(client: mcpc.Client) -> None:
+    """Make calls until they take the shorter way: not before the server has heard that the client listens."""
+    while "direct" not in str((await client.call_tool("way")).structured_content):
+        pass
 
 
 @pytest.mark.parametrize("bytes", [False, True], ids=["direct", "bytes"])
@@ -145,6 +163,7 @@ async def test_a_call_that_is_open_when_the_client_is_left_fails() -> None:
     with anyio.fail_after(DEADLINE):
         async with anyio.create_task_group() as callers:
             async with mcpc.Client(made.server) as client:
+                await until_direct(client)
                 callers.start_soon(call, client)
                 await made.begun.wait()
         await made.cancelled.wait()
@@ -160,19 +179,33 @@ async def test_what_a_tool_sends_comes_before_its_answer() -> None:
 
     with anyio.fail_after(DEADLINE):
         async with mcpc.Client(made.server, message_handler=note) as client:
+            await until_direct(client)
             seen.append((await client.call_tool("tell")).structured_content)
             seen.append((await client.call_tool("count", {"text": ""})).structured_content)
     assert seen == ["ResourceUpdatedNotification", {"result": "told"}, {"result": 0}]
 
 
 async def test_what_was_sent_before_an_answer_is_there_when_the_answer_is() -> None:
-    async with shop() as (made, client):
+    seen: list[Any] = []
+    made = Shop()
+    with anyio.fail_after(DEADLINE):
+        async with mcpc.Client(made.server) as client:
+            client.add_event_listener(lambda message: seen.append(message.result), type="server_event")
+            for number in range(5):  # the first while the client may not listen yet, the last two after that for sure
+                await made.callbacks.emit("news", number)
+                await client.call_tool("count", {"text": ""})
+                assert seen == list(range(number + 1))
+                if number == 2:
+                    await until_direct(client)
+
+
+async def test_an_answer_behind_something_else_comes_as_it_is_too() -> None:
+    async with shop() as (_, client):
         seen: list[Any] = []
         client.add_event_listener(lambda message: seen.append(message.result), type="server_event")
-        for number in range(3):  # the first while the client may not listen yet
-            await made.callbacks.emit("news", number)
-            await client.call_tool("count", {"text": ""})
-            assert seen == list(range(number + 1))
+        (content,) = (await client.call_tool("name")).content
+        assert (content.text, seen) == ("\udcff", [0])  # type: ignore[union-attr]
+        assert (await client.call_tool("count", {"text": "ab"})).structured_content == {"result": 2}
 
 
 async def test_tool_and_caller_do_not_share_context_variables() -> None:

@@ -5,7 +5,9 @@ import json
 from typing import Any
 
 import anyio
+import mcp
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -88,6 +90,7 @@ async def meet_the_bounds() -> None:
 async def main() -> None:
     with anyio.fail_after(60):
         await meet_the_bounds()
+        await ask_an_object()
         async with (
             mcpc.listen(server, "memory://traced") as listener,
             mcpc.bridging("memory://front", listener.uri) as front,
@@ -101,6 +104,23 @@ async def main() -> None:
                         await task.stop()
                     async for _ in task:
                         pass
+
+
+async def ask_an_object() -> None:
+    """Requests to a server in this process, which take no messages: one that is answered, and one that is refused."""
+    plain = MCPServer[Any]("plain", log_level="CRITICAL")
+
+    @plain.tool()
+    async def whoami(ctx: Context[Any, Any]) -> str:
+        return str(ctx.request_id)
+
+    async with mcpc.Client(plain) as client:
+        while "direct" not in str((await client.call_tool("whoami")).structured_content):
+            pass
+        with trace.get_tracer("test").start_as_current_span("asking"):
+            await client.call_tool("whoami")
+            with contextlib.suppress(mcp.MCPError):
+                await client.read_resource("plain://nothing")
 
 
 def seen_metrics() -> dict[str, dict[str, Any]]:

@@ -46,6 +46,18 @@ def test_a_span_says_whose_it_is_and_how_it_ended_and_nothing_of_what_failed(see
     assert "secret" not in fails["all"]
 
 
+def test_a_request_without_messages_is_traced_as_one_with_messages(seen: dict[str, Any]) -> None:
+    spans = {span["id"]: span for span in seen["spans"]}
+    asking = named(seen, "asking")["id"]
+    sent = [span for span in seen["spans"] if span["parent"] == asking]
+    assert [(span["name"], span["status"]) for span in sent] == [
+        ("MCP send tools/call whoami", "UNSET"),
+        ("MCP send resources/read", "ERROR"),
+    ]
+    handled = [span for span in spans.values() if span["parent"] in {each["id"] for each in sent}]
+    assert [span["name"] for span in handled] == ["tools/call whoami", "resources/read"]
+
+
 def test_metrics_count_what_runs_what_ended_and_how_long(seen: dict[str, Any]) -> None:
     metrics = seen["metrics"]
     assert {value for _, value in metrics["mcpc.tasks.running"]} == {0}
