@@ -187,11 +187,16 @@ async def tailed(todo: kit.Job) -> dict:
 
 async def roundtrip(todo: kit.Job) -> dict:
     """Calls of a plain tool, one after the other."""
+    if todo.transport == "memory" and not todo.bare:
+        return await _calls(todo, mcpc.Client(mcpc_server.make_server(todo)))  # as people write it
     async with serving(todo) as (uri, _):
         # `bare`: the SDK's own client on our transport, to tell the client's cost from the transport's.
-        client = mcp.Client(mcpc.connect(uri)) if todo.bare else mcpc.Client(uri)
-        async with client:
-            return await kit.round_trips(todo, lambda: client.call_tool("add", {"a": 1, "b": 2}))
+        return await _calls(todo, mcp.Client(mcpc.connect(uri)) if todo.bare else mcpc.Client(uri))
+
+
+async def _calls(todo: kit.Job, client: mcp.Client) -> dict:
+    async with client:
+        return await kit.round_trips(todo, lambda: client.call_tool("add", {"a": 1, "b": 2}))
 
 
 async def fanout(todo: kit.Job) -> dict:

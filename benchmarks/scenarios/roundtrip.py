@@ -22,8 +22,8 @@ def _cases(scale: Scale) -> list[Case]:
 SCENARIO = Scenario(
     "roundtrip",
     "Round trip of a plain tool call",
-    "Calls of an async tool that adds two numbers, one after the other. The SDK's in-memory client calls the server's "
-    "functions and makes no JSON-RPC, unless told to use its streams; ours goes through frames of bytes.",
+    "Calls of an async tool that adds two numbers, one after the other. In memory a client, ours or the SDK's, is "
+    "given the server itself and makes no JSON-RPC. The SDK's own streams do; `sdk-client` goes over `memory:`.",
     (
         Metric("p50", "p50", "µs", higher_is_better=False),
         Metric("p99", "p99", "µs", higher_is_better=False),
