@@ -32,7 +32,7 @@ class CallMetadata:
     """The methods of the standard's requests that the client answers where they come as questions of its task."""
 
 
-_NONE = CallMetadata()
+_ORDINARY = CallMetadata()
 
 
 def call_meta(
@@ -64,7 +64,7 @@ def read_call(params: dict[str, Any]) -> CallMetadata:
             return _read(cast("dict[str, Any]", newer), "0.2.6", "session_id", "task_id", None)
         if isinstance(older, dict) and ("mcpc_session_id" in older or "mcpc_task_id" in older):
             return _read(cast("dict[str, Any]", older), "0.2.1", "mcpc_session_id", "mcpc_task_id", None)
-    return _NONE
+    return _ORDINARY
 
 
 def is_plain(params: Mapping[str, Any]) -> bool:
