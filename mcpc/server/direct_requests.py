@@ -5,6 +5,7 @@ else is sent (callbacks, a notification of the handler's own) goes over the conn
 any of it, an empty one goes there in its place, and the answer is given when that has come. Knows no client.
 """
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -31,7 +32,9 @@ from mcp_types import (
 
 from mcpc.errors import FrameError, TransportError
 from mcpc.framing import Connection
+from mcpc.groups import errors_told
 from mcpc.latch import Latch
+from mcpc.logs import logger_of
 from mcpc.pair import MemoryChannel
 from mcpc.pending import REQUEST_OVERHEAD
 from mcpc.sdk import has_cleanup
@@ -39,6 +42,8 @@ from mcpc.wire.message import meta_of, notification_message
 from mcpc.wire.rpc import encode_rpc
 
 __all__ = ["DirectRequest", "DirectRequests", "Outcome"]
+
+logger: logging.Logger = logger_of(__name__)
 
 Outcome = dict[str, Any] | ErrorData
 """The result of a request, or what it was refused with."""
@@ -191,7 +196,7 @@ class DirectRequests:
     async def _handle(self, begun: DirectRequest) -> None:
         is_sent = False
         try:
-            with begun.scope, suppress(TransportError):
+            with errors_told(_failed), begun.scope, suppress(TransportError):
                 outcome = await self._outcome(begun)
                 if begun.outcome is None and self._would_overtake(begun):
                     begun.hold(outcome)
@@ -230,6 +235,11 @@ class DirectRequests:
         client.client_capabilities = known.client_capabilities
         client.initialized = known.initialized
         return client
+
+
+def _failed(error: Exception) -> None:
+    """What fails as it is cancelled: its caller has gone, and nobody else has to do with it."""
+    logger.error("a request failed as it was cancelled", exc_info=error)
 
 
 def _in_its_place(request_id: Any) -> bytes:

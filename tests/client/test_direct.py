@@ -86,8 +86,13 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(*, bytes: bool = False, **limits: Any) -> AsyncGenerator[tuple[Shop, mcpc.Client]]:  # noqa: A002
+async def shop(
+    *middleware: Any,
+    bytes: bool = False,  # noqa: A002
+    **limits: Any,
+) -> AsyncGenerator[tuple[Shop, mcpc.Client]]:
     made = Shop(**limits)
+    made.server.middleware[:0] = middleware  # around ours
     with anyio.fail_after(DEADLINE):
         async with mcpc.Client(made.server, bytes=bytes) as client:
             if not bytes:
@@ -147,6 +152,33 @@ async def test_a_caller_who_gives_up_waits_for_no_tool_that_goes_on() -> None:
             await client.call_tool("hold_out", read_timeout_seconds=0.01)
         assert late.value.code == mcp_types.REQUEST_TIMEOUT
         made.go_on.set()
+        assert (await client.call_tool("count", {"text": "abc"})).structured_content == {"result": 3}
+
+
+async def test_a_middleware_that_fails_as_it_is_cancelled_troubles_nobody_else() -> None:
+    failed = anyio.Event()
+
+    async def fail_when_cancelled(*, task_status: Any) -> None:
+        task_status.started()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            failed.set()
+            raise ValueError("beside the cancellation")
+
+    async def clumsy(ctx: Any, call_next: Any) -> Any:
+        async with anyio.create_task_group() as tasks:
+            if ctx.params.get("name") == "hang":
+                await tasks.start(fail_when_cancelled)
+            return await call_next(ctx)
+
+    async with shop(clumsy) as (made, client):
+        async with anyio.create_task_group() as callers:
+            callers.start_soon(client.call_tool, "hang")
+            await made.begun.wait()
+            callers.cancel_scope.cancel()
+        await failed.wait()
+        await anyio.wait_all_tasks_blocked()
         assert (await client.call_tool("count", {"text": "abc"})).structured_content == {"result": 3}
 
 
