@@ -32,12 +32,16 @@ class Intake:
         workshop: Where its tasks are done.
         store: Gives the store.
         runner: The process, as the store knows it.
+        waits: Told of a task that was left for a worker, and of its channel.
     """
 
-    def __init__(self, workshop: Workshop, store: Callable[[], Store], runner: str) -> None:
+    def __init__(
+        self, workshop: Workshop, store: Callable[[], Store], runner: str, waits: Callable[[str, str], None]
+    ) -> None:
         self._workshop = workshop
         self._store = store
         self._runner = runner
+        self._waits = waits
 
     async def enter(self, state: TaskState, principal: Hashable | None, terms: Terms, key: str | None) -> Entered:
         """Enter a task: claimed for this process, or waiting for one that works.
@@ -66,7 +70,10 @@ class Intake:
         scope = anyio.CancelScope(shield=True)  # entered in the store and nowhere else, nobody would end it
         scope.__enter__()
         try:
-            return await store.enter(new, runner=None if terms.is_elsewhere else self._runner)
+            entered = await store.enter(new, runner=None if terms.is_elsewhere else self._runner)
+            if entered.is_new and terms.is_elsewhere:
+                self._waits(state.task_id, channel)
+            return entered
         except TooManyTasks as exc:
             raise self._named(exc) from exc
         finally:

@@ -23,8 +23,9 @@ class Limits:
     max_queued: int = 10_000
     """Tasks of one tool that wait for a worker, at all servers of a store together; over it a call is refused."""
     abandon_after: float | None = None
-    """Seconds without its client listening or asking, at any process, after which a task is stopped; None for never.
-    With a store it may take half a minute longer, as each process looks now and then."""
+    """Seconds without its client listening or asking, at any process, after which a task is stopped, also one that
+    waits for a worker; None for never. With a store it may take half a minute longer, as each process looks now and
+    then."""
     max_ended_tasks: int = 10_000
     """Ended tasks that are remembered."""
     max_ended_bytes: int = 64 * 1024 * 1024

@@ -76,11 +76,12 @@ class _Relay:
         followed.observers.append(self._changed)
         self._workshop.following.changed(self._state.task_id)
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._hand_on_inputs)
-                group.start_soon(self._hand_on_stop)
-                await self._follow(group)
-                group.cancel_scope.cancel()
+            with self._workshop.presence.following([self._state.task_id]):  # its caller is here for as long as it waits
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._hand_on_inputs)
+                    group.start_soon(self._hand_on_stop)
+                    await self._follow(group)
+                    group.cancel_scope.cancel()
             return self._outcome()
         finally:
             followed.observers.remove(self._changed)

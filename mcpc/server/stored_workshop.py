@@ -41,6 +41,7 @@ from mcpc.server.stored_states import (
 from mcpc.server.tail import Tail
 from mcpc.server.terms import Terms
 from mcpc.server.visits import Visits
+from mcpc.server.waiting import Waiting
 from mcpc.server.workshop import Workshop
 from mcpc.store import Store
 from mcpc.stored import Change, Claim, StoredTask
@@ -78,6 +79,7 @@ class StoredWorkshop(Workshop):
         self._far = FarLines(self._log.note)
         visits = self.presence = Visits(self, self.store, self.runner, self._stored, self._far)
         self._watch = [visits.tell_for_ever, Absences(self._all_stored, limits.abandon_after).look_for_ever]
+        self._waiting = Waiting(self, self.store, self.runner, self._log.note, lambda: self.bench)
         self.shelf: Shelf = Shelf(self.store, self.runner, self.journals, self.host.spawn, visits.stays)
         self.signals: Signals = Signals(self.store, self._stored)
         self.following: Following = Following(self._look_up)
@@ -85,7 +87,7 @@ class StoredWorkshop(Workshop):
         self.bench: Bench = Bench(
             self, self._log.note, self.shelf, self.signals, self.following, self._endings, self._ended, self.let_go
         )
-        self.intake: Intake = Intake(self, self.store, self.runner)
+        self.intake: Intake = Intake(self, self.store, self.runner, self._waiting.watch)
         self._recovery: Recovery | None = None
 
     # --- its life ---
@@ -136,6 +138,7 @@ class StoredWorkshop(Workshop):
             self.shelf.cursors.report_for_ever,
             self.following.tell_for_ever,
             *self._watch,
+            self._waiting.look_for_ever,
             self._sweep_store_for_ever,
         ]
 
@@ -213,6 +216,7 @@ class StoredWorkshop(Workshop):
             self.shelf.hear(change)
         elif change.kind == "task":
             self.following.changed(change.subject)
+            self._waiting.changed(change.subject)
             if not change.last:  # what says something is at work
                 self.look_for_work()
         elif change.kind == "look":
@@ -224,6 +228,7 @@ class StoredWorkshop(Workshop):
         """Another process may have done anything."""
         self.look_for_work()
         self.following.look_at_all()
+        self._waiting.all_changed()
         await self.signals.listen(*self._all_stored())
         await self.shelf.look_at_all()
 
@@ -272,6 +277,7 @@ class StoredWorkshop(Workshop):
 
     def _ended(self, holders: tuple[Hashable, ...], execution: Execution) -> None:
         super()._ended(holders, execution)
+        self._waiting.forget(execution.state.task_id)
         if isinstance(execution, StoredExecution) and execution.lost:
             self.registry.forget(execution.state)
         if self.duties.slots:
@@ -294,11 +300,7 @@ class StoredWorkshop(Workshop):
             UnknownTask, StoreError: it could not be asked.
         """
         await self.signals.stop(state)
-        taken = await self.store().take(self.runner, state.task_id)
-        if taken is not None:
-            running = await self.bench.take_up(*taken, is_restart=False)
-            running.started.set()
-            self.run(running, anyio.lowlevel.checkpoint)
+        await self._waiting.end(state.task_id)
 
     async def run_taken(self, claim: Claim, stored: StoredTask) -> None:
         """Run a task that was claimed: one that waited for a worker, or that another process has begun before."""
