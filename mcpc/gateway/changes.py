@@ -56,7 +56,7 @@ class ListChanges:
         self._tell = tell
         self._marked: set[Listed] = set()
         self._wake = anyio.Event()
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
 
     async def heard(self, message: object) -> None:
         """A message that the server has sent unasked (the SDK's `message_handler`)."""
@@ -77,7 +77,8 @@ class ListChanges:
 
     async def run(self, client: Client) -> None:
         """Follow the changes, until cancelled, or until it is called again for the next connection."""
-        self._scope.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
         self._scope = anyio.CancelScope()
         with self._scope:
             async with anyio.create_task_group() as group:

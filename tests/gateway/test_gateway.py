@@ -322,6 +322,11 @@ async def test_the_status_route_answers_503_while_no_server_is_up() -> None:
             assert (await http.get(listener.uri.replace("/mcp", "/status"))).status_code == 503
 
 
+def test_a_gateway_is_made_before_there_is_a_loop_as_the_command_line_makes_it() -> None:
+    gateway = mcpc.Gateway({"mcpServers": {"one": process()}})
+    assert gateway.server.name == "mcpc-gateway"
+
+
 async def test_what_goes_wrong_while_a_gateway_is_up_is_raised_as_it_is() -> None:
     with pytest.raises(KeyError, match="stock"):
         async with mcpc.Gateway({"mcpServers": {"one": {"url": "memory://nobody-at-all"}}}):
