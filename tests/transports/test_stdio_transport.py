@@ -18,6 +18,7 @@ import pytest
 from mcpc.errors import ChannelBroken, ChannelClosed, ChannelEnded, ConnectFailed, FrameTooLarge, URIError
 from mcpc.transport import FrameChannel
 from mcpc.uri import dial, listen_at
+from mcpc_transports.stdio import transport
 from stream_kit import Echo, channel_at
 
 pytestmark = pytest.mark.anyio
@@ -323,6 +324,30 @@ async def test_a_channel_closed_early_says_so_and_the_server_still_leaves_in_goo
             with pytest.raises(ChannelClosed):
                 await channel.send(b"{}")
     assert mark() == "left"
+
+
+async def test_who_reads_is_told_how_a_server_ended_before_who_writes_is_told_that_it_did(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "READER_FIRST", 60.0)
+    told: list[str] = []
+    text = "os.close(0)\nsay(closed=True)\ntime.sleep(0.2)\nsys.exit('no database')\n"
+    with anyio.fail_after(60):
+        async with AsyncExitStack() as stack:
+            channel = await channel_at(stack, program(text))
+            await hear(channel)
+
+            async def write() -> None:
+                with pytest.raises(ChannelBroken):
+                    await channel.send(b"{}")
+                told.append("the writer")
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(write)
+                with pytest.raises(ChannelEnded, match="exit code 1; the last it wrote to stderr:\n  no database"):
+                    await channel.receive()
+                told.append("the reader")
+    assert told == ["the reader", "the writer"]
 
 
 @pytest.mark.parametrize("waiting", ["receive", "send"])

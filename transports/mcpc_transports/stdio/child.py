@@ -30,7 +30,7 @@ logger: logging.Logger = logger_of(__name__)
 KILL_TIMEOUT = 2.0
 """Seconds to see a killed process end. Only one that hangs in the kernel takes them all."""
 
-EXIT_TIMEOUT = 0.5
+EXIT_TIMEOUT = 2.0
 """Seconds from the end of a server's stdout to its own, where somebody wants to know how that was."""
 
 POLL = 0.01

@@ -159,6 +159,10 @@ def _errlog(errlog: _HasFileno | int | None) -> int | None:
     return descriptor
 
 
+READER_FIRST = 3.0
+"""Seconds that a writer to a server that has ended leaves to the reader."""
+
+
 class _ChildChannel(LineChannel):
     """A channel to a server that we run: where it ends, it says how the server did."""
 
@@ -166,6 +170,8 @@ class _ChildChannel(LineChannel):
         super().__init__(child, max_message_size)
         self._child = child
         self._how = ""
+        self._told = anyio.Event()
+        """Set when a reader has been told of the end."""
         self._printed = Printed(max_message_size)
         self._read: deque[bytes] = deque()
         """What came in one line, or in many, and is still to be handed on."""
@@ -181,7 +187,24 @@ class _ChildChannel(LineChannel):
             return await super().receive()
         except (ChannelEnded, ChannelBroken) as exc:
             self._how = self._how or await self._child.ending()
+            self._told.set()
             raise type(exc)(self._how or str(exc)) from exc
+
+    async def send(self, *frames: bytes) -> None:
+        """See `FrameChannel.send`. Where the server has ended the reader is told first: it knows how."""
+        try:
+            await super().send(*frames)
+        except ChannelBroken:
+            with anyio.move_on_after(READER_FIRST):
+                await self._told.wait()
+            raise
+
+    def send_nowait(self, *frames: bytes) -> bool:
+        """See `ImmediateChannel.send_nowait`. That the server has ended, `send` says."""
+        try:
+            return super().send_nowait(*frames)
+        except ChannelBroken:
+            return False
 
 
 class _OwnChannel(LineChannel):
