@@ -86,6 +86,31 @@ async def test_the_logs_of_all_channels_share_a_bound_and_the_largest_that_nobod
             assert len(gaps) == 1
 
 
+async def stats_after_events_to_two_channels(**limits: Any) -> mcpc.ServerStats:
+    """What is counted when nobody reads, and each message is so large that it is counted at once."""
+    talker = Talker(**limits)
+    async with mcpc.listen(talker.server, "memory://to-the-byte") as listener, mcpc.Client(listener.uri) as client:
+        for number, session in enumerate(("one", "two"), start=1):
+            meta: Any = {"mcpc/channel": f"a-channel-that-nobody-reads-{session}", "mcpc/sessionId": session}
+            assert not (await client.call_tool("say", {"size": 1}, meta=meta)).is_error
+            while talker.callbacks.stats.ended_tasks < number:
+                await anyio.lowlevel.checkpoint()
+        for session in ("one", "two", "two"):
+            assert await talker.callbacks.emit("note", "x" * 3000, session_id=session) == 1
+        return talker.callbacks.stats
+
+
+async def test_all_logs_together_hold_max_total_bytes_to_the_byte() -> None:
+    with anyio.fail_after(60):
+        whole = (await stats_after_events_to_two_channels()).message_bytes
+        assert whole > 9000
+        at_the_limit = await stats_after_events_to_two_channels(max_total_bytes=whole)
+        one_past = await stats_after_events_to_two_channels(max_total_bytes=whole - 1)
+    assert (at_the_limit.logs_shrunk, at_the_limit.message_bytes) == (0, whole)
+    assert one_past.logs_shrunk == 1
+    assert one_past.message_bytes < whole
+
+
 async def test_results_that_nobody_reads_refuse_new_tasks_and_lose_nothing() -> None:
     talker = Talker(max_total_bytes=4 * BIG)
     with anyio.fail_after(60):
