@@ -16,6 +16,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 import mcpc
 from gateway_kit import behind
+from mcpc.gateway import catalogue, child
 
 pytestmark = [
     pytest.mark.anyio,
@@ -26,6 +27,13 @@ DEADLINE = 60
 
 QUESTION = SamplingMessage(role="user", content=TextContent(type="text", text="which colour?"))
 PARAMS = types.CreateMessageRequestParams(messages=[QUESTION], max_tokens=9, temperature=0.5)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine is waited for."""
+    monkeypatch.setattr(catalogue, "PATIENCE", DEADLINE)
+    monkeypatch.setattr(child, "SETTLING", DEADLINE)
 
 
 class Behind:

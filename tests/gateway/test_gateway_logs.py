@@ -11,6 +11,7 @@ from mcp_types import LoggingMessageNotificationParams
 
 import mcpc
 from gateway_kit import behind
+from mcpc.gateway import catalogue, child
 from mcpc.gateway.logs import MAX_BYTES, MAX_ENTRIES, CallLog, Logs
 
 pytestmark = [
@@ -21,6 +22,13 @@ pytestmark = [
 DEADLINE = 60
 
 ENTRIES = 20
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine is waited for."""
+    monkeypatch.setattr(catalogue, "PATIENCE", DEADLINE)
+    monkeypatch.setattr(child, "SETTLING", DEADLINE)
 
 
 def talkative() -> MCPServer[Any]:
