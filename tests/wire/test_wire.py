@@ -737,10 +737,8 @@ def test_only_exact_names_of_the_older_forms_count() -> None:
 def test_members_that_mcp_does_not_name_pass_through_the_sdks_values(
     named: dict[str, Any], unknown: dict[str, Any]
 ) -> None:
-    sent = {"jsonrpc": "2.0", **unknown, **named}
-    for name in ENVELOPE_NAMES:
-        if name not in named and name != "jsonrpc":
-            sent.pop(name, None)
+    unnamed = {name: value for name, value in unknown.items() if name not in ENVELOPE_NAMES}  # any name may be drawn
+    sent = {"jsonrpc": "2.0", **unnamed, **named}
     held = members.whole_message(sent)
     assert from_sdk(held) == sent
     assert json.loads(members.encode_whole(held)) == sent
