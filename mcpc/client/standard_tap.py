@@ -57,6 +57,6 @@ class _Writer(StreamWrapper):
     async def send(self, item: SessionMessage, /) -> None:
         """Send a message."""
         message = item.message
-        if isinstance(message, JSONRPCRequest) and not self._can_be_asked():
+        if isinstance(message, JSONRPCRequest) and message.params is not None and not self._can_be_asked():
             message.params = without_elicitation(message.params)
         await self._inner.send(item)

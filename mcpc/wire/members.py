@@ -11,7 +11,7 @@ from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPC
 
 from mcpc.wire.envelope import ENVELOPE_NAMES
 from mcpc.wire.message import Message
-from mcpc.wire.rpc import encode_rpc, rpc_message
+from mcpc.wire.rpc import dump_rpc, encode_rpc, rpc_message
 
 __all__ = ["ARRIVED", "encode_whole", "unknown_in", "unknown_members", "whole_message"]
 
@@ -69,5 +69,5 @@ def whole_message(message: Message) -> JSONRPCMessage:
 def encode_whole(message: JSONRPCMessage) -> bytes:
     """One of the SDK's messages as a frame, with what `whole_message` has kept."""
     if message.model_extra:
-        return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+        return dump_rpc(message)
     return encode_rpc(message)

@@ -28,7 +28,7 @@ from mcpc.wire.envelope import BEGINNING, END, ENVELOPE_NAMES, has_doubled, read
 from mcpc.wire.jsontext import BYTES_PER_CONTAINER, MAX_CONTAINERS, has_infinity, is_too_dense, may_overflow
 from mcpc.wire.names import MESSAGES_METHOD
 
-__all__ = ["decode_frame", "encode_error", "encode_rpc", "failed_answer", "rpc_message", "too_large"]
+__all__ = ["decode_frame", "dump_rpc", "encode_error", "encode_rpc", "failed_answer", "rpc_message", "too_large"]
 
 _ENVELOPE = tuple(f'"{name}"'.encode() for name in ENVELOPE_NAMES)
 _BUSY = b'{"jsonrpc":"2.0","method":"%b"' % MESSAGES_METHOD.encode()
@@ -237,7 +237,13 @@ def encode_rpc(message: JSONRPCMessage) -> bytes:
     if isinstance(message, JSONRPCRequest) and message.params is not None:
         members = to_json(message.id), to_json(message.method), to_json(message.params, inf_nan_mode="null")
         return b'{"jsonrpc":"2.0","id":%b,"method":%b,"params":%b}' % members
-    return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    return dump_rpc(message)
+
+
+def dump_rpc(message: JSONRPCMessage) -> bytes:
+    """The same, whatever it holds. What has no params has no member of that name: JSON-RPC knows no null there."""
+    no_params = {"params"} if getattr(message, "params", ...) is None else None
+    return message.model_dump_json(by_alias=True, exclude_unset=True, exclude=no_params).encode()
 
 
 def encode_error(error: FrameError) -> bytes:

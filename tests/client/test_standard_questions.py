@@ -1,5 +1,7 @@
 """What servers of the SDK ask in the standard's way, answered by our client: both eras, over any transport."""
 
+import json
+import shlex
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -204,3 +206,15 @@ async def test_sampling_and_roots_callbacks_work_as_with_the_sdks_client(kind: L
             uri: Any = listener.uri if kind == "ours" else mcpc.connect(listener.uri)
             async with made(uri, **options) as client:
                 assert text_of(await client.call_tool("think")) == "file:///here 9 words"
+
+
+async def test_what_has_no_params_is_sent_without_the_member_where_nobody_can_be_asked(tmp_path: Path) -> None:
+    frames = tmp_path / "frames"  # servers of the TypeScript SDK leave a request unanswered whose params are null
+    program = f"tee {frames} | {sys.executable} {HERE}/standard_server.py"
+    with anyio.fail_after(60):
+        async with mcpc.Client(f"stdio:sh -c {shlex.quote(program)}", mode="legacy") as client:
+            await client.list_tools()
+            await client.list_prompts()
+    sent = [json.loads(line) for line in frames.read_text().splitlines()]
+    assert {frame["method"] for frame in sent} >= {"tools/list", "prompts/list"}
+    assert [frame for frame in sent if frame.get("params", {}) is None] == []

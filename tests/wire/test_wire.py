@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mcp_types import (
     ErrorData,
     JSONRPCError,
+    JSONRPCMessage,
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
@@ -743,3 +744,11 @@ def test_members_that_mcp_does_not_name_pass_through_the_sdks_values(
     assert from_sdk(held) == sent
     assert json.loads(members.encode_whole(held)) == sent
     assert held.model_dump(by_alias=True, mode="json", exclude_unset=True) == sent
+
+
+@pytest.mark.parametrize("encode", [rpc.encode_rpc, members.encode_whole])
+def test_params_that_are_null_are_not_written(encode: Callable[[JSONRPCMessage], bytes]) -> None:
+    request = JSONRPCRequest(jsonrpc="2.0", id=1, method="tools/list", params=None)
+    notification = JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized", params=None)
+    assert json.loads(encode(request)) == {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    assert json.loads(encode(notification)) == {"jsonrpc": "2.0", "method": "notifications/initialized"}
