@@ -46,6 +46,7 @@ class SyncOptions(ClientOptions, total=False):
     heartbeat: float | None
     channel_file: str | os.PathLike[str] | None
     transport_options: Mapping[str, Any] | None
+    bytes: bool
 
 
 class SyncRegistration:

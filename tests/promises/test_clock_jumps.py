@@ -167,6 +167,7 @@ SHOWN: dict[str, str] = {
     "mcpc/server/events.py": "timestamp of an event, as the draft of MCP Events has it",
     "mcpc/server/event_methods.py": "the age of an event that is still told is counted from its timestamp",
     "mcpc/server/begun.py": "start_time, as mcpc 0.2 shows it",
+    "mcpc/cli/kept_tools.py": "files of a minute ago, whose age is in the file system's time; none from the future",
     "mcpc/cli/watching.py": "the time of day in front of a line",
     "mcpc/cli/remembered.py": "files of earlier days, whose age is in the file system's time",
     "mcpc/cli/resuming.py": "files of earlier days, whose age is in the file system's time",
