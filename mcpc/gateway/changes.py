@@ -90,9 +90,13 @@ class ListChanges:
                         await self._list_anew(self._marked.pop(), client)
 
     async def _list_anew(self, what: Listed, client: Client) -> None:
-        for kind in _KINDS[what]:
-            await self._catalogue.refresh(kind, client)
-        await self._tell(what)
+        try:
+            for kind in _KINDS[what]:
+                await self._catalogue.refresh(kind, client)
+            await self._tell(what)
+        except anyio.get_cancelled_exc_class():
+            self.mark(what)  # for the next connection
+            raise
 
     async def _listen(self, client: Client) -> None:
         """Ask a server of the newer era to tell; again, where the stream ends and the connection does not."""

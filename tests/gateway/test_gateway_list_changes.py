@@ -14,7 +14,7 @@ from mcp.shared.subscriptions import PromptsListChanged, ServerEvent, ToolsListC
 from mcp_types import PromptListChangedNotification, ToolListChangedNotification
 
 import mcpc
-from mcpc.gateway import catalogue, child
+from mcpc.gateway import catalogue, changes, child
 
 pytestmark = pytest.mark.anyio
 
@@ -127,3 +127,27 @@ async def test_a_server_that_comes_up_later_changes_the_lists_of_clients_that_ar
             async with client.listen(tools_list_changed=True) as stream, mcpc.listen(growing(), "memory://late-server"):
                 while "late__grow" not in await names(client):
                     await until(stream, ToolsListChanged)
+
+
+async def test_a_change_that_is_being_told_as_the_connection_is_made_anew_is_told_over_the_next() -> None:
+    told: list[str] = []
+    begun, again = anyio.Event(), anyio.Event()
+
+    async def tell(what: str) -> None:
+        told.append(what)
+        if len(told) > 1:
+            again.set()
+            return
+        begun.set()
+        await anyio.sleep_forever()
+
+    lists = changes.ListChanges(catalogue.Catalogue(), tell)
+    with anyio.fail_after(DEADLINE):
+        async with mcpc.Client(growing(), mode="legacy") as client, anyio.create_task_group() as group:
+            group.start_soon(lists.run, client)
+            lists.mark("tools")
+            await begun.wait()
+            group.start_soon(lists.run, client)
+            await again.wait()
+            group.cancel_scope.cancel()
+    assert told == ["tools", "tools"]
