@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -159,14 +159,16 @@ def scripted_server(
     """A server that says `answer` to whatever it hears, and hangs up where that is None. Yields its port."""
 
     async def converse(stream: SocketStream) -> None:
-        async with stream:
-            async for data in stream:
-                if heard is not None:
-                    heard.append(data)
-                said = answer if isinstance(answer, bytes) else answer(data)
-                if said is None:
-                    return
-                await stream.send(said)
+        # A client may have hung up at any moment, also between its bytes and our answer.
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async with stream:
+                async for data in stream:
+                    if heard is not None:
+                        heard.append(data)
+                    said = answer if isinstance(answer, bytes) else answer(data)
+                    if said is None:
+                        return
+                    await stream.send(said)
 
     @asynccontextmanager
     async def serving() -> AsyncGenerator[int]:
