@@ -53,8 +53,9 @@ class Threads:
             call.start()
             try:
                 await call.done.wait()
-            finally:
+            except BaseException:
                 call.leave()
+                raise
         return call.outcome()
 
 
@@ -92,10 +93,9 @@ class _Call:
             anyio.from_thread.run_sync(self.done.set, token=self._token)
 
     def leave(self) -> None:
-        """Nobody waits any more, unless it is done."""
-        self.is_left = not self.done.is_set()
-        if self.is_left:
-            self._forget()
+        """Nobody waits any more, and nobody takes what comes of it, be it done (in the same turn) or not."""
+        self.is_left = True
+        self._forget()
 
     def _forget(self) -> None:
         """Drop what nobody will take: the frames of what was raised hold this call, which would hold them."""

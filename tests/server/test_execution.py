@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
@@ -175,11 +176,13 @@ async def test_nor_does_one_of_mcpc_0_2_that_nobody_cleans_up() -> None:
 @pytest.mark.usefixtures("without_collector")
 async def test_a_thread_that_nobody_waits_for_leaves_nothing_when_it_fails() -> None:
     held: Held = []
+    running = threading.Event()
     server = make_server(stop_grace=0.0)
     callbacks = mcpc.MCPCHelper(server)
 
     @callbacks.tool()
     def late(task: mcpc.SyncTask) -> None:  # pyright: ignore[reportUnusedFunction]
+        running.set()
         while True:
             try:
                 task.update("still here")
@@ -189,6 +192,8 @@ async def test_a_thread_that_nobody_waits_for_leaves_nothing_when_it_fails() -> 
     with anyio.fail_after(60):
         async with mcpc.Client(server) as client:
             task = await client.start_task("late")
+            while not running.is_set():
+                await anyio.lowlevel.checkpoint()
             await task.stop()
             with pytest.raises(mcpc.TaskStopped):
                 await task.result()

@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import contextvars
+import gc
 import threading
+import weakref
 
 import anyio
 import anyio.from_thread
@@ -103,3 +105,37 @@ async def test_who_is_left_alone_learns_it_by_asking() -> None:
             tasks.cancel_scope.cancel()
         left.set()
         await learned.wait()
+
+
+class Large:
+    """Something that a thread holds in its frame."""
+
+
+async def test_what_it_raised_when_nobody_waited_any_more_is_dropped_however_close_the_two_were() -> None:
+    threads, held = Threads(1), list[weakref.ref[Large]]()
+
+    async def leave_it_when_it_fails() -> None:
+        running, failing = anyio.Event(), threading.Event()
+
+        def fail() -> None:
+            large = Large()
+            held.append(weakref.ref(large))
+            anyio.from_thread.run_sync(running.set)
+            assert failing.wait(60)
+            raise ValueError("nobody's")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(threads.run, fail)
+            await running.wait()
+            failing.set()
+            tasks.cancel_scope.cancel()
+
+    gc.disable()  # what goes in here goes because nothing holds it
+    try:
+        with anyio.fail_after(60):
+            for _ in range(100):
+                await leave_it_when_it_fails()
+            while threads.running or any(large() is not None for large in held):
+                await anyio.lowlevel.checkpoint()
+    finally:
+        gc.enable()
