@@ -7,9 +7,9 @@ from pathlib import Path
 
 import mcpc
 from mcpc.cli.mistakes import UserMistake
-from mcpc.cli.places import newest, own_addresses
+from mcpc.cli.places import is_twin, newest, own_addresses
 from mcpc.transport import traits_of
-from mcpc.uri import default_address, example_of, parse_uri, resolve
+from mcpc.uri import default_address, example_of, parse_uri, resolve, schemes
 
 __all__ = ["address_of", "check_scheme", "command_address", "is_command", "likely"]
 
@@ -24,7 +24,6 @@ FILE = re.compile(r"[^:]+\.py(?::[A-Za-z_][\w.]*)?")
 
 HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*):\d{1,5}(?:/\S*)?")
 """`127.0.0.1:8000`, `localhost:8000/mcp`: a host and a port, and no word of how to speak to it."""
-
 
 ALONE = re.compile(r"localhost|\d{1,3}(?:\.\d{1,3}){3}")
 """A host, and no port."""
@@ -62,7 +61,7 @@ def check_scheme(text: str) -> None:
     else:
         return
     place, _, path = whole.partition("/")
-    *tries, last = [_at(known, place, path) for known in _over_networks()]
+    *tries, last = [_at(known, place, path) for known in _likeliest_first(f"/{path}")]
     raise UserMistake(f"{text!r} does not say how to speak to it: did you mean {', '.join(tries)} or {last}?")
 
 
@@ -81,15 +80,18 @@ def _check_file(text: str) -> None:
 def likely(address: str) -> str:
     """`did you mean …?` for an address at which somebody answers, but not as expected; nothing where none is likely.
 
-    With another path where the usual one is missing; else in the other ways in which one can be spoken to.
+    In the way whose usual path it has; else with another path where the usual one is missing; else in the other ways in
+    which one can be spoken to.
     """
-    found = HOST.fullmatch(address.partition("://")[2])
-    if found is None:
+    scheme, _, rest = address.partition("://")
+    if HOST.fullmatch(rest) is None:
         return ""
-    scheme, place = address.partition("://")[0], found[0].partition("/")[0]
+    place, _, path = rest.partition("/")
     usual = _at(scheme, place, "")
-    others = [_at(known, place, "") for known in _over_networks() if known != scheme]
-    tries = [usual] if usual.rstrip("/") != address.rstrip("/") else others[:MOST]
+    if usual.rstrip("/") == address.rstrip("/"):
+        tries = [_at(known, place, "") for known in _over_networks() if known != scheme][:MOST]
+    else:
+        tries = [_at(known, place, path) for known in _usual_at(f"/{path}", scheme)] or [usual]
     return f"did you mean {' or '.join(tries)}?" if tries else ""
 
 
@@ -107,10 +109,29 @@ def is_command(address: str) -> bool:
 
 
 def _over_networks() -> list[str]:
-    """The schemes whose addresses have a host and a port: first those that have a path, too."""
-    known = newest(own_addresses(Path()))
+    """The schemes whose addresses have a host and a port: those with a path first, of these the newer."""
+    known = own_addresses(Path())
+    new = newest(known)
     found = [scheme for scheme in known if HERE in example_of(scheme)]
-    return sorted(found, key=lambda scheme: (example_of(scheme).endswith(HERE), scheme))
+    return sorted(found, key=lambda scheme: (example_of(scheme).endswith(HERE), scheme not in new, scheme))
+
+
+def _likeliest_first(path: str) -> list[str]:
+    """Those schemes; where a path is usual for some, these come first."""
+    return sorted(_over_networks(), key=lambda scheme: not _has_path(scheme, path))
+
+
+def _usual_at(path: str, scheme: str) -> list[str]:
+    """The schemes for which a path is usual that is not for this one; with TLS as it is, or without."""
+    if _has_path(scheme, path):
+        return []
+    return [known for known in schemes() if is_twin(known) == is_twin(scheme) and _has_path(known, path)]
+
+
+def _has_path(scheme: str, path: str) -> bool:
+    """Whether a path ends as it usually does in a scheme's addresses."""
+    usual = example_of(scheme).partition(HERE)[2]
+    return bool(usual) and path.rstrip("/").endswith(usual)
 
 
 def _at(scheme: str, place: str, path: str) -> str:

@@ -37,6 +37,7 @@ TYPED: list[tuple[str, str]] = [
     ("tools 127.0.0.1:8000", "did you mean http://127.0.0.1:8000/mcp, ws://127.0.0.1:8000/mcp"),
     ("tools 127.0.0.1", "did you mean http://127.0.0.1:PORT/mcp"),
     ("tools localhost/mcp", "did you mean http://localhost:PORT/mcp"),
+    ("tools localhost:8000/sse", "did you mean sse+http://localhost:8000/sse, http://localhost:8000/sse"),
     ("tools 8000", "did you mean http://127.0.0.1:8000/mcp"),
     ("tools tcp://127.0.0.1", "needs a host and a port: tcp://host:port"),
     ("tools tcp://127.0.0.1:many", "the host or port of this tcp: address cannot be read"),

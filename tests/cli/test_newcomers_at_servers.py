@@ -53,9 +53,12 @@ class Served(threading.Thread):
             mcpc.listen(server, "tcp://127.0.0.1:0") as tcp,
             mcpc.listen(server, "http://127.0.0.1:0/mcp", token_verifier=OneToken()) as http,
             mcpc.listen(server, "ws://127.0.0.1:0/mcp", token_verifier=OneToken()) as ws,
+            mcpc.listen(server, "sse+http://127.0.0.1:0/sse") as sse,
         ):
             port = tcp.uri.rpartition(":")[2]
             self.uris = {"tcp": tcp.uri, "http": http.uri, "ws": ws.uri, "tcp_as_http": f"http://127.0.0.1:{port}/mcp"}
+            self.uris |= {"sse": sse.uri, "sse_as_http": sse.uri.removeprefix("sse+")}
+            self.uris["sse_as_newer"] = f"{self.uris['sse_as_http'].removesuffix('/sse')}/mcp"
             self.up.set()
             await anyio.to_thread.run_sync(self._over.wait)
 
@@ -79,6 +82,8 @@ TYPED: list[tuple[str, str]] = [
     ("tools {ws}", "HTTP 401 Unauthorized: a bearer token is needed"),
     ("tools {ws} --token-env WRONG_TOKEN", "HTTP 401 Unauthorized: the token is not valid"),
     ("tools {tcp_as_http}", "did you mean ws://"),
+    ("tools {sse_as_http}", "did you mean {sse}?"),
+    ("tools {sse_as_newer}", "or {sse}"),
     ("call {tcp} ad a=1 b=2", "the server has no tool 'ad'; did you mean 'add'?"),
     ("call {tcp} add a=1 c=2", "add has no argument 'c'; it takes: a: integer, b: integer"),
     ("call {tcp} add a=1", "add needs b; it takes: a: integer, b: integer"),
@@ -96,7 +101,7 @@ def test_a_mistake_at_a_server_ends_with_2_and_one_line_that_says_what_to_do(
     assert (result.exit_code, result.stdout) == (2, "")
     said = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(said) == 1, result.stderr
-    assert told in said[0]
+    assert told.format(**served.uris) in said[0]
     assert "Traceback" not in result.stderr
 
 
