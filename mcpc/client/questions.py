@@ -119,7 +119,7 @@ class Questions:
         """Let the handle show it, and wait for whoever answers it; None where there is no room for it."""
         call.goes_on()
         key = f"{context.request_id}.{next(self._numbers)}"
-        asked = _Asked(DECLINED, lambda answer: _accepted(request, answer))
+        asked = _Asked(DECLINED, lambda answer: _response(request, answer))
         prompt = prompt_from_request(key, request)
         assert prompt is not None
         with self._shown(call, prompt, asked) as shown:
@@ -181,6 +181,15 @@ class _Asked:
         """Wait for it."""
         await self._answered.wait()
         return self._result
+
+
+def _response(request: dict[str, Any], answer: Any) -> ElicitResult:
+    """The result for what was answered; one that is a result already stays as it is.
+
+    Raises:
+        PromptError: a form cannot hold the answer.
+    """
+    return answer if isinstance(answer, ElicitResult) else _accepted(request, answer)
 
 
 def _accepted(request: dict[str, Any], answer: Any) -> ElicitResult:

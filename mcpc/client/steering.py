@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Protocol
 
 import anyio
 from mcp.shared.exceptions import MCPError
-from mcp_types import METHOD_NOT_FOUND
+from mcp_types import METHOD_NOT_FOUND, ElicitResult
 
 from mcpc.client.repeater import Repeater
 from mcpc.errors import MCPCError, PromptError, TaskEnded, UnknownTask
@@ -153,6 +153,14 @@ class CallSteering(Unsteered):
         if take is None:
             raise PromptError("no such open prompt", closed=True)
         take(value)
+
+    async def decline(self, prompt_id: str, action: str) -> None:
+        """The user will not answer an elicitation: `decline` or `cancel`. The tool is told, and goes on.
+
+        Raises:
+            PromptError: no such prompt is open.
+        """
+        await self.send_input(ElicitResult.model_validate({"action": action}), prompt_id)
 
     async def stop(self) -> None:
         """Cancel the call."""

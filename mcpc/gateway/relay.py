@@ -14,6 +14,7 @@ import anyio.lowlevel
 from mcp.shared.exceptions import MCPError
 
 from mcpc.client import TaskHandle
+from mcpc.client.steering import CallSteering
 from mcpc.errors import ConnectionLost, MCPCError, PromptError, TaskFailed, TaskStopped, UnknownTask
 from mcpc.gateway.child import Child
 from mcpc.messages import ClientRequest, MCPCMessage, Prompt, prompt_of, request_of
@@ -67,7 +68,7 @@ class Relay:
 
         Raises:
             TaskStopped: it was stopped.
-            PromptError: it asked, and its caller cannot be asked, or would not answer.
+            PromptError: it asked, and its caller cannot be asked; or would not answer, and it is a background task.
             ToldFailure: it has failed.
             ConnectionLost: its server is gone, or no longer knows it.
         """
@@ -106,10 +107,20 @@ class Relay:
         except TaskStopped:
             return  # the stop is handed on
         except PromptError as exc:
-            self._unasked = exc
-            await self._quietly(self._handle.stop())
+            await self._quietly(self._unanswered(prompt, exc))
             return
         await self._quietly(self._handle.answer(prompt.id, answer))
+
+    async def _unanswered(self, prompt: Prompt, why: PromptError) -> None:
+        """The tool decides what it does where the user will not answer. MCPC has no word for that: there, and where
+        nobody could be asked, the task is stopped.
+        """
+        steering = self._handle.steering
+        if why.action is not None and isinstance(steering, CallSteering):
+            await steering.decline(prompt.id, why.action)
+        else:
+            self._unasked = why
+            await self._handle.stop()
 
     async def _pass_on(self, asked: ClientRequest) -> None:
         try:

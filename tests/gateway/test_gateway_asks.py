@@ -28,6 +28,9 @@ DEADLINE = 60
 QUESTION = SamplingMessage(role="user", content=TextContent(type="text", text="which colour?"))
 PARAMS = types.CreateMessageRequestParams(messages=[QUESTION], max_tokens=9, temperature=0.5)
 
+FORM: dict[str, Any] = {"type": "object", "properties": {"size": {"type": "string"}}, "required": ["size"]}
+WISH = types.ElicitRequestFormParams(message="which size?", requested_schema=FORM)
+
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +45,9 @@ class Behind:
     def __init__(self) -> None:
         self.server = MCPServer[Any]("behind", log_level="CRITICAL")
         callbacks = mcpc.MCPCHelper(self.server)
-        callbacks.tool()(self.think)
-        for tool in (self.paint, self.sleep, self.meet):
+        for tool in (self.think, self.order):
+            callbacks.tool()(tool)
+        for tool in (self.paint, self.sleep, self.meet, self.choose):
             self.server.tool()(tool)
         self.server.prompt()(self.hint)
         self.sleeps, self.wake = anyio.Event(), anyio.Event()
@@ -54,6 +58,10 @@ class Behind:
         await task.update("thinking")
         return await asked_in_requests(ctx)
 
+    async def order(self, task: mcpc.Task) -> str:
+        """In the background, with a question of MCPC's own."""
+        return await task.ask("which size?")
+
     async def paint(self, ctx: Context[Any, Any]) -> str | InputRequiredResult:
         """An ordinary tool, in the way of its caller's era."""
         if ctx.request_context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
@@ -63,6 +71,15 @@ class Behind:
             requests: Any = {"colour": types.CreateMessageRequest(params=PARAMS), "roots": types.ListRootsRequest()}
             return InputRequiredResult(input_requests=requests)
         return f"{responses['colour'].content.text} at {responses['roots'].roots[0].uri}"
+
+    async def choose(self, ctx: Context[Any, Any]) -> str | InputRequiredResult:
+        """An ordinary tool that has something to do, too, where its user will not answer."""
+        if ctx.request_context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            return f"did without: {(await ctx.session.elicit_form(WISH.message, FORM, ctx.request_id)).action}"
+        responses: Any = ctx.input_responses
+        if not responses:
+            return InputRequiredResult(input_requests={"size": types.ElicitRequest(params=WISH)})
+        return f"did without: {responses['size'].action}"
 
     async def sleep(self) -> None:
         """Ask nothing, until it is woken."""
@@ -151,6 +168,35 @@ async def test_a_plain_caller_is_asked_in_the_way_of_its_era(era: str, uri: str,
             for tool in ("one__think", "one__paint"):
                 answer = await plain.call_tool(tool, {})
                 assert answer.structured_content == {"result": "red at file:///red"}, tool
+
+
+@BEHIND
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_user_who_will_not_answer_is_no_end_of_the_call_the_tool_is_told(era: str, uri: str, mode: Any) -> None:
+    chosen: list[Any] = ["decline", "cancel"]
+
+    async def refuse(context: Any, params: Any) -> types.ElicitResult:
+        return types.ElicitResult(action=chosen[0])
+
+    async with gateway_before(Behind(), era, uri) as gateway, mcpc.listen(gateway.server, "memory://no") as outer:
+        async with mcp.Client(mcpc.connect(outer.uri), mode=mode, elicitation_callback=refuse) as plain:
+            while chosen:
+                answer = await plain.call_tool("one__choose", {})
+                assert answer.structured_content == {"result": f"did without: {chosen.pop(0)}"}
+
+
+async def test_a_background_tool_whose_user_will_not_answer_is_stopped_and_its_caller_told_why() -> None:
+    async def refuse(context: Any, params: Any) -> types.ElicitResult:
+        return types.ElicitResult(action="decline")
+
+    async with (
+        gateway_before(Behind(), "newer", "memory://stops-behind") as gateway,
+        mcpc.listen(gateway.server, "memory://stops") as outer,
+        mcp.Client(mcpc.connect(outer.uri), elicitation_callback=refuse) as plain,
+    ):
+        answer = await plain.call_tool("one__order", {})
+        assert answer.is_error
+        assert "the user chose to decline the question" in str(answer.content)
 
 
 @BEHIND
