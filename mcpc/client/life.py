@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import anyio
 import anyio.abc
+from anyio.lowlevel import checkpoint_if_cancelled
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
 
@@ -153,6 +154,7 @@ class Life:
             async with self._steps.connection(), anyio.create_task_group() as group:
                 group.start_soon(self._until_lost, group.cancel_scope)
                 await self._steps.begin(group)
+                await checkpoint_if_cancelled()  # the time may have ended in the very turn in which it had begun
                 opening.deadline = float("inf")
                 self._steps.report("connected")
                 status.started()
