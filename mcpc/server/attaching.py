@@ -4,12 +4,12 @@ The claim is its permission: while it holds that, nobody else says anything for 
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Unpack
 
 import anyio
 
-from mcpc.errors import StoreRefused, TaskEnded, TaskHeld, TaskStopped, UnknownTask
+from mcpc.errors import MCPCError, StoreRefused, TaskEnded, TaskHeld, TaskStopped, UnknownTask
 from mcpc.keywords import refuse_unknown
 from mcpc.server.keeper import Source
 from mcpc.server.limits import Limits
@@ -111,7 +111,7 @@ async def attach(
     async with workshop.hold():
         if not workshop.store().shared:
             raise StoreRefused(f"this store lives in one process, so no other can attach to its tasks: {SHARED}")
-        running = await workshop.bench.take_up(*await _taken(workshop, task_id, timeout), is_restart=False)
+        running = await _taken_up(workshop, *await _taken(workshop, task_id, timeout))
         outcome, body = _Outcome(), anyio.CancelScope()
         running.started.set()
         workshop.run(running, outcome.wait)
@@ -150,8 +150,9 @@ async def _taken(workshop: StoredWorkshop, task_id: str, timeout: float) -> tupl
     try:
         with anyio.move_on_after(timeout):
             while True:
-                came = anyio.Event()
-                taken = await workshop.store().take(workshop.runner, task_id)
+                came, taken = anyio.Event(), None
+                with anyio.CancelScope(shield=True):  # taken and not known to be, it would be nobody's
+                    taken = await workshop.store().take(workshop.runner, task_id)
                 if taken is not None:
                     return taken
                 stored = await workshop.store().task(task_id)
@@ -164,3 +165,21 @@ async def _taken(workshop: StoredWorkshop, task_id: str, timeout: float) -> tupl
         raise TaskHeld(f"another process has the task, and has not handed it off in {timeout:g} seconds")
     finally:
         followed.observers.clear()
+
+
+async def _taken_up(workshop: StoredWorkshop, claim: Claim, stored: StoredTask) -> StoredExecution:
+    """What runs the task that was taken. Not to be cancelled: whoever leaves from here on hands it off again.
+
+    Raises:
+        MCPCError, StoreError: see `Bench.take_up`; the task is handed off again.
+    """
+    running: StoredExecution | None = None
+    with anyio.CancelScope(shield=True):
+        try:
+            running = await workshop.bench.take_up(claim, stored, is_restart=False)
+        except Exception:
+            with suppress(MCPCError):
+                await workshop.store().release(claim, handed=True)
+            raise
+    assert running is not None, "nobody cancels that scope"
+    return running

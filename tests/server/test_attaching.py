@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import mcp
 import pytest
 from mcp.server import MCPServer
@@ -99,6 +100,42 @@ async def test_a_task_is_attached_to_again_where_nobody_ended_it(store: str) -> 
         with pytest.raises(mcpc.TaskFailed, match="no paper") as caught:
             await task.result()
         assert caught.value.result == {"error": "ValueError", "message": "no paper"}
+
+
+class CutStore:
+    """A handle that cancels who takes a task with it, once the task is taken and before that is known."""
+
+    def __init__(self, inner: Any, taker: anyio.CancelScope) -> None:
+        self._inner = inner
+        self._taker = taker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def take(self, runner: str, task_id: str) -> Any:
+        taken = await self._inner.take(runner, task_id)
+        if taken is not None:
+            self._taker.cancel()
+            await anyio.lowlevel.checkpoint()
+        return taken
+
+
+async def test_who_is_cancelled_as_they_take_a_task_leave_it_to_the_next(tmp_path: Path) -> None:
+    store = f"sqlite:{tmp_path}/tasks.db"
+    async with served(store) as client:
+        task = await client.start_task("render")
+
+        @asynccontextmanager
+        async def cut() -> AsyncGenerator[Any]:
+            async with mcpc.open_store(store) as inner:
+                yield CutStore(inner, taker)
+
+        with anyio.CancelScope() as taker:
+            async with mcpc.attach(cut, task.task_id):
+                await anyio.sleep_forever()
+        async with mcpc.attach(store, task.task_id) as attached:
+            await attached.complete("after all")
+        assert await task.result() == "after all"
 
 
 async def test_a_stop_reaches_who_is_attached_and_ends_what_nobody_has(store: str) -> None:
