@@ -5,6 +5,7 @@ Once a worker has one, that is its process's affair (`absences`). Knows nothing 
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 import anyio.lowlevel
@@ -19,6 +20,7 @@ from mcpc.server.stored_execution import StoredExecution
 from mcpc.server.visits import look_interval
 from mcpc.server.workshop import Workshop
 from mcpc.store import Store
+from mcpc.stored import Claim, StoredTask
 
 __all__ = ["Waiting"]
 
@@ -117,12 +119,22 @@ class Waiting:
         """End a task here that was said to stop, if no worker has it; what ends it.
 
         Raises:
-            StoreError: the store was not reached.
+            MCPCError, StoreError: the store was not reached, or the task cannot be had here.
         """
-        taken = await self._store().take(self._runner, task_id)
-        if taken is None:
-            return None
-        running = await self._bench().take_up(*taken, is_restart=False)
+        running: StoredExecution | None = None
+        with anyio.CancelScope(shield=True):  # taken and not ended, it would be nobody's for as long as we live
+            taken = await self._store().take(self._runner, task_id)
+            if taken is not None:
+                running = await self._taken_up(*taken)
+        return running
+
+    async def _taken_up(self, claim: Claim, stored: StoredTask) -> StoredExecution:
+        try:
+            running = await self._bench().take_up(claim, stored, is_restart=False)
+        except Exception:
+            with suppress(MCPCError):
+                await self._store().release(claim)
+            raise
         running.started.set()
         self._workshop.run(running, anyio.lowlevel.checkpoint)
         return running

@@ -1,10 +1,12 @@
 """`abandon_after` for tasks that no worker has taken yet: they end, and are not run, once their clients are gone."""
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import mcp
 import pytest
 from mcp.server import MCPServer
@@ -12,6 +14,7 @@ from mcp.server import MCPServer
 import mcpc
 from hand_clock import HandClock, hand_clock
 from mcpc.server import visits
+from mcpc.server.stored_states import state_of
 from replicas_kit import is_listened_to, until
 
 pytestmark = pytest.mark.anyio
@@ -27,9 +30,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Generator[HandClock]:
 class Shop:
     """A server whose tasks wait for a worker."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Any = None) -> None:
         self.server = MCPServer[Any]("shop", log_level="WARNING")
-        self.callbacks = mcpc.MCPCHelper(self.server, store=f"sqlite:{folder}/tasks.db", abandon_after=100.0)
+        store = store or f"sqlite:{folder}/tasks.db"
+        self.callbacks = mcpc.MCPCHelper(self.server, store=store, abandon_after=100.0)
         self.ran: list[str] = []
         self.uri = ""
 
@@ -87,3 +91,39 @@ async def test_a_plain_caller_that_waits_is_there_for_a_task_that_waits_too(tmp_
                 group.start_soon(mcpc.work, works.server)
             assert not answers[0].is_error
     assert works.ran == ["asked for"]
+
+
+class CutStore:
+    """A handle that cancels who takes a task with it, once the task is taken and before that is known."""
+
+    def __init__(self, inner: Any, taker: anyio.CancelScope) -> None:
+        self._inner = inner
+        self._taker = taker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def take(self, runner: str, task_id: str) -> Any:
+        taken = await self._inner.take(runner, task_id)
+        self._taker.cancel()
+        await anyio.lowlevel.checkpoint()
+        return taken
+
+
+async def test_a_task_that_waits_is_stopped_though_the_request_to_stop_it_is_cancelled(tmp_path: Path) -> None:
+    taker = anyio.CancelScope()
+
+    @asynccontextmanager
+    async def cut() -> AsyncGenerator[Any]:
+        async with mcpc.open_store(f"sqlite:{tmp_path}/tasks.db") as inner:
+            yield CutStore(inner, taker)
+
+    shop = Shop(tmp_path, cut)
+    with anyio.fail_after(60):
+        async with mcpc.listen(shop.server, "tcp://127.0.0.1:0") as listener, mcpc.Client(listener.uri) as client:
+            task = await client.start_task("note", {"name": "stopped"})
+            stored = await shop.workshop.store().task(task.task_id)
+            with taker:
+                await shop.workshop.stop_stored(state_of(stored))
+            with pytest.raises(mcpc.TaskStopped):
+                await task.result()
