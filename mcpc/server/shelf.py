@@ -4,7 +4,9 @@ Knows nothing of tasks.
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -60,6 +62,10 @@ class Shelf:
         self._rang: dict[str, None] = {}
         """Channels that are to be read."""
         self._came = anyio.Event()
+        self._expected: Counter[str] = Counter()
+        """Listeners of each channel that are about to be here."""
+        self._unleft: dict[str, StoredJournal] = {}
+        """Journals that nobody listens to here any more, of which the store could not be told."""
         self._behind: set[StoredJournal] = set()
         """Journals that are being read up to date."""
 
@@ -129,19 +135,57 @@ class Shelf:
         await journal.catch_up(self._store())
         journal.mailbox.jump(state.head)
 
+    @contextmanager
+    def expecting(self, channel: str) -> Generator[None]:
+        """Meanwhile somebody is about to listen here: who leaves the channel does not take their place with them."""
+        self._expected[channel] += 1
+        try:
+            yield
+        finally:
+            self._expected[channel] -= 1
+            if not self._expected[channel]:
+                del self._expected[channel]
+
+    def is_listened_to(self, channel: str) -> bool:
+        """Whether somebody listens to it here, or is about to."""
+        journal = self._journals.get(channel)
+        return channel in self._expected or (journal is not None and journal.reader is not None)
+
     def left(self, journal: StoredJournal) -> None:
-        """A listener has gone from here."""
-        if journal.reader is None:
+        """A listener has gone from here, or does not come although it was expected."""
+        if not self.is_listened_to(journal.key):
             self.cursors.forget(journal)
             self._spawn(lambda: self._leave(journal))
 
     async def _leave(self, journal: StoredJournal) -> None:
+        if await self._gave_up_place(journal):
+            return
+        self._unleft[journal.key] = journal
+        if len(self._unleft) == 1:
+            self._spawn(self._leave_the_rest)
+
+    async def _leave_the_rest(self) -> None:
+        """A place that is kept for nobody keeps its tasks running for nobody: the store is told once it listens."""
+        while self._unleft:
+            key, journal = next(iter(self._unleft.items()))
+            if await self._gave_up_place(journal):
+                self._unleft.pop(key, None)
+            else:
+                await anyio.sleep(RETRY)
+
+    async def _gave_up_place(self, journal: StoredJournal) -> bool:
+        """Tell the store that nobody listens here, if nobody does; False where it is to be told again."""
         try:
-            await self._store().sent(self._runner, {journal.key: journal.sent})
-            if journal.reader is None and not self._stays(journal.key):
+            if not self.is_listened_to(journal.key):
+                await self._store().sent(self._runner, {journal.key: journal.sent})
+            if not self.is_listened_to(journal.key) and not self._stays(journal.key):
                 await self._store().leave(journal.key, self._runner)
-        except MCPCError as exc:
+        except StoreError as exc:
             logger.debug("the store was not told that a listener has gone: %s", exc)
+            return False
+        except MCPCError as exc:  # it is closed
+            logger.debug("the store is told of no listener that has gone: %s", exc)
+        return True
 
     # --- up to date ---
 

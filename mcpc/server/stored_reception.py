@@ -37,10 +37,18 @@ class StoredReception(Reception):
     async def expect_listener(self, journal: Journal, after: int, epoch: str | None) -> None:
         """See `Reception.expect_listener`."""
         if isinstance(journal, StoredJournal):
-            await self.workshop.shelf.expect_listener(journal, after, epoch)
-            tasks = await self.workshop.store().tasks(journal.key)
-            described = [self.workshop.describe(state_of(task), last_message=False) for task in tasks]
-            journal.describe_tasks = lambda: described
+            try:
+                with self.workshop.shelf.expecting(journal.key):
+                    await self._expect(journal, after, epoch)
+            except BaseException:  # the store may have been told of it already
+                self.left(journal)
+                raise
+
+    async def _expect(self, journal: StoredJournal, after: int, epoch: str | None) -> None:
+        await self.workshop.shelf.expect_listener(journal, after, epoch)
+        tasks = await self.workshop.store().tasks(journal.key)
+        described = [self.workshop.describe(state_of(task), last_message=False) for task in tasks]
+        journal.describe_tasks = lambda: described
 
     def left(self, journal: Journal) -> None:
         """See `Reception.left`."""

@@ -109,11 +109,11 @@ class Visits(Presence):
         receipt = await self._probed(self._lines.line(stored.channel))
         if receipt is None:
             return
+        if receipt.listening and stored.channel not in self._held:
+            return
+        self._held[stored.channel] = self._clock()  # first: a place that is taken is given back, whatever happens
         if not receipt.listening:
             await self._store().open(stored.channel, principal=stored.principal, listener=self._runner)
-        elif stored.channel not in self._held:
-            return
-        self._held[stored.channel] = self._clock()
 
     async def _probed(self, line: Line) -> Appended | None:
         """What the store says of a channel; None where it does not know it."""
@@ -127,7 +127,8 @@ class Visits(Presence):
         """Give back the places that are held since then."""
         for channel, since in list(self._held.items()):
             if since <= before:
-                del self._held[channel]
                 journal = self._workshop.journals.get(channel)
                 if journal is None or journal.reader is None:
                     await self._store().leave(channel, self._runner)
+                if self._held.get(channel) == since:
+                    del self._held[channel]

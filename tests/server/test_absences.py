@@ -1,6 +1,8 @@
 """`abandon_after` with a store: a task is stopped once its client has been away from every process for that long."""
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -8,6 +10,11 @@ import pytest
 import mcpc
 from hand_clock import HandClock, hand_clock
 from mcpc.server import visits
+from mcpc.store import Store
+from mcpc.store_uri import resolve_store
+from mcpc.stored import StoredTask, StoreLimits
+from mcpc.testing import FaultyStore
+from mcpc.transport import URI
 from replicas_kit import Replica, caller_without_ears, is_listened_to, served, until
 
 pytestmark = pytest.mark.anyio
@@ -52,3 +59,59 @@ async def test_a_task_is_stopped_once_when_its_client_listens_nowhere_any_more(s
                     await task.result()
             assert stopped.value.result["abandoned"] is True
             assert [message.task_id for message in ends] == [left]
+
+
+class NeverLists:
+    """A store that has all it is told, and never answers what tasks a listener has."""
+
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+
+    @asynccontextmanager
+    async def open(self, uri: URI, /, *, limits: StoreLimits) -> AsyncGenerator[Any]:
+        async with resolve_store("memory").open(uri, limits=limits) as store:
+            yield _NeverListing(store, self.asked)
+
+
+class _NeverListing:
+    def __init__(self, inner: Store, asked: anyio.Event) -> None:
+        self._inner = inner
+        self._asked = asked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def tasks(self, channel: str) -> list[StoredTask]:
+        self._asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError("it is cancelled")
+
+
+async def test_so_is_one_whose_client_left_when_the_store_knew_of_its_listening_already(clock: HandClock) -> None:
+    plan = NeverLists()
+    mcpc.register_store("never-lists", plan, replace=True)
+    one = Replica("never-lists:left", abandon_after=100.0)
+    with anyio.fail_after(60):
+        async with served(one):
+            async with mcpc.Client(one.uri) as leaving:
+                leaving.add_event_listener(lambda message: None)
+                await plan.asked.wait()
+                async with caller_without_ears(one, leaving.channel) as call:
+                    await call("wait", {}, "left")
+            await pass_until_there_run(0, one, clock)
+
+
+async def test_so_is_one_whose_client_left_when_the_store_was_away(clock: HandClock) -> None:
+    plan = FaultyStore("memory")
+    mcpc.register_store("away-when-left", plan, replace=True)
+    one = Replica("away-when-left:left", abandon_after=100.0)
+    with anyio.fail_after(60):
+        async with served(one):
+            async with mcpc.Client(one.uri) as leaving:
+                leaving.add_event_listener(lambda message: None)
+                await leaving.start_task("wait")
+                await until(lambda: is_listened_to(one))
+                plan.down, before = True, plan.calls.get("sent", 0)
+            await until(lambda: plan.calls.get("sent", 0) > before)
+            plan.down = False
+            await pass_until_there_run(0, one, clock)
