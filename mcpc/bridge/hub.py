@@ -68,6 +68,8 @@ MAX_SHARED = 4000
 CLIENT_SHARE = 0.9
 """The part of them that one client may have while no other has any (see `mcpc.shares`)."""
 
+LEFT = "the client that began the handshake with the server left before it was sent; try again"
+
 
 @dataclass(eq=False, slots=True)
 class Call:
@@ -220,7 +222,8 @@ class Hub(Upstream):
         if method == CANCELLED_METHOD:
             params = params_of(message)
             for number, call in self._calls.items():
-                if call.box is box and _same(call.request_id, params.get(REQUEST_ID)):
+                is_shared = call.method == INITIALIZE_METHOD  # others wait for its answer
+                if call.box is box and not is_shared and _same(call.request_id, params.get(REQUEST_ID)):
                     self._cancel(number, params)
                     return
         elif method != INITIALIZED_METHOD or not self._confirmed:
@@ -233,6 +236,7 @@ class Hub(Upstream):
         Raises:
             MCPCError: there is no connection, or it is gone.
         """
+        await self.until_settled()  # until then whoever began it might leave, and nobody would
         if self._handshake is not None:
             box.drop({**self._handshake, ID: message[ID]})
         elif self._shaking is not None:
@@ -240,9 +244,14 @@ class Hub(Upstream):
             if has_passed(message) and self.tasks is not None:
                 self.tasks.start_soon(self._give_up, box, message[ID])
         else:
-            self._shaking = []
+            shaking = self._shaking = []
             # What a client can be asked is not offered: on a shared connection a question has no addressee.
-            await self.request(box, {**message, PARAMS: {**params_of(message), "capabilities": {}}})
+            try:
+                await self.request(box, {**message, PARAMS: {**params_of(message), "capabilities": {}}})
+            except BaseException:
+                if self._shaking is shaking:  # it was not sent: the next one begins anew
+                    self._shaken(error_message(message[ID], CONNECTION_CLOSED, LEFT))
+                raise
 
     async def _give_up(self, box: Box, request_id: RequestId) -> None:
         """A handshake that came from another bridge may be ours, come back: it must not wait for itself."""

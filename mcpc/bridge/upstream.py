@@ -76,13 +76,17 @@ class Upstream:
                 return
             await self.take(parcel)
 
+    async def until_settled(self) -> None:
+        """Wait until the connection stands, or could not be made."""
+        await self._settled.wait()
+
     async def send(self, message: Message, headers: Mapping[str, str] | None = None) -> None:
         """Send one message, once the connection stands.
 
         Raises:
             MCPCError: there is no connection, or it is gone.
         """
-        await self._settled.wait()
+        await self.until_settled()
         if self._failure is not None:
             raise self._failure
         assert self._link is not None

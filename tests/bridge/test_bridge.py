@@ -20,6 +20,9 @@ from mcp.server.auth.provider import AccessToken
 import mcpc
 import ws_kit
 from http_kit import killable_server
+from mcpc.bridge.box import Box
+from mcpc.bridge.hub import Hub
+from mcpc.bridge.links import Target
 from mcpc.framing import Connection
 from mcpc.transport import FrameChannel, Peer
 from mcpc.uri import dial, listen_at
@@ -740,6 +743,40 @@ async def test_clients_of_a_shared_connection_are_given_the_same_handshake(tmp_p
     methods = [json.loads(frame)["method"] for frame in recorder.frames]
     assert methods == ["initialize", "notifications/initialized", "echo"]
     assert json.loads(recorder.frames[0])["params"]["capabilities"] == {}
+
+
+async def test_a_handshake_whose_client_leaves_while_the_server_is_dialled_is_the_next_ones(tmp_path: Path) -> None:
+    hello = json.loads(HELLO)
+    boxes = [Box() for _ in range(3)]
+    with anyio.fail_after(60):
+        async with serving("memory", tmp_path) as served, anyio.create_task_group() as tasks:
+            hub = Hub(Target(served.uri, {}), modern=False)
+            with anyio.CancelScope() as leaving:
+                leaving.cancel()
+                await hub.shake_hands(boxes[0], hello)
+            tasks.start_soon(hub.run)
+            for box in boxes[1:]:
+                await hub.shake_hands(box, hello)
+                assert [message["id"] for message in await box.take()] == ["hello"]
+            hub.close()
+
+
+async def test_a_handshake_that_others_wait_for_is_not_cancelled_by_one_of_them(tmp_path: Path) -> None:
+    async def answers_late(channel: FrameChannel) -> None:
+        first = json.loads(await channel.receive())
+        while json.loads(await channel.receive())["method"] != "echo":
+            pass
+        await channel.send(answer(first["id"]))
+        await channel.receive()
+
+    with anyio.fail_after(60):
+        async with raw_bridge(answers_late, tmp_path, shared=True) as connect, connect() as one, connect() as two:
+            await one.send(request(1, "initialize", capabilities={}))
+            await one.send(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}')
+            await one.send(request(2))
+            assert (await receive_json(one))["id"] == 1
+            await two.send(request(3, "initialize", capabilities={}))
+            assert (await receive_json(two))["id"] == 3
 
 
 async def test_a_shared_client_that_leaves_has_its_requests_cancelled(tmp_path: Path) -> None:
