@@ -7,9 +7,9 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
 from mcpc.client.inbox import Inbox
-from mcpc.client.request_sizes import check_size
+from mcpc.client.request_sizes import check_size, sendable
 from mcpc.errors import MessageError
-from mcpc.frame_streams import FrameReader
+from mcpc.frame_streams import FrameReader, FrameWriter
 from mcpc.taps import InterceptingReader, StreamWrapper, TappedReader
 from mcpc.transport import StreamPair
 from mcpc.wire.calls import call_meta, read_call
@@ -61,6 +61,7 @@ class TapWriter(StreamWrapper):
     ) -> None:
         super().__init__(inner)
         self._limit = limit
+        self._encodes_later = not isinstance(inner, FrameWriter)
         self._inbox = inbox
         self._channel = channel
 
@@ -69,6 +70,7 @@ class TapWriter(StreamWrapper):
 
         Raises:
             LimitReached: it is larger than the peer takes. Nothing is sent.
+            MessageError: it has no form in JSON. Nothing is sent.
         """
         message = item.message
         if isinstance(message, JSONRPCRequest):
@@ -79,6 +81,8 @@ class TapWriter(StreamWrapper):
                 self._inbox.listen_sent(message.id)
             elif message.method == DISCOVER_METHOD and (channel := self._channel()) is not None:
                 message.params = with_meta(message.params or {}, CHANNEL_META, channel)
+        elif self._encodes_later:
+            item.message = sendable(message)
         await self._inner.send(item)
 
     def _see_call(self, request: JSONRPCRequest) -> None:

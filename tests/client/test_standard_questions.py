@@ -15,6 +15,7 @@ from mcp.client._memory import InMemoryTransport
 from mcp.client.session import ClientRequestContext
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CreateMessageRequestParams,
     CreateMessageResult,
@@ -218,3 +219,20 @@ async def test_what_has_no_params_is_sent_without_the_member_where_nobody_can_be
     sent = [json.loads(line) for line in frames.read_text().splitlines()]
     assert {frame["method"] for frame in sent} >= {"tools/list", "prompts/list"}
     assert [frame for frame in sent if frame.get("params", {}) is None] == []
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
+async def test_an_argument_and_an_answer_that_have_no_form_in_json_fail_alone(
+    transport: str, anyio_backend_name: str
+) -> None:
+    if transport != "stdio" and anyio_backend_name != "asyncio":
+        pytest.skip("uvicorn needs asyncio")
+    with anyio.fail_after(60):
+        async with standard(transport) as uri, mcpc.Client(uri, mode="legacy") as client:
+            with pytest.raises(mcpc.MessageError, match="nothing was sent"):
+                await client.call_tool("can_ask", {"text": "\ud800"})
+            answers = iter(["\ud800", "red"])
+            client.on_prompt(lambda prompt: {"colour": next(answers)})
+            with pytest.raises(MCPError, match="surrogates not allowed"):
+                await client.call_tool("paint")
+            assert text_of(await client.call_tool("paint")) == ANSWERED["legacy"]

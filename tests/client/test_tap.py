@@ -7,6 +7,7 @@ import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
+import mcpc
 from mcpc.client.tap import tap
 
 pytestmark = pytest.mark.anyio
@@ -112,3 +113,33 @@ async def test_callbacks_leave_and_answers_are_shown_on_their_way() -> None:
         ("answer", 1, {"content": []}),
         ("answer", 2, None),
     ]
+
+
+LONE = "\ud800"
+"""Half of a surrogate pair: text in Python, and no UTF-8."""
+
+
+async def test_a_request_that_has_no_form_in_json_is_not_sent() -> None:
+    with pytest.raises(mcpc.MessageError, match="nothing was sent"):
+        await sent(call(arguments={"text": LONE}))
+    deep: list[Any] = []
+    for _ in range(2000):
+        deep = [deep]
+    with pytest.raises(mcpc.MessageError, match="nothing was sent"):
+        await sent(call(arguments={"rows": deep}))
+
+
+async def test_nor_is_a_notification_and_an_answer_becomes_an_error_that_its_asker_gets() -> None:
+    out, there = anyio.create_memory_object_stream[Any](1)
+    inbox: Any = Seen()
+    nothing: Any = None
+    _, write = tap((nothing, out), inbox, channel=lambda: "ours")
+    progress = JSONRPCNotification(jsonrpc="2.0", method="notifications/progress", params={"message": LONE})
+    async with out, there:
+        with pytest.raises(mcpc.MessageError):
+            await write.send(SessionMessage(progress))
+        await write.send(SessionMessage(JSONRPCResponse(jsonrpc="2.0", id=7, result={"content": {"name": LONE}})))
+        refused = there.receive_nowait().message
+    assert isinstance(refused, JSONRPCError)
+    assert (refused.id, refused.error.code) == (7, -32603)
+    assert inbox.told == []
