@@ -72,7 +72,11 @@ class EventStream:
             ConnectionLost, MessageError, MCPError: see `more`.
         """
         request = self._opened()
-        await request.news.wait()
+        try:
+            await request.news.wait()
+        except BaseException:
+            self.close()  # it may be open there already, and nobody has it
+            raise
         if not request.confirmed:
             self._request = None
             raise request.failure or _not_opened()

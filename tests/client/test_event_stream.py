@@ -279,3 +279,20 @@ async def test_who_lets_go_of_a_subscription_ends_it_at_the_server(how: str) -> 
             del events
             gc.collect()
             await stranger.left.wait()
+
+
+async def test_who_is_cancelled_before_a_subscription_is_confirmed_leaves_none_open() -> None:
+    asked = anyio.Event()
+
+    async def silent(tell: Any) -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    stranger = Stranger(silent)
+    with anyio.fail_after(DEADLINE):
+        async with mcpc.Client(stranger.server) as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(subscribe, client, "mail")
+                await asked.wait()
+                tasks.cancel_scope.cancel()
+            await stranger.left.wait()
