@@ -641,9 +641,8 @@ def test_who_dials_the_wrong_door_of_the_right_house_is_shown_the_right_one(app:
         house = right.removesuffix("/mcp")
         asked = [f"{house}/", f"{house}/else", right.replace("http", "ws", 1), right.replace("http", "sse+http", 1)]
         told = [program.written["err"] for program in run_all([("tools", address) for address in asked])]
-    for text in told[:3]:
+    for text in told:
         assert f"; did you mean {right}" in text
-    assert "; did you mean sse+http://" in told[3]
 
 
 @pytest.mark.anyio
