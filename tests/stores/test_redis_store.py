@@ -456,7 +456,65 @@ async def test_a_worker_that_looks_while_a_task_is_entered_does_not_lose_it(
             monkeypatch.setattr(Engine, "run", slowly)
             group.start_soon(enter, front)
             await seen.wait()
-            assert await back.claim("a worker", {"early"}) is None
             claimed = await back.claim("a worker", {"early"})
             assert claimed is not None
             assert claimed[0].task_id == task_id
+
+
+class Dying:
+    """What asks the store for a process that dies as soon as its task is there, while a worker looks for work."""
+
+    def __init__(self, entering: Any, worker: Store, tool: str) -> None:
+        self.scope = anyio.CancelScope()
+        self._tool = tool
+        self._engine, self._run = entering, entering.run
+        self._worker = worker
+
+    async def run(self, name: str, *args: Any) -> Any:
+        if name != "enter":
+            return await self._run(name, *args)
+        assert await self._worker.claim("early", [self._tool]) is None
+        answer = await self._run(name, *args)
+        self.scope.cancel()
+        await anyio.lowlevel.checkpoint()
+        return answer
+
+
+async def test_a_task_whose_process_died_as_it_entered_it_is_found_though_a_worker_had_looked_before(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(server.uri) as entering, open_store(server.uri) as worker:
+        await entering.open(CHANNEL, principal=None)
+        engine: Any = vars(entering)["_tasks"]._engine
+        tool, task_id = secrets.token_hex(8), secrets.token_hex(8)
+        dying = Dying(engine, worker, tool)
+        monkeypatch.setattr(engine, "run", dying.run)
+        task = NewTask(task_id, CHANNEL, tool, "default", b"{}", on_interrupt="restart", max_attempts=9)
+        with dying.scope:
+            await entering.enter(task, runner=None)
+        claimed = await worker.claim("late", [tool])
+        assert claimed is not None
+        assert claimed[1].task_id == task_id
+        await worker.release(claimed[0])
+        assert await worker.claim("late", [tool]) is not None
+
+
+async def test_a_place_in_the_queue_for_which_no_task_came_is_given_up_after_a_while(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool, task_id = secrets.token_hex(8), secrets.token_hex(8)
+    async with open_store(server.uri) as store:
+        await store.open(CHANNEL, principal=None)
+        running: Any = vars(store)["_running"]
+        for number in range(30):  # more than are looked at at once
+            await running.queue(tool, CHANNEL, f"never {number}")
+        await store.enter(
+            NewTask(task_id, CHANNEL, tool, "default", b"{}", on_interrupt="restart", max_attempts=9), runner=None
+        )
+        claimed = await store.claim("r", [tool])
+        assert claimed is not None
+        assert claimed[1].task_id == task_id
+        monkeypatch.setattr("mcpc_stores.redis.runners.ENTERED_WITHIN", -2.0)  # coredis tells the time by the second
+        assert await store.claim("r", [tool]) is None
+        monkeypatch.undo()
+        assert await running._engine.command("zcard", running._keys.queue(tool)) == 0

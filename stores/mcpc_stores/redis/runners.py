@@ -15,7 +15,8 @@ FIRST_LEASE = 15.0
 """Seconds that a runner has before its first `beat`."""
 CLAIMED_AT_ONCE = 20
 """Queued tasks of a tool that are looked at for one that nobody else has taken meanwhile."""
-
+ENTERED_WITHIN = 10.0
+"""Seconds for which a place in the queue is left alone whose task is not there yet: it is being entered."""
 
 Queued = Literal["placed", "there", "full"]
 """What has become of a task that is to wait: it does, it did before, or as many wait as may."""
@@ -41,14 +42,25 @@ class RedisRunners:
     async def claim(self, runner: str, tools: Collection[str]) -> tuple[Claim, StoredTask] | None:
         """See `Store.claim`."""
         await self.lease(runner, FIRST_LEASE, first=True)
-        for tool, member in await self._waiting(tools):
-            channel, _, task_id = member.partition(" ")
-            claimed = await self._claim(runner, channel, task_id, handed=False)
-            # Taken by us, or by another before: either way it does not wait any more.
-            await self._leave_queue(runner, tool, channel, task_id)
-            if claimed is not None:
-                return claimed
+        passed = set[str]()
+        while found := [each for each in await self._waiting(tools, len(passed)) if each[1] not in passed]:
+            for tool, member, since in found:
+                channel, _, task_id = member.partition(" ")
+                claimed = await self._claim(runner, channel, task_id, handed=False)
+                if claimed is None and await self._is_being_entered(channel, task_id, since):
+                    passed.add(member)
+                    await self._let_go(runner, channel, task_id, None)
+                    continue
+                # Taken by us, or by another before: either way it does not wait any more.
+                await self._leave_queue(runner, tool, channel, task_id)
+                if claimed is not None:
+                    return claimed
         return None
+
+    async def _is_being_entered(self, channel: str, task_id: str, since: float) -> bool:
+        """Whether a task may still come for a place in the queue: who enters it may die right after, and not say so."""
+        status, now = await self._engine.commands([("hget", self._keys.task(channel, task_id), "status"), ("time",)])
+        return status is None and now.timestamp() - since < ENTERED_WITHIN
 
     async def take(self, runner: str, channel: str, task_id: str) -> tuple[Claim, StoredTask] | None:
         """See `Store.take`."""
@@ -97,17 +109,21 @@ class RedisRunners:
         if holder != runner.encode():
             await self._engine.command("srem", self._keys.held(runner), [f"{channel} {task_id}"])
 
-    async def _waiting(self, tools: Collection[str]) -> list[tuple[str, str]]:
-        """The queued tasks of these tools, who waits longest first: each with its tool."""
-        calls = [
-            ("zrange", self._keys.queue(tool), 0, CLAIMED_AT_ONCE - 1, None, None, None, None, True) for tool in tools
-        ]
+    async def _waiting(self, tools: Collection[str], more: int) -> list[tuple[str, str, float]]:
+        """The queued tasks of these tools, who waits longest first: each with its tool, and since when it does.
+
+        Args:
+            tools: The tools.
+            more: How many more are looked at than usually.
+        """
+        last = CLAIMED_AT_ONCE - 1 + more
+        calls = [("zrange", self._keys.queue(tool), 0, last, None, None, None, None, True) for tool in tools]
         found = [
             (member.score, tool, member.member.decode())
             for tool, members in zip(tools, await self._engine.commands(calls), strict=True)
             for member in members
         ]
-        return [(tool, member) for _, tool, member in sorted(found)]
+        return [(tool, member, score / 1e6) for score, tool, member in sorted(found)]
 
     async def beat(self, runner: str, ttl: float, claims: Collection[Claim]) -> set[str]:
         """See `Store.beat`."""

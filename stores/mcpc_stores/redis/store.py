@@ -151,7 +151,7 @@ class RedisStore:
         return entered
 
     async def _enter_queue(self, task: NewTask) -> Entered:
-        """Twice in the queue: if we die in between it is found, and nobody has taken it for nothing meanwhile."""
+        """Twice in the queue: if we die in between it is found. Who looks for work leaves the first place alone."""
         where = task.tool_name, task.channel, task.task_id
         queued = await self._running.queue(*where, self.limits.max_queued)
         if queued == "full":
